@@ -1,0 +1,50 @@
+# The commands of this bundle; `make` lists them. All state stays in .state/.
+SHELL := bash
+.DEFAULT_GOAL := help
+STATE ?= $(CURDIR)/.state
+export TFX_STATE := $(STATE)
+ENV := eval "$$(include/env.sh)"
+DAG ?= taxi_retraining
+
+.PHONY: help setup demo up test test-fast lint lock env doctor clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: ## make both interpreters and an empty Airflow
+	@include/bootstrap.sh
+	@$(ENV); [ -f "$$AIRFLOW_HOME/airflow.db" ] || { echo "==> creating Airflow's database" >&2; airflow db migrate >"$(STATE)/migrate.log" 2>&1 || { tail -n 20 "$(STATE)/migrate.log" >&2; exit 1; }; }
+
+demo: setup ## train, evaluate and push the taxi model: one DAG run on the embedded default
+	@$(ENV); python -m include.tfx_airflow demo $(DAG)
+
+up: setup ## start Airflow with the DAGs; Ctrl-C stops all of it
+	@$(ENV); exec python -m include.tfx_airflow up
+
+test: ## set up what is missing and run all tests
+	@include/bootstrap.sh tests
+	@$(MAKE) -s setup
+	@tests/run.sh
+
+test-fast: ## the tests that need neither a scheduler nor a TFX run: under a minute
+	@include/bootstrap.sh tests
+	@tests/run.sh fast
+
+lint: ## ruff, with the import boundaries
+	@include/bootstrap.sh tests
+	@$(STATE)/airflow/bin/ruff check . && $(STATE)/airflow/bin/ruff format --check .
+
+env: ## print the environment: eval "$(make -s env)" gives any shell this airflow
+	@include/env.sh
+
+doctor: setup ## say what is configured, found and missing
+	@$(ENV); python -m include.tfx_airflow doctor
+
+lock: ## compile requirements*.in to the locked requirements
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header requirements.in -o requirements.txt
+	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
+
+clean: ## remove all state: interpreters, databases, artifacts, caches
+	rm -rf "$(STATE)" .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

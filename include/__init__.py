@@ -1,0 +1,1 @@
+"""Python packages of this bundle: the orchestrator and the example pipelines."""

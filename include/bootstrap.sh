@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Makes the two interpreters of this bundle below the state folder, from the locked requirements:
+#   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there
+#   tfx/      TFX 1.16.0, on Python 3.10
+# Needs a Python and network registries. Run again, it changes nothing and takes a moment.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+state=${TFX_STATE:-$root/.state}
+mkdir -p "$state"
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+find_uv() {
+  if command -v uv >/dev/null; then command -v uv; return; fi
+  if [ ! -x "$state/uv/bin/uv" ]; then
+    say "fetching uv (the Python package installer) from the package index"
+    local python
+    python=$(command -v python3 || command -v python) || die "no Python found: install python3 (Debian: apt-get install python3 python3-venv)."
+    # Without ensurepip (Debian splits it off), pip itself may still be there.
+    if "$python" -m venv "$state/uv" >/dev/null 2>&1; then
+      "$state/uv/bin/python" -m pip install --quiet --disable-pip-version-check uv==0.13.9 >&2
+    else
+      rm -rf "$state/uv"
+      "$python" -m pip install --quiet --disable-pip-version-check --target "$state/uv" uv==0.13.9 >&2 ||
+        die "cannot install uv: $python has neither venv nor pip (Debian: apt-get install python3-venv), or install uv yourself."
+    fi
+  fi
+  echo "$state/uv/bin/uv"
+}
+
+# Prints a Python of the wanted version: on PATH, of pyenv, or fetched by uv.
+find_python() { # request, pyenv version pattern
+  local found folder
+  if found=$("$uv" python find --no-python-downloads "$1" 2>/dev/null); then echo "$found"; return; fi
+  folder=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
+  found=$(ls -d "$folder"/versions/$2/bin/python 2>/dev/null | sort -V | tail -n 1)
+  if [ -n "$found" ]; then echo "$found"; return; fi
+  say "fetching Python $1"
+  "$uv" python install --quiet "$1" >&2 || die "no Python $1 on this machine, and uv could not fetch one: install Python $1 and put it on PATH."
+  "$uv" python find "$1"
+}
+
+# Makes a venv with just the locked packages. What was installed is remembered by content.
+install() { # name, lock file, python request, pyenv pattern
+  local name=$1 lock=$2 python sum
+  sum=$(sha256sum <"$lock")
+  [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
+  python=$(find_python "$3" "$4")
+  say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
+  "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
+  "$uv" pip sync --quiet --require-hashes --python "$state/$name/bin/python" "$lock" ||
+    die "could not install $lock (network, or a full disk?); run it again."
+  rm -f "$state/$name/with-tests"
+  echo "$sum" >"$state/$name/locked"
+}
+
+# Adds the test runner, whose lock is made to fit both interpreters.
+install_tests() { # name
+  local name=$1 lock=$root/tests/requirements.txt sum
+  sum=$(sha256sum <"$lock")
+  [ "$(cat "$state/$name/with-tests" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing the test runner into ${state#"$root/"}/$name"
+  "$uv" pip install --quiet --require-hashes --python "$state/$name/bin/python" -r "$lock" ||
+    die "could not install $lock; run it again."
+  echo "$sum" >"$state/$name/with-tests"
+}
+
+[ "$(uname -s)" = Linux ] || die "TFX 1.16.0 has wheels for Linux only (this is $(uname -s)); use a Linux machine or container."
+uv=$(find_uv)
+install airflow "$root/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
+install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*'
+if [ "${1:-}" = tests ]; then
+  install_tests airflow
+  install_tests tfx
+fi

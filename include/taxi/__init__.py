@@ -1,0 +1,1 @@
+"""The Chicago taxi retraining pipeline: will this passenger tip more than a fifth of the fare?"""

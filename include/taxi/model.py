@@ -1,0 +1,206 @@
+"""The Trainer step: a small Keras network over the transformed features, exported for serving."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from absl import logging
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+# Absolute, because TFX loads this file either as include.taxi.model or as a top-level module out of
+# a wheel; the pipeline itself is imported as include.taxi.pipeline in both cases.
+from include.taxi import features
+from include.taxi.hyperparameters import Hyperparameters
+
+# Rows per evaluation step; with 10 steps this covers the 5,000 rows of the evaluation split once.
+EVAL_BATCH_SIZE = 500
+# More than the training split holds, so every pass sees the rows in a fully new order.
+_SHUFFLE_BUFFER = 20_000
+
+
+def build_model(
+    hyperparameters: Hyperparameters, train_steps: int, base_rate: float
+) -> tf.keras.Model:
+    """Builds and compiles the network: embeddings for codes, then dense layers.
+
+    Args:
+        hyperparameters: Checked settings.
+        train_steps: Steps over which the learning rate falls to 0.
+        base_rate: Share of big tips in training, to start from; strictly between 0 and 1.
+
+    Returns:
+        Model from a dictionary of [rows, 1] tensors, by transformed name, to the probability of a
+        big tip, [rows, 1] float32.
+    """
+    inputs: dict[str, tf.keras.KerasTensor] = {}
+    columns = []
+    for name in map(features.scaled_name, features.NUMERIC_FEATURES):
+        inputs[name] = tf.keras.Input(shape=(1,), name=name, dtype="float32")
+        columns.append(inputs[name])
+    for name, size in features.code_sizes().items():
+        inputs[name] = tf.keras.Input(shape=(1,), name=name, dtype="int64")
+        embedded = tf.keras.layers.Embedding(size, hyperparameters.embedding_size)(inputs[name])
+        columns.append(tf.keras.layers.Flatten()(embedded))
+
+    hidden = tf.keras.layers.Concatenate()(columns)
+    hidden = tf.keras.layers.Dropout(hyperparameters.dropout)(hidden)
+    for units in hyperparameters.hidden_units:
+        hidden = tf.keras.layers.Dense(units, activation="relu")(hidden)
+    log_odds = float(tf.math.log(base_rate / (1.0 - base_rate)))
+    probability = tf.keras.layers.Dense(
+        1, activation="sigmoid", bias_initializer=tf.keras.initializers.Constant(log_odds)
+    )(hidden)
+
+    model = tf.keras.Model(inputs, probability)
+    model.compile(
+        optimizer=tf.keras.optimizers.Adam(
+            tf.keras.optimizers.schedules.CosineDecay(hyperparameters.learning_rate, train_steps)
+        ),
+        loss="binary_crossentropy",
+        metrics=[tf.keras.metrics.AUC(name="auc"), "binary_accuracy"],
+    )
+    return model
+
+
+def read_rows(
+    patterns: list[str], transformed: tft.TFTransformOutput, batch_size: int, seed: int | None
+) -> tf.data.Dataset:
+    """Reads transformed rows, endlessly and in batches.
+
+    Args:
+        patterns: File patterns of gzipped TFRecords of transformed tf.Examples.
+        transformed: The Transform step's output, which knows the row format.
+        batch_size: Rows per batch.
+        seed: Seed of the order of the rows; None keeps the order of the files.
+
+    Returns:
+        Batches of (model inputs by name, label), every tensor [batch_size, 1].
+    """
+    spec = transformed.transformed_feature_spec()
+
+    def parse(records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        row = tf.io.parse_example(records, spec)
+        return row, row.pop(features.LABEL)
+
+    files = tf.data.Dataset.list_files(patterns, shuffle=False)
+    # Serialized rows are kept in memory (a few hundred bytes each) and parsed a batch at a time.
+    rows = tf.data.TFRecordDataset(files, compression_type="GZIP").cache()
+    if seed is not None:
+        rows = rows.shuffle(_SHUFFLE_BUFFER, seed=seed)
+    return rows.repeat().batch(batch_size).map(parse).prefetch(2)
+
+
+class TipPredictor(tf.Module):
+    """The trained network together with the Transform graph, which is what gets pushed.
+
+    A plain module with explicit signatures, not a Keras export: the Transform layer is a Keras 2
+    layer and TensorFlow 2.16 runs Keras 3, so neither can contain the other. Everything that reads
+    the result (the Evaluator, TensorFlow Serving, tf.saved_model.load) only needs signatures.
+    """
+
+    def __init__(self, network: tf.keras.Model, transformed: tft.TFTransformOutput) -> None:
+        super().__init__()
+        self.network = network
+        self.transform = transformed.transform_features_layer()
+        self._raw_spec = optional_spec(transformed.raw_feature_spec())
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def predict(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts from raw trips; any feature may be absent and the tip is never read.
+
+        Args:
+            examples: [rows] serialized tf.Examples with the raw columns.
+
+        Returns:
+            "outputs": [rows, 1] float32, the probability of a big tip.
+        """
+        spec = {name: self._raw_spec[name] for name in features.MODEL_INPUTS}
+        row = self.transform(tf.io.parse_example(examples, spec))
+        inputs = {name: row[name] for name in self.network.input}
+        return {"outputs": self.network(inputs, training=False)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Transforms raw trips, label included, for the Evaluator.
+
+        Args:
+            examples: [rows] serialized tf.Examples with the raw columns and the tip.
+
+        Returns:
+            [rows, 1] tensors by transformed name.
+        """
+        spec = {
+            name: self._raw_spec[name] for name in (*features.MODEL_INPUTS, features.RAW_LABEL)
+        }
+        return self.transform(tf.io.parse_example(examples, spec))
+
+
+def optional_spec(raw_spec: dict[str, Any]) -> dict[str, Any]:
+    """Makes every raw feature optional when parsing.
+
+    A schema with fixed shapes makes features mandatory; a request may still lack them. Such a
+    feature then reads as its type's zero, because a dense tensor has no notion of missing.
+
+    Args:
+        raw_spec: Feature name to tf.io parsing configuration.
+
+    Returns:
+        The same with a default for each fixed-length feature.
+    """
+    spec = {}
+    for name, config in raw_spec.items():
+        if isinstance(config, tf.io.FixedLenFeature) and config.default_value is None:
+            zero = "" if config.dtype == tf.string else 0
+            config = config._replace(default_value=tf.fill(config.shape, tf.cast(zero, config.dtype)) if zero == 0 else tf.fill(config.shape, zero))
+        spec[name] = config
+    return spec
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains the network and saves it with its serving signatures.
+
+    Source: https://www.tensorflow.org/tfx/guide/trainer. Called by the Trainer component.
+
+    Args:
+        fn_args: File patterns, step counts, target folders, and the settings in custom_config.
+
+    Raises:
+        ValueError: A hyperparameter or a step count is not acceptable.
+    """
+    hyperparameters = Hyperparameters.from_config(fn_args.custom_config)
+    if not fn_args.train_steps or fn_args.train_steps < 1:
+        raise ValueError(f"train_args num_steps = {fn_args.train_steps!r} is not positive.")
+    tf.keras.utils.set_random_seed(hyperparameters.seed)
+
+    transformed = tft.TFTransformOutput(fn_args.transform_output)
+    train_rows = read_rows(
+        fn_args.train_files, transformed, hyperparameters.batch_size, hyperparameters.seed
+    )
+    eval_rows = read_rows(fn_args.eval_files, transformed, EVAL_BATCH_SIZE, seed=None)
+
+    network = build_model(hyperparameters, fn_args.train_steps, 0.25)
+    history = network.fit(
+        train_rows,
+        steps_per_epoch=fn_args.train_steps,
+        validation_data=eval_rows,
+        validation_steps=fn_args.eval_steps,
+        verbose=2,
+    )
+    logging.info("Trained with %s: %s", hyperparameters, history.history)
+    os.makedirs(fn_args.model_run_dir, exist_ok=True)
+    with open(os.path.join(fn_args.model_run_dir, "training.json"), "w", encoding="utf-8") as file:
+        json.dump({"hyperparameters": json.loads(hyperparameters.to_json()), **history.history}, file)
+
+    predictor = TipPredictor(network, transformed)
+    tf.saved_model.save(
+        predictor,
+        fn_args.serving_model_dir,
+        signatures={
+            "serving_default": predictor.predict,
+            "transform_features": predictor.transform_features,
+        },
+    )

@@ -1,0 +1,95 @@
+"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up, report a run, start Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from include.tfx_airflow.errors import TfxAirflowError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m include.tfx_airflow", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    compile_ = commands.add_parser(
+        "compile", help="compile the pipelines of all DAG files, or one, into [tfx_airflow] home"
+    )
+    compile_.add_argument("reference", nargs="?", help="module:function; all DAG files without it")
+    compile_.add_argument(
+        "arguments", nargs="*", metavar="NAME=JSON", help="arguments of the function, as in the DAG file"
+    )
+    commands.add_parser("doctor", help="say what is configured, found and missing")
+    report = commands.add_parser("report", help="what a DAG run made")
+    report.add_argument("dag_id")
+    report.add_argument("run_id", nargs="?", help="the latest run without it")
+    demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and report it")
+    demo.add_argument("dag_id")
+    up = commands.add_parser("up", help="start Airflow; Ctrl-C stops all of it")
+    up.add_argument("--port", type=int, default=int(os.environ.get("AIRFLOW__API__PORT", "8080")))
+    return parser
+
+
+def _compile(reference: str | None, arguments: list[str]) -> int:
+    if reference is None:
+        from include.tfx_airflow import demo
+
+        return demo.compile_all()
+    from include.tfx_airflow.compiled import load
+    from include.tfx_airflow.settings import read_settings
+
+    values = {}
+    for argument in arguments:
+        name, sign, text = argument.partition("=")
+        if not sign:
+            raise SystemExit(f"{argument!r} is not NAME=JSON, such as rolling_window=6 or serving_dir='\"/srv\"'")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    compiled = load(reference, values, read_settings(), force=True)
+    how = "was compiled already" if compiled.found else f"compiled in {compiled.seconds:.1f} s"
+    print(f"{reference}: {len(compiled.manifest.nodes)} nodes, {how}: {compiled.folder}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    # A command may take its time; Airflow's limit is for the DAG processor.
+    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "0"
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("include.tfx_airflow")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        if arguments.command == "compile":
+            return _compile(arguments.reference, arguments.arguments)
+        if arguments.command == "doctor":
+            from include.tfx_airflow import doctor
+
+            return doctor.main()
+        if arguments.command == "report":
+            from include.tfx_airflow import report
+
+            return report.main(arguments.dag_id, arguments.run_id)
+        if arguments.command == "demo":
+            from include.tfx_airflow import demo
+
+            return demo.main(arguments.dag_id)
+        from include.tfx_airflow import standalone
+
+        return standalone.main(arguments.port)
+    except TfxAirflowError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""`AirflowDagRunner`: a compiled pipeline becomes a DAG or a task group, one task a node."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from include.tfx_airflow import parameters
+from include.tfx_airflow.compat import DAG, TaskGroup
+from include.tfx_airflow.compiled import Compiled, load
+from include.tfx_airflow.config import AirflowPipelineConfig, NodeConfig
+from include.tfx_airflow.errors import ConfigError
+from include.tfx_airflow.manifest import Node
+from include.tfx_airflow.operators import TfxNodeOperator
+from include.tfx_airflow.settings import parse_seconds, read_settings
+
+
+class AirflowDagRunner:
+    """Runs TFX pipelines on Airflow; used as `tfx.orchestration.airflow`'s runner of that name.
+
+        dag = AirflowDagRunner(
+            AirflowPipelineConfig(airflow_dag_config={"schedule": "@monthly", ...})
+        ).run("include.taxi.pipeline:create_pipeline", serving_dir="/srv/models")
+    """
+
+    def __init__(self, config: AirflowPipelineConfig | None = None):
+        """Takes the Airflow side of the pipeline."""
+        self._config = config or AirflowPipelineConfig()
+
+    def run(self, pipeline: str, **arguments: Any) -> DAG:
+        """Makes the DAG of a pipeline; parsing it imports no TFX.
+
+        Args:
+          pipeline: `module:function` of a function that returns a `tfx.dsl.Pipeline`, importable by the
+            TFX interpreter from the bundle's root or [tfx_airflow] pythonpath.
+          **arguments: JSON-able keyword arguments of that function.
+
+        Returns:
+          The DAG, to be kept in a module-level variable. Its id is the pipeline's name, unless
+          `airflow_dag_config` has a `dag_id`.
+
+        Raises:
+          CompileError: The pipeline does not compile; ends with its own traceback.
+          ConfigError: The config names nodes or parameters that the pipeline does not have.
+          SettingsError: The pipeline is not compiled yet and there is no TFX interpreter.
+        """
+        compiled = self._load(pipeline, arguments)
+        options = dict(self._config.airflow_dag_config)
+        own = parameters.params(compiled.manifest, self._config.runtime_parameters)
+        options["params"] = {**own, **(options.get("params") or {})}
+        options.setdefault("dag_id", compiled.manifest.pipeline_name)
+        options.setdefault("doc_md", compiled.manifest.doc)
+        options.setdefault("catchup", False)
+        with DAG(**options) as dag:
+            self._add_tasks(compiled)
+        return dag
+
+    def task_group(self, pipeline: str, group_id: str | None = None, **arguments: Any) -> TaskGroup:
+        """Makes the tasks of a pipeline inside the DAG whose `with` block this is.
+
+        Args:
+          pipeline: As for `run`.
+          group_id: Id of the task group, prefix of its task ids; the pipeline's name by default.
+          **arguments: As for `run`.
+
+        Returns:
+          The task group: `wait_for_data >> group >> notify`.
+
+        Raises:
+          ConfigError: Not inside a DAG, `airflow_dag_config` is given, or as for `run`.
+        """
+        if self._config.airflow_dag_config:
+            raise ConfigError(
+                f"task_group({pipeline!r}) takes no airflow_dag_config "
+                f"({sorted(self._config.airflow_dag_config)}); give it to the DAG around it."
+            )
+        compiled = self._load(pipeline, arguments)
+        own = parameters.params(compiled.manifest, self._config.runtime_parameters)
+        name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
+        with TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0]) as group:
+            dag = group.dag
+            if dag is None:
+                raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.")
+            for key, param in own.items():
+                if key not in dag.params:
+                    dag.params[key] = param
+            self._add_tasks(compiled)
+        return group
+
+    def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
+        compiled = load(pipeline, arguments, read_settings(), patience=parse_seconds())
+        known = [node.id for node in compiled.manifest.nodes]
+        unknown = sorted(set(self._config.node_configs) - set(known))
+        if unknown:
+            raise ConfigError(
+                f"node_configs names {unknown}, which {compiled.manifest.pipeline_name!r} does not have; "
+                f"it has {known}."
+            )
+        return compiled
+
+    def _add_tasks(self, compiled: Compiled) -> None:
+        tasks = {node.id: self._task(compiled, node) for node in compiled.manifest.nodes}
+        for node in compiled.manifest.nodes:
+            for upstream in node.upstream:
+                tasks[upstream] >> tasks[node.id]
+
+    def _task(self, compiled: Compiled, node: Node) -> TfxNodeOperator:
+        config = self._config.node_configs.get(node.id, NodeConfig())
+        options: dict[str, Any] = {"doc": node.doc or None, "trigger_rule": node.trigger_rule}
+        if node.retries is not None:
+            options["retries"] = node.retries
+        if node.timeout_seconds:
+            options["execution_timeout"] = timedelta(seconds=node.timeout_seconds)
+        return TfxNodeOperator(
+            task_id=node.id,
+            tfx_node=node,
+            compiled=compiled,
+            runtime_parameters=parameters.templates(
+                compiled.manifest, node.parameters, self._config.runtime_parameters
+            ),
+            **{**options, **config.arguments()},
+        )

@@ -1,0 +1,60 @@
+"""`doctor`: what is configured, found and missing, each with its cure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from include.tfx_airflow import child, mlmd
+from include.tfx_airflow.errors import MlmdError, SettingsError
+from include.tfx_airflow.settings import BUNDLE_ROOT, SECTION, Settings, read_settings
+
+_GOOD, _BAD, _NOTE = "ok  ", "BAD ", "    "
+
+
+def main() -> int:
+    """Prints the findings; returns 1 when something is missing that runs need."""
+    lines = list(_findings(read_settings()))
+    print("\n".join(lines))
+    return 1 if any(line.startswith(_BAD) for line in lines) else 0
+
+
+def _findings(settings: Settings) -> list[str]:
+    lines = [f"{_GOOD}Airflow {metadata.version('apache-airflow')}, bundle {BUNDLE_ROOT}"]
+    for field in dataclasses.fields(settings):
+        lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
+    lines.append(_writable(settings.home))
+    try:
+        python = settings.interpreter()
+    except SettingsError as error:
+        return [*lines, f"{_BAD}{error}"]
+    try:
+        address = mlmd.address(settings)
+    except MlmdError as error:
+        return [*lines, f"{_BAD}{error}"]
+    done = subprocess.run(
+        [python, "-m", "include.tfx_airflow.tfx_side.doctor"],
+        input=json.dumps(address),
+        capture_output=True,
+        text=True,
+        env=child.child_environment(settings),
+        cwd=BUNDLE_ROOT,
+        timeout=300,
+    )
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-5:])
+        return [*lines, f"{_BAD}{python} cannot run the TFX side:\n{last}"]
+    return [*lines, *(f"{_GOOD if good else _BAD}{text}" for good, text in json.loads(done.stdout))]
+
+
+def _writable(home: str) -> str:
+    folder = Path(home)
+    while not folder.exists():
+        folder = folder.parent
+    if os.access(folder, os.W_OK):
+        return f"{_GOOD}{home} can be written"
+    return f"{_BAD}{home} cannot be written; set [{SECTION}] home to a folder of this user."

@@ -1,0 +1,61 @@
+"""Errors of the orchestrator: one base class, each naming what failed, its value and the cure."""
+
+from __future__ import annotations
+
+
+class TfxAirflowError(Exception):
+    """Base of everything this package raises; `headline` says what kind of trouble it is."""
+
+    headline = "TFX on Airflow failed"
+
+    def __init__(self, message: str, tail: str = ""):
+        """Joins headline, message and the last lines of a child process, which stand at the end.
+
+        Args:
+          message: What failed, the object with its value, and what to do.
+          tail: Last lines of the child that failed; empty when no child was involved.
+        """
+        tail = tail.strip("\n")
+        super().__init__(f"{self.headline}: {message}" + (f"\n{tail}" if tail else ""))
+
+
+class SettingsError(TfxAirflowError):
+    """A setting is missing or has a value that cannot be used."""
+
+    headline = "Setting"
+
+
+class CompileError(TfxAirflowError):
+    """A pipeline function could not be turned into a DAG."""
+
+    headline = "Pipeline did not compile"
+
+
+class UnsupportedNodeError(CompileError):
+    """A pipeline has something that one-node-one-task cannot honour."""
+
+    headline = "Pipeline cannot run on Airflow"
+
+
+class ManifestError(TfxAirflowError):
+    """A compiled pipeline on disk cannot be read by this version."""
+
+    headline = "Compiled pipeline"
+
+
+class ConfigError(TfxAirflowError):
+    """A node config or runtime parameter in the DAG file does not fit the pipeline."""
+
+    headline = "DAG configuration"
+
+
+class MlmdError(TfxAirflowError):
+    """The ML Metadata store cannot be used."""
+
+    headline = "ML Metadata"
+
+
+class NodeError(TfxAirflowError):
+    """A node failed; a retry may help."""
+
+    headline = "Node failed"

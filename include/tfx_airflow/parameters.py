@@ -1,0 +1,129 @@
+"""RuntimeParameters of TFX as Params of Airflow, and back to what TFX expects in a run.
+
+TFX knows str, int and float. A str whose default is JSON (an object or a list, as for `train_args` or
+`range_config`) is shown as JSON in the trigger form. A template stands in the operator, never in the
+Param: what somebody types into the form is a value and is not rendered, so that nobody who may only
+trigger a run can read `{{ conn.x.password }}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from include.tfx_airflow.compat import Param
+from include.tfx_airflow.errors import ConfigError
+from include.tfx_airflow.manifest import Manifest, RuntimeParameter
+
+
+def is_template(value: Any) -> bool:
+    """Whether a default is a Jinja template."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def params(manifest: Manifest, overrides: Mapping[str, Any]) -> dict[str, Param]:
+    """The Airflow Param of each runtime parameter.
+
+    Args:
+      manifest: The compiled pipeline.
+      overrides: `AirflowPipelineConfig.runtime_parameters`.
+
+    Raises:
+      ConfigError: An override names no parameter of the pipeline.
+    """
+    declared = {p.name: p for p in manifest.runtime_parameters}
+    unknown = sorted(set(overrides) - set(declared))
+    if unknown:
+        raise ConfigError(
+            f"runtime_parameters names {unknown}, which {manifest.pipeline_name!r} does not have; "
+            f"it has {sorted(declared)}."
+        )
+    return {name: _param(declared[name], overrides.get(name)) for name in sorted(declared)}
+
+
+def _param(declared: RuntimeParameter, override: Any) -> Param:
+    if isinstance(override, Param):
+        return override
+    default = declared.default if override is None else override
+    description = declared.description or None
+    if is_template(default):
+        return Param(
+            None,
+            type=["null", declared.kind],
+            description=f"{description or declared.name}. Empty: {default}",
+        )
+    if default is None:
+        return Param(type=declared.kind, description=description)
+    decoded = _json(default) if declared.kind == "string" else default
+    if isinstance(decoded, (dict, list)):
+        return Param(decoded, type="object" if isinstance(decoded, dict) else "array", description=description)
+    if isinstance(default, bool):
+        return Param(default, type="boolean", description=description)
+    if declared.kind == "string":
+        # The form refuses an empty text field unless null is allowed.
+        return Param(default, type=["string", "null"] if default == "" else "string", description=description)
+    return Param(default, type=declared.kind, description=description)
+
+
+def _json(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def templates(manifest: Manifest, names: tuple[str, ...], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """The operator's template field: what each parameter of a node will be, as Jinja.
+
+    Args:
+      manifest: The compiled pipeline.
+      names: The parameters that the node uses.
+      overrides: `AirflowPipelineConfig.runtime_parameters`.
+    """
+    declared = {p.name: p for p in manifest.runtime_parameters}
+    result = {}
+    for name in names:
+        default = overrides.get(name, declared[name].default)
+        given = f"params[{json.dumps(name)}]"
+        value = f"{given} if {given} is string else {given} | tojson"
+        result[name] = "{{ " + value + " }}"
+        if is_template(default):
+            result[name] = f"{{% if {given} is none %}}{default}{{% else %}}{result[name]}{{% endif %}}"
+    return result
+
+
+def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as TFX wants them: str, int or float by the declared kind.
+
+    Args:
+      manifest: The compiled pipeline.
+      rendered: The operator's template field after rendering.
+      values: Params of the run.
+
+    Raises:
+      ConfigError: A value does not fit the parameter's type.
+    """
+    kinds = {p.name: p.kind for p in manifest.runtime_parameters}
+    return {
+        name: _as(kinds[name], name, text if values.get(name) is None else values[name])
+        for name, text in rendered.items()
+    }
+
+
+def _as(kind: str, name: str, value: Any) -> Any:
+    if kind == "string":
+        if value == "null":
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    try:
+        number = float(value)
+        if kind == "integer":
+            if number != int(number):
+                raise ValueError
+            return int(value) if not isinstance(value, str) else int(number)
+        return number
+    except (TypeError, ValueError):
+        raise ConfigError(f"runtime parameter {name!r} must be of type {kind} and is {value!r}.") from None

@@ -1,0 +1,118 @@
+"""`report`: what a DAG run made, read from Airflow's own database.
+
+    node            state     seconds  output
+    CsvExampleGen   executed     21.4  examples 1 span 0, version 0
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
+    """Reads a run with its tasks.
+
+    Args:
+      dag_id: The DAG.
+      run_id: The run; None for the one that started last.
+
+    Returns:
+      {"run_id", "state", "tasks": [{"task", "state", "seconds", "value"}]}, tasks in the order they
+      started; `value` is the XCom of a TFX node, None for other tasks.
+
+    Raises:
+      LookupError: There is no such run.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(DagRun).where(DagRun.dag_id == dag_id)
+        if run_id:
+            query = query.where(DagRun.run_id == run_id)
+        run = session.scalars(query.order_by(DagRun.id.desc()).limit(1)).first()
+        if run is None:
+            raise LookupError(f"no run {run_id or ''!r} of DAG {dag_id!r} in this Airflow's database")
+        instances = session.scalars(
+            select(TaskInstance)
+            .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run.run_id)
+            .order_by(TaskInstance.start_date)
+        ).all()
+        values = {
+            row.task_id: row.value
+            for row in session.scalars(
+                select(XComModel).where(
+                    XComModel.dag_id == dag_id,
+                    XComModel.run_id == run.run_id,
+                    XComModel.key == "return_value",
+                )
+            )
+        }
+        tasks = [
+            {
+                "task": instance.task_id,
+                "state": instance.state,
+                "seconds": instance.duration or 0.0,
+                "value": _decode(values.get(instance.task_id)),
+            }
+            for instance in instances
+        ]
+        return {"run_id": run.run_id, "state": str(run.state), "tasks": tasks}
+
+
+def _decode(value: Any) -> dict[str, Any] | None:
+    decoded = json.loads(value) if isinstance(value, str) else value
+    return decoded if isinstance(decoded, dict) and "outputs" in decoded else None
+
+
+def lines(run: dict[str, Any]) -> list[str]:
+    """The report of a run as lines of text."""
+    rows = [("node", "state", "seconds", "made")]
+    summary: dict[str, Any] = {}
+    for task in run["tasks"]:
+        value = task["value"] or {"state": task["state"] or "-", "outputs": {}, "summary": {}}
+        summary.update(value["summary"])
+        made = [
+            f"{artifact['type']} #{artifact['id']}" + (f" ({artifact['note']})" if artifact["note"] else "")
+            for artifacts in value["outputs"].values()
+            for artifact in artifacts
+        ]
+        state = value["state"] if task["state"] == "success" else str(task["state"])
+        for index, text in enumerate(made or [""]):
+            first = (task["task"], state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
+            rows.append((*first, text))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    text = [f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]}".rstrip() for r in rows]
+    text += ["", *_evaluation(summary)]
+    return text
+
+
+def _evaluation(summary: dict[str, Any]) -> list[str]:
+    text = []
+    if summary.get("metrics"):
+        text.append("Evaluation, all examples (95 % confidence interval):")
+        for name, metric in sorted(summary["metrics"].items()):
+            interval = f"  [{metric['lower']:.4f}, {metric['upper']:.4f}]" if "lower" in metric else ""
+            text.append(f"  {name:<24} {metric['value']:>12.4f}{interval}")
+    if "blessed" in summary:
+        text.append(f"Model: {'BLESSED' if summary['blessed'] else 'NOT BLESSED'}")
+        text += [f"  threshold failed: {failure}" for failure in summary.get("failed_thresholds", [])]
+    if "pushed" in summary:
+        text.append(f"Pushed: {summary['pushed'] or 'no, the model served before stays'}")
+    return text
+
+
+def main(dag_id: str, run_id: str | None) -> int:
+    """Prints the report; returns 1 when there is no such run."""
+    try:
+        run = read_run(dag_id, run_id)
+    except LookupError as error:
+        print(error)
+        return 1
+    print(f"DAG run {dag_id} / {run['run_id']}: {run['state']}")
+    print("\n".join(lines(run)))
+    return 0

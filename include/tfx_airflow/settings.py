@@ -1,0 +1,115 @@
+"""Settings of the orchestrator: section [tfx_airflow] of Airflow's configuration.
+
+Each field is read from `airflow.cfg` or `AIRFLOW__TFX_AIRFLOW__<NAME>` at the edge, never at
+import, and passed on as a plain value: the TFX interpreter sees no Airflow configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from include.tfx_airflow.errors import SettingsError
+
+SECTION = "tfx_airflow"
+BUNDLE_ROOT = Path(__file__).resolve().parents[2]
+
+
+def _field(default: object, help_text: str) -> dataclasses.Field:
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Values of one deployment; the metadata of each field is its help text."""
+
+    python: str = _field(
+        "", "Python interpreter that has TFX. Empty: this machine runs only what was compiled before."
+    )
+    home: str = _field(
+        "",
+        "Folder for compiled pipelines, artifacts without a pipeline_root of their own and the "
+        "embedded MLMD. Default: `$AIRFLOW_HOME/tfx`.",
+    )
+    mlmd_conn_id: str = _field(
+        "mlmd_default",
+        "Airflow Connection of the ML Metadata store. Without that Connection: SQLite in `home`.",
+    )
+    pythonpath: str = _field(
+        "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
+    )
+    kill_grace: float = _field(
+        10.0, "Seconds that a killed node has to record its failure before SIGKILL."
+    )
+
+    @property
+    def mlmd_file(self) -> Path:
+        """The embedded MLMD store, used when the Connection does not exist."""
+        return Path(self.home) / "mlmd" / "metadata.db"
+
+    @property
+    def compiled(self) -> Path:
+        """Folder of compiled pipelines."""
+        return Path(self.home) / "compiled"
+
+    def roots(self) -> dict[str, str]:
+        """Machine paths that stand as `${NAME}` in a compiled pipeline, filled in at run time."""
+        roots = {"BUNDLE_ROOT": str(BUNDLE_ROOT), "TFX_AIRFLOW_HOME": self.home}
+        if self.python:
+            roots["TFX_PREFIX"] = str(Path(self.python).parent.parent)
+        return roots
+
+    def interpreter(self) -> str:
+        """Path of the TFX interpreter.
+
+        Raises:
+          SettingsError: None is configured, or the configured one cannot be run.
+        """
+        name = f"AIRFLOW__{SECTION.upper()}__PYTHON"
+        if not self.python:
+            raise SettingsError(
+                f"no TFX interpreter: set [{SECTION}] python ({name}) to a Python that has TFX "
+                "('make setup' makes one), or ship the folder that "
+                "'python -m include.tfx_airflow compile' wrote."
+            )
+        if not os.access(self.python, os.X_OK):
+            raise SettingsError(
+                f"[{SECTION}] python = {self.python!r} is not an executable file; run 'make setup' "
+                f"or set {name} to a Python that has TFX."
+            )
+        return self.python
+
+
+def read_settings() -> Settings:
+    """Reads [tfx_airflow] from Airflow's configuration.
+
+    Raises:
+      SettingsError: A value has the wrong type.
+    """
+    from airflow.configuration import AIRFLOW_HOME, conf
+
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(Settings):
+        text = conf.get(SECTION, field.name, fallback=None)
+        if text in (None, ""):
+            continue
+        try:
+            values[field.name] = type(field.default)(text)
+        except ValueError:
+            raise SettingsError(
+                f"[{SECTION}] {field.name} = {text!r} is not a {type(field.default).__name__}."
+            ) from None
+    home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
+    values["home"] = os.path.abspath(os.path.expanduser(home))
+    if values.get("python"):
+        values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def parse_seconds() -> float | None:
+    """Seconds that a DAG file may take to parse, less what it needs to say why; None for no limit."""
+    from airflow.configuration import conf
+
+    limit = conf.getfloat("core", "dagbag_import_timeout")
+    return max(limit - 2, 1) if limit > 0 else None

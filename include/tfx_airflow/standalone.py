@@ -1,0 +1,101 @@
+"""`up`: an Airflow with everything it needs in one process group, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from airflow.configuration import AIRFLOW_HOME
+
+_PASSWORDS = "simple_auth_manager_passwords.json.generated"
+_START_SECONDS, _STOP_SECONDS = 180, 20
+
+
+def main(port: int) -> int:
+    """Starts `airflow standalone`, says where it is, and waits.
+
+    Args:
+      port: TCP port of the UI and API on localhost.
+
+    Returns:
+      0 after Ctrl-C or SIGTERM, 1 when Airflow did not start or ended by itself.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            print(f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up", file=sys.stderr)
+            return 1
+    url = f"http://localhost:{port}"
+    log_path = Path(AIRFLOW_HOME) / "standalone.log"
+    print(f"==> starting Airflow (log: {log_path})", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with open(log_path, "wb") as log:
+        # SIGTERM to `standalone` alone leaves its four children running; the group takes them along.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(port, url),
+            start_new_session=True,
+        )
+    try:
+        if not _wait_until_healthy(process, url):
+            print("".join(log_path.read_text(errors="replace").splitlines(True)[-30:]), file=sys.stderr)
+            print(f"Airflow did not start; its log: {log_path}", file=sys.stderr)
+            return 1
+        print(f"Airflow is at {url}", flush=True)
+        for user, password in json.loads((Path(AIRFLOW_HOME) / _PASSWORDS).read_text()).items():
+            print(f"Login: {user}   Password: {password}", flush=True)
+        print("Ctrl-C stops it.", flush=True)
+        code = process.wait()
+        print(f"Airflow ended with exit code {code}; its log: {log_path}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\n==> stopping Airflow", flush=True)
+        return 0
+    finally:
+        _stop(process)
+
+
+def _environment(port: int, url: str) -> dict[str, str]:
+    environment = dict(os.environ)
+    environment.pop("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", None)
+    environment["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "180"
+    environment["AIRFLOW__API__PORT"] = str(port)
+    environment["AIRFLOW__API__HOST"] = "127.0.0.1"
+    environment["AIRFLOW__API__BASE_URL"] = url
+    environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"{url}/execution/"
+    return environment
+
+
+def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> bool:
+    deadline = time.monotonic() + _START_SECONDS
+    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError, ValueError, urllib.error.URLError):
+            with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+                health = json.load(answer)
+            if all((health.get(part) or {}).get("status") == "healthy" for part in parts):
+                return True
+        time.sleep(0.5)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,1 @@
+"""What runs in the TFX interpreter. Never imports Airflow; nothing outside imports from here."""

@@ -1,0 +1,42 @@
+"""`python -m include.tfx_airflow.tfx_side.doctor`: the TFX interpreter's part of `doctor`.
+
+Reads the store's address from standard input, prints a JSON list of [good, text]. Imports no TFX.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+_PACKAGES = ("tfx", "apache-beam", "tensorflow", "ml-metadata", "tensorflow-model-analysis", "pip", "setuptools")
+
+
+def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Says which packages are there and whether the store can be used."""
+    found: list[tuple[bool, str]] = [(True, f"{sys.executable} is Python {platform.python_version()}")]
+    for package in _PACKAGES:
+        try:
+            found.append((True, f"{package} {metadata.version(package)}"))
+        except metadata.PackageNotFoundError:
+            found.append((False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt."))
+    from include.tfx_airflow.errors import MlmdError
+    from include.tfx_airflow.tfx_side import mlmd
+
+    name = mlmd.describe(address)
+    if address["kind"] == "sqlite" and not os.path.exists(address["path"]):
+        return [*found, (True, f"MLMD {name}: not there yet, the first node makes it")]
+    try:
+        with mlmd.open_store(address) as store:
+            runs = len(store.get_contexts_by_type("pipeline_run"))
+            found.append((True, f"MLMD {name}: {runs} runs"))
+    except MlmdError as error:
+        found.append((False, str(error)))
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(findings(json.load(sys.stdin))))

@@ -1,0 +1,177 @@
+"""The ML Metadata store as nodes use it: opened by address, locked where SQLite needs it, never migrated.
+
+Imports ml_metadata only: the process that cleans up after a killed node must start in a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import ml_metadata as mlmd
+from ml_metadata import errors
+from ml_metadata.proto import metadata_store_pb2
+
+from include.tfx_airflow.errors import MlmdError
+
+# The context that ties an execution to the Airflow task instance that made it.
+TASK_CONTEXT = "airflow_task_instance"
+_ATTEMPTS = 8
+_Result = TypeVar("_Result")
+_RUNNING = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
+
+
+def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionConfig:
+    """The address of a `NodeRequest` as MLMD's own proto.
+
+    Args:
+      address: `kind` (sqlite, mysql, postgresql), and `path` or host, port, database, user, password.
+    """
+    config = metadata_store_pb2.ConnectionConfig()
+    if address["kind"] == "sqlite":
+        os.makedirs(os.path.dirname(address["path"]) or ".", exist_ok=True)
+        config.sqlite.filename_uri = address["path"]
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return config
+    if address["kind"] == "mysql":
+        server: Any = config.mysql
+        server.database = address["database"]
+    else:
+        server = config.postgresql
+        server.dbname = address["database"]
+    server.host, server.user, server.password = address["host"], address["user"], address["password"]
+    port = address.get("port") or (3306 if address["kind"] == "mysql" else 5432)
+    # MySQL's port is a number in MLMD's proto, PostgreSQL's a string.
+    server.port = port if address["kind"] == "mysql" else str(port)
+    for key, value in address.get("ssl", {}).items():
+        setattr(server.ssl_options if address["kind"] == "mysql" else server.ssloption, key, value)
+    return config
+
+
+def retried(action: Callable[[], _Result]) -> _Result:
+    """Runs an idempotent MLMD action again when another writer was in the way.
+
+    Two nodes that start together both create the types and contexts of their run; the loser gets
+    AlreadyExists or Aborted, and finds them on the next try.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return action()
+        except (errors.AlreadyExistsError, errors.AbortedError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.05, 0.2) * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+class StoreLock:
+    """A lock beside a SQLite store, held while a node talks to it; nothing for servers.
+
+    MLMD's writers starve one another in SQLite's rollback journal (single calls took 10 s), and two
+    first users race on creating the schema. Held only over driver and publisher steps, never while
+    an executor works, so parallel branches stay parallel.
+    """
+
+    def __init__(self, address: dict[str, Any]):
+        self._path = address["path"] + ".lock" if address["kind"] == "sqlite" else ""
+        self._mutex = threading.RLock()
+        self._depth = 0
+        self._file = -1
+
+    def acquire(self) -> None:
+        """Takes the lock; may be taken again by the thread that has it."""
+        self._mutex.acquire()
+        self._depth += 1
+        if self._path and self._depth == 1:
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        self._depth -= 1
+        if self._path and self._depth == 0:
+            os.close(self._file)
+        self._mutex.release()
+
+    def __enter__(self) -> StoreLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@contextlib.contextmanager
+def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
+    """Opens the store under its lock.
+
+    Raises:
+      MlmdError: It cannot be reached, or has another schema version (it is never migrated here).
+    """
+    with StoreLock(address):
+        try:
+            store = retried(lambda: mlmd.MetadataStore(connection_config(address)))
+        except (RuntimeError, errors.StatusError) as error:
+            raise MlmdError(f"{describe(address)} cannot be used: {_hide(error, address)}") from None
+        yield store
+
+
+def describe(address: dict[str, Any]) -> str:
+    """The address for people: without the password."""
+    if address["kind"] == "sqlite":
+        return f"sqlite:///{address['path']}"
+    port = f":{address['port']}" if address.get("port") else ""
+    return f"{address['kind']}://{address['user']}@{address['host']}{port}/{address['database']}"
+
+
+def _hide(error: Exception, address: dict[str, Any]) -> str:
+    text = str(error)
+    return text.replace(address["password"], "***") if address.get("password") else text
+
+
+def executions_of(
+    store: mlmd.MetadataStore, run: str, pipeline_node: str
+) -> list[metadata_store_pb2.Execution]:
+    """Executions of one node in one run, oldest first.
+
+    Args:
+      run: Name of the `pipeline_run` context.
+      pipeline_node: Name of the `node` context, `<pipeline>.<node id>`.
+    """
+    context = store.get_context_by_type_and_name("pipeline_run", run)
+    if context is None:
+        return []
+    # From the run, not from the node, whose context grows with every run there ever was.
+    return sorted(
+        (
+            execution
+            for execution in store.get_executions_by_context(context.id)
+            if any(c.name == pipeline_node for c in store.get_contexts_by_execution(execution.id))
+        ),
+        key=lambda execution: execution.id,
+    )
+
+
+def fail_unfinished(store: mlmd.MetadataStore, run: str, pipeline_node: str, reason: str) -> list[int]:
+    """Marks executions that a dead process left NEW or RUNNING as FAILED.
+
+    Args:
+      reason: Stored beside the state, for people.
+
+    Returns:
+      Ids of the executions that were marked.
+    """
+    unfinished = [e for e in executions_of(store, run, pipeline_node) if e.last_known_state in _RUNNING]
+    for execution in unfinished:
+        execution.last_known_state = metadata_store_pb2.Execution.FAILED
+        execution.custom_properties["failure"].string_value = reason
+    if unfinished:
+        store.put_executions(unfinished)
+    return [e.id for e in unfinished]

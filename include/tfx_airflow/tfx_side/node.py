@@ -1,0 +1,220 @@
+"""One node of one run through TFX's own launcher: driver, executor, publisher.
+
+The recipe is that of `tfx/orchestration/local/local_dag_runner.py`; added is what Airflow needs:
+every attempt is an execution of its own, inputs come from the latest attempt upstream, a cleared
+task really runs again, and what became of the node is said in a `NodeResult`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from ml_metadata import errors
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import common_utils, context_lib
+from tfx.proto.orchestration import pipeline_pb2
+
+from include.tfx_airflow.child import NodeRequest, NodeResult
+from include.tfx_airflow.errors import ManifestError, MlmdError
+from include.tfx_airflow.tfx_side import ir, mlmd, outputs, user_code
+
+log = logging.getLogger(__name__)
+
+_Execution = metadata_store_pb2.Execution
+_FAILURE_PROPERTIES = ("__execution_result__", "failure")
+
+
+class LockedMetadata(metadata.Metadata):
+    """TFX's store handle; entering it takes the lock of a SQLite store (see `mlmd.StoreLock`)."""
+
+    def __init__(self, address: dict[str, Any]):
+        super().__init__(mlmd.connection_config(address))
+        self._address = address
+        self._lock = mlmd.StoreLock(address)
+
+    def __enter__(self) -> LockedMetadata:
+        self._lock.acquire()
+        try:
+            if self._users:
+                self._users += 1
+            else:
+                super().__enter__()
+        except (RuntimeError, errors.StatusError) as error:
+            self._lock.release()
+            raise MlmdError(f"{mlmd.describe(self._address)} cannot be used: {error}") from None
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *arguments: Any) -> None:
+        try:
+            super().__exit__(*arguments)
+        finally:
+            self._lock.release()
+
+
+def run(request: NodeRequest) -> NodeResult:
+    """Runs the node of the request.
+
+    Returns:
+      The result; a node that failed without an exception (inputs that cannot be resolved) has state
+      `failed`.
+
+    Raises:
+      Exception: Whatever the node's own code raised; MLMD says FAILED by then.
+      ManifestError: The IR has no such node, or a parameter without a value.
+      MlmdError: The store cannot be used.
+    """
+    with open(request.ir, encoding="utf-8") as file:
+        pipeline = ir.read_ir(file.read(), request.roots)
+    _bind_parameters(pipeline, request)
+    node = _node(pipeline, request)
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
+    user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
+
+    connection = LockedMetadata(request.mlmd)
+    with connection as handle:
+        _prepare_attempt(handle, pipeline, node, request)
+    reason = _SkipReason()
+    logging.getLogger("absl").addFilter(reason)
+    try:
+        info = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=connection,
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=executor_spec,
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, request.node_id),
+        ).launch()
+    finally:
+        logging.getLogger("absl").removeFilter(reason)
+    if info is None or not info.execution_id:
+        return NodeResult("skipped", message=reason.text or "its Cond is false, or there is nothing to work on")
+    with connection as handle:
+        return _result(handle.store, info.execution_id)
+
+
+class _SkipReason(logging.Filter):
+    """Picks up why TFX skipped a node: it tells nobody but the log."""
+
+    text = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg == "Input resolution skipped; reason = %s" and record.args:
+            self.text = str(record.args[0])
+        return True
+
+
+def _bind_parameters(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
+    root = pipeline.runtime_spec.pipeline_root
+    values = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run, **request.parameters}
+    if root.HasField("runtime_parameter") and not root.runtime_parameter.default_value.string_value:
+        values[constants.PIPELINE_ROOT_PARAMETER_NAME] = (
+            f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
+        )
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, values)
+
+
+def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2.PipelineNode:
+    for entry in pipeline.nodes:
+        if entry.pipeline_node.node_info.id == request.node_id:
+            node = entry.pipeline_node
+            break
+    else:
+        known = [entry.pipeline_node.node_info.id for entry in pipeline.nodes]
+        raise ManifestError(f"{request.ir!r} has no node {request.node_id!r}; it has {known}.")
+    for key, value in node.parameters.parameters.items():
+        if value.HasField("runtime_parameter"):
+            raise ManifestError(
+                f"parameter {value.runtime_parameter.name!r} ({key!r} of {request.node_id!r}) has no value; "
+                "give it in the trigger form, or a default in the pipeline or in AirflowPipelineConfig."
+            )
+    return node
+
+
+def _prepare_attempt(
+    handle: metadata.Metadata,
+    pipeline: pipeline_pb2.Pipeline,
+    node: pipeline_pb2.PipelineNode,
+    request: NodeRequest,
+) -> None:
+    """Makes this attempt an execution of its own, fed by the latest attempts upstream."""
+    store = handle.store
+    name = f"{pipeline.pipeline_info.id}.{request.node_id}"
+    mlmd.retried(
+        lambda: mlmd.fail_unfinished(store, request.run, name, "its process died; a later attempt found it")
+    )
+    earlier = mlmd.executions_of(store, request.run, name)
+    if request.task["try_number"] > 1 and any(_succeeded(e) for e in earlier):
+        log.info("This task was cleared after it had finished: the node runs again, without cache.")
+        node.execution_options.caching_options.enable_cache = False
+    for spec in node.inputs.inputs.values():
+        for channel in spec.channels:
+            _pin_to_latest_attempt(store, pipeline, channel, request.run)
+    # TFX looks for an earlier execution in all contexts of the node and takes it up again, with its
+    # old inputs, or leaves at once when it succeeded. This context makes sure that it finds none.
+    context = node.contexts.contexts.add()
+    context.type.name = mlmd.TASK_CONTEXT
+    context.name.field_value.string_value = request.task["key"]
+    for key in ("dag_id", "run_id", "task_id", "map_index", "try_number"):
+        value = request.task[key]
+        integer = isinstance(value, int)
+        context.type.properties[key] = metadata_store_pb2.INT if integer else metadata_store_pb2.STRING
+        field = context.properties[key].field_value
+        if integer:
+            field.int_value = value
+        else:
+            field.string_value = value
+    # Two nodes that start together create the same types and contexts: here it can be tried again,
+    # in the middle of the launcher it cannot.
+    mlmd.retried(lambda: context_lib.prepare_contexts(handle, node.contexts))
+    mlmd.retried(lambda: common_utils.register_type_if_not_exist(handle, node.node_info.type))
+    for output in node.outputs.outputs.values():
+        mlmd.retried(lambda: common_utils.register_type_if_not_exist(handle, output.artifact_spec.type))
+
+
+def _pin_to_latest_attempt(
+    store: Any, pipeline: pipeline_pb2.Pipeline, channel: pipeline_pb2.InputSpec.Channel, run: str
+) -> None:
+    """Lets a channel from this run see only the latest successful attempt of its producer.
+
+    Otherwise a cleared producer has two live outputs in the run, and its consumers fail or read the old.
+    """
+    queries = channel.context_queries
+    if not any(q.type.name == "pipeline_run" and q.name.field_value.string_value == run for q in queries):
+        return
+    producer = f"{pipeline.pipeline_info.id}.{channel.producer_node_query.id}"
+    done = [e for e in mlmd.executions_of(store, run, producer) if _succeeded(e)]
+    if not done:
+        return
+    for context in store.get_contexts_by_execution(done[-1].id):
+        if context.type == mlmd.TASK_CONTEXT:
+            query = queries.add()
+            query.type.name = mlmd.TASK_CONTEXT
+            query.name.field_value.string_value = context.name
+
+
+def _succeeded(execution: metadata_store_pb2.Execution) -> bool:
+    return execution.last_known_state in (_Execution.COMPLETE, _Execution.CACHED)
+
+
+def _result(store: Any, execution_id: int) -> NodeResult:
+    [execution] = store.get_executions_by_id([execution_id])
+    if not _succeeded(execution):
+        message = next(
+            (execution.custom_properties[k].string_value for k in _FAILURE_PROPERTIES if k in execution.custom_properties),
+            "",
+        )
+        message = re.sub(r"\\n", "\n", message)
+        return NodeResult("failed", execution_id, message=message or "TFX gave no reason")
+    made, summary = outputs.describe(store, execution_id)
+    state = "cached" if execution.last_known_state == _Execution.CACHED else "executed"
+    return NodeResult(state, execution_id, made, summary)

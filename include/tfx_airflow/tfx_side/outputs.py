@@ -1,0 +1,145 @@
+"""What an execution made, in short: for the end of the task's log, for XCom and for the report.
+
+Reading here must never fail a node that succeeded: what cannot be read is said in the note.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+
+_Event = metadata_store_pb2.Event
+_OUTPUT_EVENTS = (_Event.OUTPUT, _Event.INTERNAL_OUTPUT, _Event.DECLARED_OUTPUT)
+
+
+def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    """Lists the output artifacts of an execution.
+
+    Args:
+      store: Open `MetadataStore`.
+      execution_id: An execution that is COMPLETE or CACHED.
+
+    Returns:
+      By output key, a list of {id, type, uri, note}; and a summary such as
+      {"blessed": True, "metrics": {"auc": {"value": 0.9, "lower": 0.89, "upper": 0.91}}}.
+    """
+    events = [e for e in store.get_events_by_execution_ids([execution_id]) if e.type in _OUTPUT_EVENTS]
+    artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    outputs: dict[str, list[dict[str, Any]]] = {}
+    summary: dict[str, Any] = {}
+    for event in events:
+        artifact = artifacts[event.artifact_id]
+        facts: dict[str, Any] = {}
+        reader = _READERS.get(artifact.type)
+        if reader:
+            try:
+                facts = reader(artifact)
+            except Exception as error:
+                facts = {"unreadable": f"{type(error).__name__}: {error}"}
+        summary.update({k: v for k, v in facts.items() if k != "note"})
+        for key in {step.key for step in event.path.steps if step.key} or {artifact.type}:
+            outputs.setdefault(key, []).append(
+                {
+                    "id": artifact.id,
+                    "type": artifact.type,
+                    "uri": artifact.uri,
+                    "note": facts.get("note") or facts.get("unreadable", ""),
+                }
+            )
+    return {key: outputs[key] for key in sorted(outputs)}, summary
+
+
+def _property(artifact: metadata_store_pb2.Artifact, name: str) -> Any:
+    for properties in (artifact.properties, artifact.custom_properties):
+        if name in properties:
+            return getattr(properties[name], properties[name].WhichOneof("value"))
+    return None
+
+
+def _examples(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    span, version = _property(artifact, "span"), _property(artifact, "version")
+    if span is None:
+        return {}
+    return {"span": int(span), "note": f"span {int(span)}, version {int(version or 0)}"}
+
+
+def _blessing(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    value = _property(artifact, "blessed")
+    if value is None:
+        return {"note": "not evaluated"}
+    return {"blessed": bool(value), "note": "BLESSED" if value else "NOT BLESSED"}
+
+
+def _pushed(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    destination = _property(artifact, "pushed_destination")
+    if not _property(artifact, "pushed"):
+        return {"pushed": "", "note": "not pushed"}
+    return {"pushed": destination, "note": f"pushed to {destination}"}
+
+
+def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+    from tfx.dsl.io import fileio
+
+    found: dict[str, str] = {}
+    for split in sorted(fileio.listdir(artifact.uri)):
+        path = os.path.join(artifact.uri, split, "SchemaDiff.pb")
+        if fileio.exists(path):
+            with fileio.open(path, "rb") as file:
+                anomalies = anomalies_pb2.Anomalies.FromString(file.read())
+            name = split.removeprefix("Split-")
+            for feature, info in sorted(anomalies.anomaly_info.items()):
+                found[f"{name}/{feature}"] = info.short_description
+            if anomalies.HasField("dataset_anomaly_info"):
+                found[name] = anomalies.dataset_anomaly_info.short_description
+    text = "; ".join(f"{where}: {what}" for where, what in list(found.items())[:5])
+    return {"anomalies": found, "note": f"{len(found)} anomalies: {text}" if found else "no anomalies"}
+
+
+def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    import tensorflow_model_analysis as tfma
+
+    metrics: dict[str, dict[str, float]] = {}
+    for record in tfma.load_metrics(artifact.uri):
+        if record.slice_key.single_slice_keys or record.cross_slice_key.ByteSize():
+            continue
+        for item in record.metric_keys_and_values:
+            kind = item.value.WhichOneof("type")
+            if item.key.is_diff or kind not in ("double_value", "bounded_value"):
+                continue
+            model = item.key.model_name
+            if model and model != tfma.CANDIDATE_KEY:
+                continue
+            value: dict[str, float] = {"value": getattr(item.value, kind).value}
+            if item.HasField("confidence_interval"):
+                interval = item.confidence_interval
+                for side in ("lower", "upper"):
+                    bound = getattr(interval, f"{side}_bound")
+                    value[side] = getattr(bound, bound.WhichOneof("type")).value
+            metrics[item.key.name] = value
+    validation = tfma.load_validation_result(artifact.uri)
+    failures = [
+        f"{metric.metric_key.name}{_slice_text(failed.slice_key)}: {' '.join(metric.message.split())}"
+        for failed in validation.metric_validations_per_slice
+        for metric in failed.failures
+    ]
+    note = ", ".join(f"{name} {value['value']:.4g}" for name, value in sorted(metrics.items()))
+    return {"metrics": metrics, "failed_thresholds": failures, "note": note}
+
+
+def _slice_text(key: Any) -> str:
+    parts = [
+        f"{k.column}={getattr(k, k.WhichOneof('kind'))}" for k in key.single_slice_keys
+    ]
+    return f" [{', '.join(parts)}]" if parts else ""
+
+
+_READERS = {
+    "Examples": _examples,
+    "ModelBlessing": _blessing,
+    "PushedModel": _pushed,
+    "ExampleAnomalies": _anomalies,
+    "ModelEvaluation": _evaluation,
+}

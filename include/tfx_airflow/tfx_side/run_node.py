@@ -1,0 +1,119 @@
+"""`python -m include.tfx_airflow.tfx_side.run_node FD`: one node in a process of its own.
+
+Reads one `NodeRequest` from standard input and keeps reading: end-of-file means that the asking
+task is dead. Writes the `NodeResult` to file descriptor FD; the exit code says the same in short.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+
+from include.tfx_airflow import child
+from include.tfx_airflow.child import LEVEL_MARK, NodeRequest, NodeResult
+from include.tfx_airflow.tfx_side import abandon
+
+# TFX logs whole protos at INFO; more lines than this help nobody and are cut.
+_MAX_INFO_LINES = 3
+_frames_to_skip = ("run_node.py", "include/tfx_airflow/tfx_side/node.py")
+
+
+class _Formatter(logging.Formatter):
+    """Marks each line of a record with its level, and cuts the proto dumps of TFX."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).splitlines() or [""]
+        if record.levelno <= logging.INFO and len(lines) > _MAX_INFO_LINES:
+            lines = [*lines[:_MAX_INFO_LINES], f"... ({len(lines) - _MAX_INFO_LINES} more lines)"]
+        return "\n".join(f"{LEVEL_MARK}{record.levelno}{LEVEL_MARK}{line}" for line in lines)
+
+
+def configure_logging() -> None:
+    """Sends absl, TFX and Beam logs through one handler that the asking task understands."""
+    from absl import logging as absl_logging
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    absl_logging.use_python_logging(quiet=True)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.captureWarnings(True)
+    # One line a Beam stage, and every HTTP connection attempt of a cloud library.
+    for name in ("apache_beam", "py.warnings", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR if name == "py.warnings" else logging.WARNING)
+
+
+def end_when_asked(request: NodeRequest) -> None:
+    """On SIGTERM, or when the asking task dies: records the failure, then ends the process group.
+
+    A thread does it, because the main thread may sit in C++ for minutes.
+    """
+    asked = threading.Event()
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        asked.set()
+
+    def end() -> None:
+        asked.wait()
+        # The lock of a SQLite store may be held by our own main thread; then the next attempt,
+        # or the asking task, records it.
+        threading.Timer(5, os.killpg, [os.getpgrp(), signal.SIGKILL]).start()
+        try:
+            abandon.abandon(request, "the task was killed")
+        finally:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    for target in (watch, end):
+        threading.Thread(target=target, daemon=True).start()
+
+
+def outcome(request: NodeRequest) -> NodeResult:
+    """Runs the node; turns what it raises into a result that ends with the node's own traceback."""
+    try:
+        from include.tfx_airflow.tfx_side import node
+
+        return node.run(request)
+    except BaseException as error:  # the asking task must hear of SystemExit in user code as well
+        from include.tfx_airflow.errors import ManifestError
+
+        state = "refused" if isinstance(error, ManifestError) else "failed"
+        return NodeResult(state, message=_traceback(error))
+
+
+def _traceback(error: BaseException) -> str:
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename.endswith(_frames_to_skip):
+        frames = frames.tb_next
+    if frames is None:
+        return f"{type(error).__name__}: {error}"
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def main() -> int:
+    """Runs the request of standard input; returns the exit code."""
+    result_fd = int(sys.argv.pop())  # TFX hands what is left in argv to executors
+    os.set_inheritable(result_fd, False)
+    request = NodeRequest(**json.loads(sys.stdin.buffer.readline()))
+    configure_logging()
+    end_when_asked(request)
+    result = outcome(request)
+    sys.stdout.flush()
+    with open(result_fd, "w", encoding="utf-8") as file:
+        file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+    code = next(code for code, state in child.STATES.items() if state == result.state)
+    # Beam and TensorFlow leave threads behind that can hang an ordinary exit.
+    sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
