@@ -1,4 +1,10 @@
-"""The Evaluator's configuration: what is measured, on which slices, and what blocks a push."""
+"""The Evaluator's configuration: what is measured, on which slices, and what blocks a push.
+
+Measured on two cores with the 4,966 evaluation rows and one model: overall metrics alone take 7 s,
+all slices 14 s, jackknife intervals on all slices 28 s, plots 1 s more; Poisson bootstrap did not
+finish in 130 s, because it updates the metrics for 20 resampled copies of each row where the
+jackknife merges the sums of 20 parts.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +13,99 @@ from google.protobuf import wrappers_pb2
 
 from include.taxi import features
 
-SLICE_FEATURES: tuple[str, ...] = (
-    "trip_start_hour",
-    "trip_start_day",
-    "payment_type",
-    "company",
+# Raw columns whose values each form a slice. Hours are local, weekdays count from 1 = Sunday.
+SLICE_FEATURES: tuple[str, ...] = ("trip_start_hour", "trip_start_day", "payment_type")
+# The companies with 100 trips or more in the sample, 98 % of the trips that name one. Slicing by
+# every value would add some 30 single-car companies, each costing as much time as a large one.
+# TFMA's min_slice_size is no way out: up to 0.47.1, a slice it hides counts as one that lacks the
+# guarded metrics, and the validation fails whatever slices the thresholds are meant for.
+SLICE_COMPANIES: tuple[str, ...] = (
+    "Taxi Affiliation Services",
+    "Dispatch Taxi Affiliation",
+    "Blue Ribbon Taxi Association Inc.",
+    "Choice Taxi Association",
+    "Northwest Management LLC",
+    "KOAM Taxi Association",
+    "Top Cab Affiliation",
 )
+
+# For comparison, on the evaluation split: always answering "no" scores AUC 0.5 and accuracy 0.771,
+# the big-tip rate of the payment type alone AUC 0.924 and accuracy 0.884, the usual model AUC 0.948
+# and accuracy 0.893, with standard errors of 0.003 and 0.004. The AUC bound therefore asks for more
+# than payment type can give. Accuracy tells the two apart too weakly for that; its bound only
+# catches a broken model or label, far enough below not to fail a sound model by chance.
+MIN_AUC = 0.93
+MIN_ACCURACY = 0.87
+# How much worse than the blessed model a candidate may be. Another seed or slightly different
+# hyperparameters move the AUC by up to 0.001 and the accuracy by up to 0.003; the tolerances are a
+# few times that. TFMA compares point estimates on the same rows, so sampling error mostly cancels.
+MAX_AUC_LOSS = 0.005
+MAX_ACCURACY_LOSS = 0.01
+
+# Grid of the AUC; 1,000 thresholds took 11 s more and moved the AUC by less than 0.0001.
+_AUC_THRESHOLDS = 200
 
 
 def eval_config() -> tfma.EvalConfig:
-    """x"""
-    def th(lo, ch):
-        return tfma.MetricThreshold(
-            value_threshold=tfma.GenericValueThreshold(lower_bound={"value": lo}),
-            change_threshold=tfma.GenericChangeThreshold(
-                direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": ch}))
+    """Returns metrics, slices, push thresholds and confidence intervals for the taxi model.
+
+    Source: https://www.tensorflow.org/tfx/model_analysis/setup. The model is called through its
+    serving signature on raw tf.Examples, as in production; only the label comes from the
+    transform_features signature. A slice with too few trips to leave one in every jackknife part
+    shows metrics without intervals; ExampleCount says how few. Thresholds apply to the overall slice: within a payment type
+    or a company the AUC has another meaning (in cash trips there is almost nothing to rank).
+
+    Returns:
+        Configuration for the Evaluator component. AUC, accuracy, means and shares are unit free,
+        the cross entropy is in nats per trip, calibration is mean prediction over mean label.
+    """
+    metrics = [
+        _guarded_metric("AUC", MIN_AUC, MAX_AUC_LOSS, f'{{"num_thresholds": {_AUC_THRESHOLDS}}}'),
+        _guarded_metric("BinaryAccuracy", MIN_ACCURACY, MAX_ACCURACY_LOSS),
+        tfma.MetricConfig(class_name="BinaryCrossEntropy"),
+        tfma.MetricConfig(class_name="Calibration"),
+        tfma.MetricConfig(class_name="MeanLabel"),
+        tfma.MetricConfig(class_name="MeanPrediction"),
+        tfma.MetricConfig(class_name="ExampleCount"),
+        tfma.MetricConfig(class_name="CalibrationPlot", config='{"num_buckets": 20}'),
+        tfma.MetricConfig(class_name="ConfusionMatrixPlot", config='{"num_thresholds": 100}'),
+    ]
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="serving_default", label_key=features.LABEL,
-            preprocessing_function_names=["transform_features"])],
-        slicing_specs=[tfma.SlicingSpec(), *[tfma.SlicingSpec(feature_keys=[f]) for f in SLICE_FEATURES]],
-        metrics_specs=[tfma.MetricsSpec(metrics=[
-            tfma.MetricConfig(class_name="AUC", config='{"num_thresholds": 1000}', threshold=th(0.93, -0.005)),
-            tfma.MetricConfig(class_name="BinaryAccuracy", threshold=th(0.85, -0.01)),
-            tfma.MetricConfig(class_name="BinaryCrossEntropy"),
-            tfma.MetricConfig(class_name="Calibration"),
-            tfma.MetricConfig(class_name="MeanLabel"),
-            tfma.MetricConfig(class_name="MeanPrediction"),
-            tfma.MetricConfig(class_name="ExampleCount"),
-            tfma.MetricConfig(class_name="CalibrationPlot", config='{"num_buckets": 20}'),
-            tfma.MetricConfig(class_name="ConfusionMatrixPlot", config='{"num_thresholds": 100}'),
-            ])],
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_default",
+                label_key=features.LABEL,
+                preprocessing_function_names=["transform_features"],
+            )
+        ],
+        slicing_specs=[
+            tfma.SlicingSpec(),
+            *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICE_FEATURES),
+            *(tfma.SlicingSpec(feature_values={"company": name}) for name in SLICE_COMPANIES),
+        ],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
         options=tfma.Options(
             compute_confidence_intervals=wrappers_pb2.BoolValue(value=True),
-            confidence_intervals=tfma.ConfidenceIntervalOptions(method="JACKKNIFE"),
-            min_slice_size=wrappers_pb2.Int32Value(value=20)),
+            confidence_intervals=tfma.ConfidenceIntervalOptions(
+                method=tfma.ConfidenceIntervalOptions.JACKKNIFE
+            ),
+        ),
     )
+
+
+def _guarded_metric(
+    name: str, lower_bound: float, max_loss: float, config: str = ""
+) -> tfma.MetricConfig:
+    """Returns a metric, higher being better, that can block a push through the overall slice."""
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": lower_bound}),
+        # Ignored as long as there is no blessed model to compare with.
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_loss}
+        ),
+    )
+    # MetricConfig.threshold would apply to every slice, down to the 4 disputed trips.
+    overall = tfma.PerSliceMetricThreshold(
+        slicing_specs=[tfma.SlicingSpec()], threshold=threshold
+    )
+    return tfma.MetricConfig(class_name=name, config=config, per_slice_thresholds=[overall])

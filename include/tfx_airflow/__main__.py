@@ -7,9 +7,14 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
 
 from include.tfx_airflow.errors import TfxAirflowError
+
+# A command may take its time (Airflow's limit is for the DAG processor) and prints for people.
+OWN_ENVIRONMENT = {
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,9 +64,11 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
     arguments = _parser().parse_args(argv)
-    # A command may take its time; Airflow's limit is for the DAG processor.
-    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "0"
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    if arguments.command == "up":  # what it starts is for Airflow, not for this program
+        from include.tfx_airflow import standalone
+
+        return standalone.main(arguments.port)
+    os.environ.update(OWN_ENVIRONMENT)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("include.tfx_airflow")
@@ -79,13 +86,9 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow import report
 
             return report.main(arguments.dag_id, arguments.run_id)
-        if arguments.command == "demo":
-            from include.tfx_airflow import demo
+        from include.tfx_airflow import demo
 
-            return demo.main(arguments.dag_id)
-        from include.tfx_airflow import standalone
-
-        return standalone.main(arguments.port)
+        return demo.main(arguments.dag_id)
     except TfxAirflowError as error:
         print(error, file=sys.stderr)
         return 1

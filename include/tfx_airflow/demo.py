@@ -30,7 +30,7 @@ def compile_all() -> int:
     """
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(dag_folder=str(BUNDLE_ROOT / "dags"), include_examples=False)
+    bag = DagBag(dag_folder=str(BUNDLE_ROOT / "dags"), bundle_path=BUNDLE_ROOT)
     for dag_id, dag in sorted(bag.dags.items()):
         print(f"{dag_id}: {len(dag.tasks)} tasks")
     for path, error in bag.import_errors.items():
@@ -59,7 +59,7 @@ def main(dag_id: str) -> int:
 
 
 def _run(dag_id: str, log_path: Path) -> int:
-    environment = {k: v for k, v in os.environ.items() if k != "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"}
+    environment = {**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
     process = subprocess.Popen(
         [sys.executable, "-m", "airflow", "dags", "test", dag_id],
         stdout=subprocess.PIPE,

@@ -99,7 +99,8 @@ def _evaluation(summary: dict[str, Any]) -> list[str]:
             interval = f"  [{metric['lower']:.4f}, {metric['upper']:.4f}]" if "lower" in metric else ""
             text.append(f"  {name:<24} {metric['value']:>12.4f}{interval}")
     if "blessed" in summary:
-        text.append(f"Model: {'BLESSED' if summary['blessed'] else 'NOT BLESSED'}")
+        first = ", no earlier model to compare with" if summary.get("rubber_stamp") else ""
+        text.append(f"Model: {'BLESSED' if summary['blessed'] else 'NOT BLESSED'}{first}")
         text += [f"  threshold failed: {failure}" for failure in summary.get("failed_thresholds", [])]
     if "pushed" in summary:
         text.append(f"Pushed: {summary['pushed'] or 'no, the model served before stays'}")

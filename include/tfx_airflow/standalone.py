@@ -67,8 +67,6 @@ def main(port: int) -> int:
 
 def _environment(port: int, url: str) -> dict[str, str]:
     environment = dict(os.environ)
-    environment.pop("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", None)
-    environment["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = "180"
     environment["AIRFLOW__API__PORT"] = str(port)
     environment["AIRFLOW__API__HOST"] = "127.0.0.1"
     environment["AIRFLOW__API__BASE_URL"] = url

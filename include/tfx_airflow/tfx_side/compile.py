@@ -6,6 +6,7 @@ Reads one JSON request from standard input: reference, arguments, roots, environ
 
 from __future__ import annotations
 
+import graphlib
 import importlib
 import inspect
 import json
@@ -74,7 +75,7 @@ def _function(reference: str) -> Any:
         raise
     function = getattr(module, function_name, None)
     if not callable(function):
-        known = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name]
+        known = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name and n[0] != "_"]
         raise LookupError(f"module {module_name!r} has no function {function_name!r}; it has {known}.")
     return function
 
@@ -113,15 +114,17 @@ def compile_request(request: dict[str, Any]) -> int:
     """
     folder, roots = Path(request["folder"]), request["roots"]
     started = time.time()
+    from tfx.utils import topsort  # a light module, unlike those of the compiler
+
     try:
         function = _function(request["reference"])
         try:
             inspect.signature(function).bind(**request["arguments"])
         except TypeError as error:
             raise LookupError(f"its arguments do not fit: {error}.") from None
+        pipeline = function(**request["arguments"])
         from include.tfx_airflow.tfx_side import ir
 
-        pipeline = function(**request["arguments"])
         manifest, text = ir.compile_pipeline(
             pipeline, request["reference"], inspect.getdoc(function) or "", roots, request["environment"]
         )
@@ -131,6 +134,8 @@ def compile_request(request: dict[str, Any]) -> int:
         return _fail(folder, request, "error", _last_line(error), _own_traceback())
     except UnsupportedNodeError as error:
         return _fail(folder, request, "unsupported", str(error).split(": ", 1)[1], "")
+    except topsort.InvalidDAGError as error:
+        return _fail(folder, request, "error", _cycle(error), "")
     except (Exception, SystemExit) as error:
         return _fail(folder, request, "error", _last_line(error), _own_traceback())
     files = user_files(roots, roots["TFX_AIRFLOW_HOME"])
@@ -143,6 +148,20 @@ def compile_request(request: dict[str, Any]) -> int:
     _write(folder, content, manifest(tuple(files)).to_json(), text)
     (folder / FAILED_FILE).unlink(missing_ok=True)
     return COMPILED
+
+
+def _cycle(error: Exception) -> str:
+    """Names the nodes of a cycle: TFX says only that there is one, but knows its components."""
+    frames = error.__traceback__
+    while frames:
+        components = frames.tb_frame.f_locals.get("deduped_components") or []
+        graph = {node.id: [upstream.id for upstream in node.upstream_nodes] for node in components}
+        try:
+            list(graphlib.TopologicalSorter(graph).static_order())
+        except graphlib.CycleError as cycle:
+            return f"it has a cycle: {' -> '.join(cycle.args[1])}; one of these must not wait for the other."
+        frames = frames.tb_next
+    return f"it has a cycle ({error})."
 
 
 def _last_line(error: BaseException) -> str:

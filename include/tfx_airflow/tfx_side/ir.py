@@ -57,7 +57,7 @@ def compile_pipeline(
       UnsupportedNodeError: It is not a pipeline, or has what one-node-one-task cannot honour.
     """
     if not isinstance(pipeline, pipeline_lib.Pipeline):
-        raise UnsupportedNodeError(f"{reference!r} returned {pipeline!r}, not a tfx.dsl.Pipeline.")
+        raise UnsupportedNodeError(f"it returned {pipeline!r}, not a tfx.dsl.Pipeline.")
     _refuse_unsupported(pipeline)
     _use_module_names(pipeline, roots)
     proto = compiler.Compiler().compile(pipeline)

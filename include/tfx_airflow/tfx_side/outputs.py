@@ -11,6 +11,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 _Event = metadata_store_pb2.Event
+_MAX_FAILURES = 10
 _OUTPUT_EVENTS = (_Event.OUTPUT, _Event.INTERNAL_OUTPUT, _Event.DECLARED_OUTPUT)
 
 
@@ -119,20 +120,50 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
                     bound = getattr(interval, f"{side}_bound")
                     value[side] = getattr(bound, bound.WhichOneof("type")).value
             metrics[item.key.name] = value
-    validation = tfma.load_validation_result(artifact.uri)
+    note = ", ".join(f"{name} {value['value']:.4g}" for name, value in sorted(metrics.items()))
+    return {"metrics": metrics, **_validation(tfma.load_validation_result(artifact.uri)), "note": note}
+
+
+def _validation(result: Any) -> dict[str, Any]:
+    """Why a model was not blessed, the overall slice first; XCom is small, so only the first of many."""
     failures = [
-        f"{metric.metric_key.name}{_slice_text(failed.slice_key)}: {' '.join(metric.message.split())}"
-        for failed in validation.metric_validations_per_slice
+        (len(failed.slice_key.single_slice_keys), f"{metric.metric_key.name}{_slice(failed.slice_key)} {_reason(metric)}")
+        for failed in result.metric_validations_per_slice
         for metric in failed.failures
     ]
-    note = ", ".join(f"{name} {value['value']:.4g}" for name, value in sorted(metrics.items()))
-    return {"metrics": metrics, "failed_thresholds": failures, "note": note}
+    texts = [text for _, text in sorted(failures)]
+    texts += [f"no slice {' '.join(str(spec).split())}" for spec in result.missing_slices]
+    if len(texts) > _MAX_FAILURES:
+        texts = [*texts[:_MAX_FAILURES], f"... and {len(texts) - _MAX_FAILURES} more"]
+    facts: dict[str, Any] = {"failed_thresholds": texts}
+    if result.rubber_stamp:
+        facts["rubber_stamp"] = True
+    return facts
 
 
-def _slice_text(key: Any) -> str:
-    parts = [
-        f"{k.column}={getattr(k, k.WhichOneof('kind'))}" for k in key.single_slice_keys
-    ]
+def _reason(failure: Any) -> str:
+    """`0.71 is below 0.8`, from TFMA's ValidationFailure."""
+    value = getattr(failure.metric_value, failure.metric_value.WhichOneof("type") or "", None)
+    number = getattr(value, "value", None)
+    if number is None:
+        return " ".join(failure.message.split()) or "has no value"
+    if failure.metric_key.is_diff:
+        bound = failure.metric_threshold.change_threshold
+        limits = [f"{k} {getattr(bound, k).value:.4g}" for k in ("absolute", "relative") if bound.HasField(k)]
+        return f"changed by {number:+.4g}; allowed: {', '.join(limits)}"
+    bound = failure.metric_threshold.value_threshold
+    if bound.HasField("lower_bound") and number < bound.lower_bound.value:
+        return f"{number:.4g} is below {bound.lower_bound.value:.4g}"
+    if bound.HasField("upper_bound") and number > bound.upper_bound.value:
+        return f"{number:.4g} is above {bound.upper_bound.value:.4g}"
+    return f"{number:.4g} is outside its bounds"
+
+
+def _slice(key: Any) -> str:
+    parts = []
+    for part in key.single_slice_keys:
+        value = getattr(part, part.WhichOneof("kind"))
+        parts.append(f"{part.column}={value.decode(errors='replace') if isinstance(value, bytes) else value}")
     return f" [{', '.join(parts)}]" if parts else ""
 
 

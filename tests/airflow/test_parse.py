@@ -1,0 +1,110 @@
+"""Parsing the DAG files of the bundle: light, quick and the same in every process."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+from tests.bundle import ROOT, Bundle
+
+_EMPTY = "from airflow.sdk import DAG\nwith DAG('empty'):\n    pass\n"
+_PARSE = """
+import json, resource, sys, time
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+def parse(folder):
+    start = time.perf_counter()
+    bag = DagBag(dag_folder=folder, bundle_path=Path(folder))
+    assert not bag.import_errors, bag.import_errors
+    return time.perf_counter() - start, bag
+memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+parse({empty!r})
+before = memory()
+empty = min(parse({empty!r})[0] for _ in range(5))
+seconds, bag = parse({dags!r})
+from airflow.serialization.serialized_objects import DagSerialization
+heavy = [name for name in ('tensorflow', 'tfx', 'apache_beam', 'ml_metadata') if name in sys.modules]
+print('RESULT' + json.dumps(dict(
+    more=seconds - empty, megabytes=memory() - before, heavy=heavy, dags=sorted(bag.dags),
+    serialized=[json.dumps(DagSerialization.to_dict(dag)) for _, dag in sorted(bag.dags.items())])))
+"""
+
+
+def _parse(bundle: Bundle, seed: int) -> dict:
+    (bundle.folder / "empty").mkdir(exist_ok=True)
+    (bundle.folder / "empty" / "empty.py").write_text(_EMPTY)
+    code = _PARSE.format(empty=str(bundle.folder / "empty"), dags=str(ROOT / "dags"))
+    return json.loads(bundle.python(code, PYTHONHASHSEED=str(seed)).rpartition("RESULT")[2])
+
+
+def test_parsing_with_a_warm_cache_is_light_quick_and_deterministic(bundle: Bundle) -> None:
+    compiled = bundle.run("python", "-m", "include.tfx_airflow", "compile")
+    assert compiled.returncode == 0, compiled.stdout
+    parses = [_parse(bundle, seed) for seed in range(5)]
+    more = statistics.median(parse["more"] for parse in parses)
+    print(f"parse: {more * 1000:.0f} ms over an empty DAG file; {parses[0]['megabytes']:.0f} MB")
+    assert parses[0]["dags"] == ["taxi_retraining"]
+    assert [parse["heavy"] for parse in parses] == [[]] * 5
+    assert more < 0.05
+    assert parses[0]["megabytes"] < 20
+    assert len({tuple(parse["serialized"]) for parse in parses}) == 1
+    assert str(ROOT) not in "".join(parses[0]["serialized"]).replace(str(ROOT / "dags"), "")
+
+
+def test_two_processes_that_need_the_same_pipeline_compile_it_once(bundle: Bundle, tmp_path: Path) -> None:
+    import subprocess
+
+    command = ["python", "-m", "include.tfx_airflow", "compile", "tests.pipelines.small:write_and_read", "name=twice"]
+    environment = {**bundle.environment, "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
+    processes = [
+        subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(3)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert sum(output.count("Compiling ") for output in outputs) == 1, outputs
+    assert len(list(tmp_path.glob("compiled/*/*/manifest.json"))) == 1
+
+
+def test_a_parse_that_is_cut_off_leaves_the_compiling_to_the_next_one(bundle: Bundle, tmp_path: Path) -> None:
+    import time
+
+    text = (
+        "from include.tfx_airflow import AirflowDagRunner\n"
+        "dag = AirflowDagRunner().run('tests.pipelines.small:write_and_read', name='cut_off')\n"
+    )
+    home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
+    error = bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home)
+    assert "is still being compiled" in error and "next parse finds it" in error
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("compiled/*/*/manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home) == ""
+
+
+def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bundle, tmp_path: Path) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "other.py").write_text("X = 1\n")
+    source = (
+        "from mine import part\nfrom tests.pipelines import small\n"
+        "def create():\n    return small.write_and_read(name=part.NAME)\n"
+    )
+    (package / "pipeline.py").write_text(source)
+    (package / "part.py").write_text("NAME = 'first'\n")
+    environment = {
+        "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path),
+        "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"),
+    }
+    command = ("python", "-m", "include.tfx_airflow", "compile", "mine.pipeline:create")
+    assert "compiled in" in bundle.run(*command, **environment).stdout
+    (package / "other.py").write_text("X = 2\n")
+    assert "was compiled already" in bundle.run(*command, **environment).stdout
+    (package / "part.py").write_text("NAME = 'second'\n")
+    assert "compiled in" in bundle.run(*command, **environment).stdout
+    names = {json.loads(p.read_text())["pipeline_name"] for p in tmp_path.glob("home/compiled/*/*/manifest.json")}
+    assert names == {"first", "second"}
+    (package / "part.py").write_text("NAME = 'first'\n")
+    assert "was compiled already" in bundle.run(*command, **environment).stdout

@@ -1,0 +1,132 @@
+"""Under the real scheduler (LocalExecutor): what `airflow dags test` is too lenient to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bundle import ROOT, Bundle
+from tests.scheduler import Scheduler, running
+
+SMALL = "tests.pipelines.small"
+
+
+@pytest.fixture(scope="module")
+def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
+    """A running Airflow with the DAGs of this file and those of the bundle."""
+    bundle.write_dag("clear_me", f"{SMALL}:write_and_read", name="clear_me")
+    bundle.write_dag("same_run_a", f"{SMALL}:write_and_read", name="shared_pipeline", message="from a")
+    bundle.write_dag("same_run_b", f"{SMALL}:write_and_read", name="shared_pipeline", message="from b")
+    bundle.write_dag("sleeper", f"{SMALL}:sleep", started=str(_started(bundle)))
+    for name in ("clear_me", "same_run_a", "same_run_b", "sleeper"):
+        assert bundle.import_error((bundle.folder / "dags" / f"{name}.py").read_text()) == ""
+    bundles = [
+        {
+            "name": name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(path)},
+        }
+        for name, path in (("bundle", ROOT), ("tests", bundle.folder / "scheduled"))
+    ]
+    (bundle.folder / "scheduled").mkdir()
+    for name in ("clear_me", "same_run_a", "same_run_b", "sleeper"):
+        (bundle.folder / "dags" / f"{name}.py").rename(bundle.folder / "scheduled" / f"{name}.py")
+    bundle.environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
+    with running(bundle, print) as client:
+        yield client
+    del bundle.environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+    left = [line for line in _processes() if str(bundle.home) in line]
+    assert not left, left
+
+
+def _started(bundle: Bundle) -> Path:
+    return bundle.folder / "sleeper.pid"
+
+
+def _processes() -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found.append((entry / "environ").read_bytes().decode(errors="replace"))
+            except OSError:
+                continue
+    return found
+
+
+def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    details = scheduler.call("GET", "/api/v2/dags/taxi_retraining/details")
+    assert set(details["params"]) >= {"train_args", "hyperparameters"}
+    # The smallest change that somebody makes in the form: every other Param keeps its default.
+    run_id = scheduler.trigger("taxi_retraining", conf={"train_args": {"num_steps": 321}})
+    state = scheduler.wait_for_run("taxi_retraining", run_id, 1200)
+    tasks = scheduler.tasks("taxi_retraining", run_id)
+    assert state == "success", {name: task["state"] for name, task in tasks.items()}
+    executions = {e.node: e for e in bundle.executions("taxi_retraining", run_id)}
+    assert len(executions) == 9
+    assert {e.state for e in executions.values()} == {"COMPLETE"}
+    train_args = bundle.properties(executions["Trainer"].id)["train_args"]
+    assert json.loads(train_args) == {"num_steps": 321}
+
+    def span(task: str) -> tuple[datetime, datetime]:
+        return tuple(datetime.fromisoformat(tasks[task][key]) for key in ("start_date", "end_date"))  # type: ignore[return-value]
+
+    for one, other in (("CsvExampleGen", "latest_blessed_model_resolver"), ("ExampleValidator", "Transform")):
+        (start, end), (other_start, other_end) = span(one), span(other)
+        assert max(start, other_start) < min(end, other_end), f"{one} and {other} did not overlap"
+
+
+def test_a_cleared_task_runs_again_and_its_consumer_reads_the_new_output(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    run_id = scheduler.trigger("clear_me")
+    assert scheduler.wait_for_run("clear_me", run_id) == "success"
+    write, read = bundle.executions("clear_me", run_id)
+    scheduler.clear("clear_me", run_id, "Write")
+    assert scheduler.wait_for_run("clear_me", run_id) == "success"
+    _, _, write_again, read_again = bundle.executions("clear_me", run_id)
+    assert (write_again.state, read_again.state) == ("COMPLETE", "COMPLETE")
+    moments = [Path(e.outputs[0][2]).read_text() for e in (write, write_again)]
+    assert moments[0] != moments[1]
+    assert Path(read.outputs[0][2]).read_text() == moments[0]
+    assert Path(read_again.outputs[0][2]).read_text() == moments[1]
+
+
+def test_two_dags_with_the_same_run_id_do_not_mix(bundle: Bundle, scheduler: Scheduler) -> None:
+    run_id = "same+run:1"
+    for dag_id in ("same_run_a", "same_run_b"):
+        scheduler.trigger(dag_id, run_id)
+    for dag_id in ("same_run_a", "same_run_b"):
+        assert scheduler.wait_for_run(dag_id, run_id) == "success"
+    for dag_id, message in (("same_run_a", "from a"), ("same_run_b", "from b")):
+        write, read = bundle.executions(dag_id, run_id)
+        text = next(uri for _, _, uri in write.outputs if "/text/" in uri)
+        assert Path(text).read_text() == message
+        moment = next(uri for _, _, uri in write.outputs if "/moment/" in uri)
+        assert Path(read.outputs[0][2]).read_text() == Path(moment).read_text()
+
+
+def test_a_task_marked_failed_ends_its_node_and_mlmd_says_failed(bundle: Bundle, scheduler: Scheduler) -> None:
+    run_id = scheduler.trigger("sleeper")
+    deadline = time.monotonic() + 180
+    while not _started(bundle).exists():
+        assert time.monotonic() < deadline, scheduler.log("sleeper", run_id, "Sleep")[-3000:]
+        time.sleep(0.5)
+    pid = int(_started(bundle).read_text())
+    os.kill(pid, 0)
+    scheduler.fail_task("sleeper", run_id, "Sleep")
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the node outlived its task"
+        time.sleep(0.2)
+    assert scheduler.wait_for_run("sleeper", run_id) == "failed"
+    [execution] = bundle.executions("sleeper", run_id)
+    assert execution.state == "FAILED" and execution.outputs == ()

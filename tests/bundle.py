@@ -1,0 +1,159 @@
+"""An Airflow of its own for tests: writes DAG files, runs commands, reads the two databases by SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+_STATES = {0: "UNKNOWN", 1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
+_LIVE, _OUTPUT = 2, 4
+
+_DAG_FILE = """
+from datetime import datetime, timedelta
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig
+dag = AirflowDagRunner(
+    AirflowPipelineConfig(
+        airflow_dag_config=dict(dag_id={dag_id!r}, start_date=datetime(2014, 1, 1), schedule=None),
+        {config}
+    )
+).run({reference!r}, **{arguments!r})
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """A row of MLMD: an execution with its node and, of its outputs, (type, state is LIVE, uri)."""
+
+    id: int
+    node: str
+    state: str
+    outputs: tuple[tuple[str, bool, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A folder with an Airflow home and DAG files, and the environment that makes them Airflow's."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def home(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.folder / "home"
+
+    @property
+    def mlmd(self) -> Path:
+        """The embedded MLMD store."""
+        return self.home / "tfx" / "mlmd" / "metadata.db"
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command; output and errors in `stdout`."""
+        return subprocess.run(
+            command,
+            env={**self.environment, **environment},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=900,
+        )
+
+    def python(self, code: str, **environment: str) -> str:
+        """Runs Python code in a fresh process of the Airflow interpreter; returns what it printed."""
+        done = self.run("python", "-c", code, **environment)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def write_dag(self, dag_id: str, reference: str, config: str = "", **arguments: Any) -> Path:
+        """Writes a DAG file with one pipeline."""
+        path = self.folder / "dags" / f"{dag_id}.py"
+        text = _DAG_FILE.format(dag_id=dag_id, reference=reference, config=config, arguments=arguments)
+        path.write_text(text)
+        return path
+
+    def dags_test(self, dag_id: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`airflow dags test`, parsing this DAG's file only."""
+        dags = self.folder / "only" / dag_id
+        dags.mkdir(parents=True, exist_ok=True)
+        (dags / f"{dag_id}.py").write_text((self.folder / "dags" / f"{dag_id}.py").read_text())
+        return self.run(
+            "airflow", "dags", "test", dag_id, *arguments, AIRFLOW__CORE__DAGS_FOLDER=str(dags), **environment
+        )
+
+    def import_error(self, text: str, **environment: str) -> str:
+        """What Airflow shows for a DAG file that cannot be imported."""
+        folder = self.folder / "broken"
+        folder.mkdir(exist_ok=True)
+        (folder / "broken.py").write_text(text)
+        code = (
+            "import json, sys\n"
+            "from pathlib import Path\n"
+            "from airflow.dag_processing.dagbag import DagBag\n"
+            f"bag = DagBag(dag_folder={str(folder)!r}, bundle_path=Path({str(folder)!r}))\n"
+            "print('RESULT' + json.dumps(list(bag.import_errors.values())))\n"
+        )
+        output = self.python(code, **environment)
+        errors = json.loads(output.rpartition("RESULT")[2])
+        return errors[0] if errors else ""
+
+    def executions(self, dag_id: str, run_id: str = "%") -> list[Execution]:
+        """The executions of a DAG's runs, oldest first."""
+        with self._connect(self.mlmd) as rows:
+            found = rows(
+                "select distinct e.id, n.name, e.last_known_state from Execution e"
+                " join Association a on a.execution_id = e.id join Context r on r.id = a.context_id"
+                " join Type rt on rt.id = r.type_id and rt.name = 'pipeline_run'"
+                " join Association b on b.execution_id = e.id join Context n on n.id = b.context_id"
+                " join Type nt on nt.id = n.type_id and nt.name = 'node'"
+                " where r.name like ? order by e.id",
+                f"{dag_id}:{run_id}",
+            )
+            return [
+                Execution(
+                    id_,
+                    node.split(".", 1)[1],
+                    _STATES[state],
+                    tuple(
+                        (type_, live == _LIVE, uri)
+                        for type_, live, uri in rows(
+                            "select t.name, a.state, a.uri from Event e join Artifact a on a.id = e.artifact_id"
+                            " join Type t on t.id = a.type_id where e.execution_id = ? and e.type = ?"
+                            " order by a.id",
+                            id_,
+                            _OUTPUT,
+                        )
+                    ),
+                )
+                for id_, node, state in found
+            ]
+
+    def properties(self, execution_id: int) -> dict[str, Any]:
+        """Properties of an execution."""
+        with self._connect(self.mlmd) as rows:
+            return {
+                name: next((v for v in values if v is not None), None)
+                for name, *values in rows(
+                    "select name, int_value, double_value, string_value from ExecutionProperty"
+                    " where execution_id = ?",
+                    execution_id,
+                )
+            }
+
+    def airflow_rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Rows of Airflow's own database."""
+        with self._connect(self.home / "airflow.db") as rows:
+            return rows(query, *arguments)
+
+    @contextlib.contextmanager
+    def _connect(self, path: Path) -> Iterator[Any]:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+            yield lambda query, *arguments: connection.execute(query, arguments).fetchall()

@@ -1,0 +1,1 @@
+"""Pipelines for the tests: real TFX, small work."""

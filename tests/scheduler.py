@@ -1,0 +1,134 @@
+"""A running Airflow for tests, driven as users drive it: through the UI's REST API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from tests.bundle import ROOT, Bundle
+
+
+class Scheduler:
+    """Client of a running Airflow; raises AssertionError with the answer when one is not what it should be."""
+
+    def __init__(self, url: str, user: str, password: str):
+        """Logs in."""
+        self.url = url
+        self._token = ""
+        self._token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One request; JSON in, JSON out."""
+        headers = {"Content-Type": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()[:1000]}") from None
+        return json.loads(text) if text else None
+
+    def trigger(self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None) -> str:
+        """Triggers a run as the form does, with a null logical date; returns its run id."""
+        self._wait_for(lambda: dag_id in self._dag_ids(), 180, f"DAG {dag_id!r} to be parsed")
+        self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        body = {"logical_date": None, "conf": conf or {}, **({"dag_run_id": run_id} if run_id else {})}
+        run = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+        assert run["logical_date"] is None
+        return run["dag_run_id"]
+
+    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 600) -> str:
+        """Waits until a run has ended; returns its state."""
+        path = self._run_path(dag_id, run_id)
+        self._wait_for(lambda: self.call("GET", path)["state"] in ("success", "failed"), seconds, f"the end of {path}")
+        return self.call("GET", path)["state"]
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """Task instances of a run by task id."""
+        answer = self.call("GET", f"{self._run_path(dag_id, run_id)}/taskInstances")
+        return {task["task_id"]: task for task in answer["task_instances"]}
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """Log of a task as text."""
+        path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}?full_content=true"
+        return json.dumps(self.call("GET", path))
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clears a task and what comes after it."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
+
+    def fail_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Marks a running task as failed, as the button in the UI does."""
+        path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}"
+        self.call("PATCH", path, {"new_state": "failed"})
+
+    def wait_for_task(self, dag_id: str, run_id: str, task_id: str, states: set[str], seconds: float = 180) -> None:
+        """Waits until a task is in one of some states."""
+        self._wait_for(
+            lambda: self.tasks(dag_id, run_id)[task_id]["state"] in states, seconds, f"{task_id} to be {states}"
+        )
+
+    def _dag_ids(self) -> set[str]:
+        errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
+        assert not errors, errors
+        return {dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"]}
+
+    def _run_path(self, dag_id: str, run_id: str) -> str:
+        return f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
+
+    def _wait_for(self, condition: Any, seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def running(bundle: Bundle, log: Any) -> Iterator[Scheduler]:
+    """Runs `up` as `make up` does, in a process group of its own; logs in; stops all of it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        ["python", "-m", "include.tfx_airflow", "up", "--port", str(port)],
+        env=bundle.environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    lines = []
+    try:
+        assert process.stdout
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        found = [line.split() for line in lines if line.startswith("Login:")]
+        assert found, "".join(lines)
+        yield Scheduler(f"http://localhost:{port}", found[0][1], found[0][3])
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        log(process.communicate(timeout=60)[0])
