@@ -25,7 +25,9 @@ class Scheduler:
         """Logs in."""
         self.url = url
         self._token = ""
-        self._token = self.call("POST", "/auth/token", {"username": user, "password": password})["access_token"]
+        self._token = self.call("POST", "/auth/token", {"username": user, "password": password})[
+            "access_token"
+        ]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request; JSON in, JSON out."""
@@ -53,7 +55,9 @@ class Scheduler:
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 600) -> str:
         """Waits until a run has ended; returns its state."""
         path = self._run_path(dag_id, run_id)
-        self._wait_for(lambda: self.call("GET", path)["state"] in ("success", "failed"), seconds, f"the end of {path}")
+        self._wait_for(
+            lambda: self.call("GET", path)["state"] in ("success", "failed"), seconds, f"the end of {path}"
+        )
         return self.call("GET", path)["state"]
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
@@ -83,10 +87,14 @@ class Scheduler:
         path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}"
         self.call("PATCH", path, {"new_state": "failed"})
 
-    def wait_for_task(self, dag_id: str, run_id: str, task_id: str, states: set[str], seconds: float = 180) -> None:
+    def wait_for_task(
+        self, dag_id: str, run_id: str, task_id: str, states: set[str], seconds: float = 180
+    ) -> None:
         """Waits until a task is in one of some states."""
         self._wait_for(
-            lambda: self.tasks(dag_id, run_id)[task_id]["state"] in states, seconds, f"{task_id} to be {states}"
+            lambda: self.tasks(dag_id, run_id)[task_id]["state"] in states,
+            seconds,
+            f"{task_id} to be {states}",
         )
 
     def _dag_ids(self) -> set[str]:

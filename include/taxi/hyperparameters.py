@@ -47,9 +47,7 @@ class Hyperparameters:
         values: dict[str, Any] = {}
         for name, value in (config or {}).items():
             if name not in known:
-                raise ValueError(
-                    f"Unknown hyperparameter {name!r} = {value!r}; known are {sorted(known)}."
-                )
+                raise ValueError(f"Unknown hyperparameter {name!r} = {value!r}; known are {sorted(known)}.")
             expected = _complaint(name, value)
             if expected:
                 raise ValueError(f"Hyperparameter {name!r} = {value!r} is not {expected}.")

@@ -129,9 +129,7 @@ class TipPredictor(tf.Module):
         Returns:
             [rows, 1] tensors by transformed name.
         """
-        spec = {
-            name: self._raw_spec[name] for name in (*features.MODEL_INPUTS, features.RAW_LABEL)
-        }
+        spec = {name: self._raw_spec[name] for name in (*features.MODEL_INPUTS, features.RAW_LABEL)}
         return self.transform(tf.io.parse_example(examples, spec))
 
 
@@ -173,9 +171,7 @@ def run_fn(fn_args: FnArgs) -> None:
     tf.keras.utils.set_random_seed(hyperparameters.seed)
 
     transformed = tft.TFTransformOutput(fn_args.transform_output)
-    train_rows = read_rows(
-        fn_args.train_files, transformed, hyperparameters.batch_size, hyperparameters.seed
-    )
+    train_rows = read_rows(fn_args.train_files, transformed, hyperparameters.batch_size, hyperparameters.seed)
     eval_rows = read_rows(fn_args.eval_files, transformed, _EVAL_BATCH_SIZE, seed=None)
 
     network = build_model(hyperparameters, fn_args.train_steps)

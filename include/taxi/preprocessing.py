@@ -41,9 +41,7 @@ def preprocessing_fn(
         codes = features.to_dense(tf.cast(inputs[name], tf.int64), first - 1)
         in_range = tf.logical_and(codes >= first, codes <= last)
         # Code 0 means missing or outside the published range.
-        outputs[features.code_name(name)] = tf.where(
-            in_range, codes - first + 1, tf.zeros_like(codes)
-        )
+        outputs[features.code_name(name)] = tf.where(in_range, codes - first + 1, tf.zeros_like(codes))
 
     for name, frequency in features.VOCABULARY_FEATURES.items():
         outputs[features.code_name(name)] = tft.compute_and_apply_vocabulary(

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 
 from include.tfx_airflow.errors import TfxAirflowError
 
@@ -50,7 +51,9 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
     for argument in arguments:
         name, sign, text = argument.partition("=")
         if not sign:
-            raise SystemExit(f"{argument!r} is not NAME=JSON, such as rolling_window=6 or serving_dir='\"/srv\"'")
+            raise SystemExit(
+                f"{argument!r} is not NAME=JSON, such as rolling_window=6 or serving_dir='\"/srv\"'"
+            )
         try:
             values[name] = json.loads(text)
         except ValueError:
@@ -69,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return standalone.main(arguments.port)
     os.environ.update(OWN_ENVIRONMENT)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # of Airflow, about itself
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("include.tfx_airflow")

@@ -43,7 +43,8 @@ class NodeRequest:
       ir: Path of the compiled `pipeline.json`.
       node_id: Node of that pipeline.
       run: Name of the MLMD `pipeline_run` context, `<dag_id>:<run_id>`.
-      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number, key.
+      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number, key; and
+        first_try, the first try after the task was last cleared.
       parameters: Value by runtime parameter.
       mlmd: Address of the store, see `mlmd.py`; may hold a password.
       roots: Machine folders for the `${NAME}`s of the IR.
@@ -158,7 +159,9 @@ class NodeProcess:
             return result
         self._abandon()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return NodeResult("failed", message=f"the child was {how} before it could say more\n" + "\n".join(tail))
+        return NodeResult(
+            "failed", message=f"the child was {how} before it could say more\n" + "\n".join(tail)
+        )
 
     def kill(self) -> None:
         """Asks the child to record its failure and end; SIGKILL to its group after the grace.

@@ -117,7 +117,9 @@ def environment(python: str) -> dict[str, str]:
     for info in sorted(prefix.glob("lib/python3.*/site-packages/tfx-*.dist-info")):
         return {"tfx": info.name.split("-")[1].removesuffix(".dist"), "python": info.parts[-3]}
     # Not a venv of its own (a system or user install): ask it, which takes some 50 ms.
-    code = "import sys, importlib.metadata as m; print(m.version('tfx'), 'python%d.%d' % sys.version_info[:2])"
+    code = (
+        "import sys, importlib.metadata as m; print(m.version('tfx'), 'python%d.%d' % sys.version_info[:2])"
+    )
     try:
         answer = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60)
         version, name = answer.stdout.split()

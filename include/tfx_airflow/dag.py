@@ -18,9 +18,9 @@ from include.tfx_airflow.settings import parse_seconds, read_settings
 class AirflowDagRunner:
     """Runs TFX pipelines on Airflow; used as `tfx.orchestration.airflow`'s runner of that name.
 
-        dag = AirflowDagRunner(
-            AirflowPipelineConfig(airflow_dag_config={"schedule": "@monthly", ...})
-        ).run("include.taxi.pipeline:create_pipeline", serving_dir="/srv/models")
+    dag = AirflowDagRunner(
+        AirflowPipelineConfig(airflow_dag_config={"schedule": "@monthly", ...})
+    ).run("include.taxi.pipeline:create_pipeline", serving_dir="/srv/models")
     """
 
     def __init__(self, config: AirflowPipelineConfig | None = None):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from include.tfx_airflow import report
-from include.tfx_airflow.settings import BUNDLE_ROOT, read_settings
+from include.tfx_airflow.settings import read_settings
 
 _TASK = re.compile(r"\[DAG TEST\] (starting|end) task.*?task_id=([\w.-]+)")
 _NEXT = """
@@ -23,25 +23,30 @@ Next:
 
 
 def compile_all() -> int:
-    """Compiles the pipelines of all DAG files.
+    """Compiles the pipelines of all DAG files, in all DAG bundles of this Airflow.
 
     Returns:
       0, or 1 when a DAG file has errors, which are printed.
     """
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag
 
-    bag = DagBag(dag_folder=str(BUNDLE_ROOT / "dags"), bundle_path=BUNDLE_ROOT)
-    for dag_id, dag in sorted(bag.dags.items()):
-        print(f"{dag_id}: {len(dag.tasks)} tasks")
-    for path, error in bag.import_errors.items():
-        print(f"{path}:\n{error}", file=sys.stderr)
-    return 1 if bag.import_errors else 0
+    broken = False
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        bundle.initialize()
+        bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
+        for dag_id, dag in sorted(bag.dags.items()):
+            print(f"    {dag_id}: {len(dag.tasks)} tasks", flush=True)
+        for path, error in bag.import_errors.items():
+            broken = True
+            print(f"{path}:\n{error}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 def main(dag_id: str) -> int:
     """Compiles, runs `airflow dags test`, reports; returns the exit code of the run."""
     start = time.monotonic()
-    print(f"==> compiling the pipelines of {BUNDLE_ROOT / 'dags'}", flush=True)
+    print("==> compiling the pipelines of the DAG files", flush=True)
     if compile_all():
         return 1
     log_path = Path(read_settings().home) / "demo.log"

@@ -41,9 +41,7 @@ def arguments_key(reference: str, arguments: Mapping[str, Any], manifest_format:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def content_key(
-    files: Iterable[str], roots: Mapping[str, str], environment: Mapping[str, str]
-) -> str | None:
+def content_key(files: Iterable[str], roots: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
     """Key of what the named files hold now, in a given TFX environment: 16 hexadecimal digits.
 
     Args:

@@ -98,9 +98,7 @@ class Manifest:
                 Node(**{**n, "upstream": tuple(n["upstream"]), "parameters": tuple(n["parameters"])})
                 for n in data["nodes"]
             )
-            data["runtime_parameters"] = tuple(
-                RuntimeParameter(**p) for p in data["runtime_parameters"]
-            )
+            data["runtime_parameters"] = tuple(RuntimeParameter(**p) for p in data["runtime_parameters"])
             data["files"] = tuple(data["files"])
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:

@@ -43,11 +43,15 @@ def address(settings: Settings) -> dict[str, Any]:
     if kind == "sqlite":
         path = connection.host or connection.schema
         if not path:
-            raise MlmdError(f"Connection {name!r} names no file; write it as sqlite:////absolute/path/metadata.db.")
+            raise MlmdError(
+                f"Connection {name!r} names no file; write it as sqlite:////absolute/path/metadata.db."
+            )
         return {"kind": "sqlite", "path": path}
     for field, value in (("host", connection.host), ("schema", connection.schema)):
         if not value:
-            raise MlmdError(f"Connection {name!r} ({kind}) has no {field}; give it, schema being the database.")
+            raise MlmdError(
+                f"Connection {name!r} ({kind}) has no {field}; give it, schema being the database."
+            )
     return {
         "kind": kind,
         "host": connection.host,

@@ -105,6 +105,8 @@ class TfxNodeOperator(BaseOperator):
                 "task_id": self.task_id,
                 "map_index": map_index,
                 "try_number": instance.try_number,
+                # Clearing raises max_tries by the tries that were made: what came before was cleared.
+                "first_try": max(1, (instance.max_tries or 0) - (self.retries or 0) + 1),
                 "key": f"{key}:{unique}" if unique else key,
             },
             parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, context["params"]),
@@ -139,9 +141,7 @@ def table(node_id: str, result: child.NodeResult) -> list[str]:
     if rows:
         head = ("output", "id", "type", "uri", "")
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
-        lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in [head, *rows]]
+        lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
     for failure in result.summary.get("failed_thresholds", []):
         lines.append(f"threshold failed: {failure}")
     return lines
-
-

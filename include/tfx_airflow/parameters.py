@@ -57,7 +57,9 @@ def _param(declared: RuntimeParameter, override: Any) -> Param:
         return Param(type=declared.kind, description=description)
     decoded = _json(default) if declared.kind == "string" else default
     if isinstance(decoded, (dict, list)):
-        return Param(decoded, type="object" if isinstance(decoded, dict) else "array", description=description)
+        return Param(
+            decoded, type="object" if isinstance(decoded, dict) else "array", description=description
+        )
     if isinstance(default, bool):
         return Param(default, type="boolean", description=description)
     if declared.kind == "string":

@@ -1,7 +1,7 @@
 """`report`: what a DAG run made, read from Airflow's own database.
 
-    node            state     seconds  output
-    CsvExampleGen   executed     21.4  examples 1 span 0, version 0
+node            state     seconds  output
+CsvExampleGen   executed     21.4  examples 1 span 0, version 0
 """
 
 from __future__ import annotations

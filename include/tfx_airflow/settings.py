@@ -39,9 +39,7 @@ class Settings:
     pythonpath: str = _field(
         "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
     )
-    kill_grace: float = _field(
-        10.0, "Seconds that a killed node has to record its failure before SIGKILL."
-    )
+    kill_grace: float = _field(10.0, "Seconds that a killed node has to record its failure before SIGKILL.")
 
     @property
     def mlmd_file(self) -> Path:

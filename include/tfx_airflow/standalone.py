@@ -31,7 +31,10 @@ def main(port: int) -> int:
     """
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            print(f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up", file=sys.stderr)
+            print(
+                f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up",
+                file=sys.stderr,
+            )
             return 1
     url = f"http://localhost:{port}"
     log_path = Path(AIRFLOW_HOME) / "standalone.log"

@@ -90,9 +90,7 @@ def test_transform_labels_missing_and_zero_values_as_no_big_tip(tmp_path: pathli
 def test_the_tip_does_not_reach_any_model_input(tmp_path: pathlib.Path) -> None:
     trips = [{**TRIP, "tips": tips} for tips in (0.0, 1.0, 50.0, None)]
     rows = transform(trips, tmp_path)
-    inputs = [
-        {name: value for name, value in row.items() if name != features.LABEL} for row in rows
-    ]
+    inputs = [{name: value for name, value in row.items() if name != features.LABEL} for row in rows]
     assert all(row == inputs[0] for row in inputs)
     assert features.RAW_LABEL not in features.MODEL_INPUTS
 

@@ -41,7 +41,12 @@ def user_files(roots: dict[str, str], state: str) -> list[str]:
     """
     paths = sysconfig.get_paths()
     own = str(Path(__file__).resolve().parents[1])
-    skipped = _folders(own, state, os.path.dirname(sys.executable), *(paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")))
+    skipped = _folders(
+        own,
+        state,
+        os.path.dirname(sys.executable),
+        *(paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")),
+    )
     kept = _folders(roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep))
     system = _folders(tempfile.gettempdir(), "/proc", "/sys", "/dev", "/etc", "/usr")
     files = set()
@@ -75,7 +80,11 @@ def _function(reference: str) -> Any:
         raise
     function = getattr(module, function_name, None)
     if not callable(function):
-        known = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name and n[0] != "_"]
+        known = [
+            n
+            for n, v in vars(module).items()
+            if inspect.isfunction(v) and v.__module__ == module_name and n[0] != "_"
+        ]
         raise LookupError(f"module {module_name!r} has no function {function_name!r}; it has {known}.")
     return function
 
@@ -101,7 +110,9 @@ def _own_traceback() -> str:
     """The current traceback from the pipeline's first line on, without this file's frames."""
     kind, error, frames = sys.exc_info()
     assert kind
-    while frames and (frames.tb_frame.f_code.co_filename == __file__ or "importlib" in frames.tb_frame.f_code.co_filename):
+    while frames and (
+        frames.tb_frame.f_code.co_filename == __file__ or "importlib" in frames.tb_frame.f_code.co_filename
+    ):
         frames = frames.tb_next
     return "".join(traceback.format_exception(kind, error, frames))
 

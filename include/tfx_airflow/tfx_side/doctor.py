@@ -12,7 +12,15 @@ import sys
 from importlib import metadata
 from typing import Any
 
-_PACKAGES = ("tfx", "apache-beam", "tensorflow", "ml-metadata", "tensorflow-model-analysis", "pip", "setuptools")
+_PACKAGES = (
+    "tfx",
+    "apache-beam",
+    "tensorflow",
+    "ml-metadata",
+    "tensorflow-model-analysis",
+    "pip",
+    "setuptools",
+)
 
 
 def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
@@ -22,7 +30,9 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
         try:
             found.append((True, f"{package} {metadata.version(package)}"))
         except metadata.PackageNotFoundError:
-            found.append((False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt."))
+            found.append(
+                (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
+            )
     from include.tfx_airflow.errors import MlmdError
     from include.tfx_airflow.tfx_side import mlmd
 

@@ -63,9 +63,7 @@ def compile_pipeline(
     proto = compiler.Compiler().compile(pipeline)
     _forget_mlmd_address(proto)
     defaults = _declared_parameters(pipeline)
-    nodes = tuple(
-        _node(pipeline, entry.pipeline_node) for entry in proto.nodes
-    )
+    nodes = tuple(_node(pipeline, entry.pipeline_node) for entry in proto.nodes)
     parameters = {p.name: p for p in _runtime_parameters(proto, defaults)}
     text = json_format.MessageToJson(proto, sort_keys=True, indent=1)
 

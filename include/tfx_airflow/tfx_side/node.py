@@ -7,6 +7,8 @@ task really runs again, and what became of the node is said in a `NodeResult`.
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import re
 from typing import Any
@@ -16,7 +18,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable import execution_publish_utils, launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import common_utils, context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -27,7 +29,6 @@ from include.tfx_airflow.tfx_side import ir, mlmd, outputs, user_code
 log = logging.getLogger(__name__)
 
 _Execution = metadata_store_pb2.Execution
-_FAILURE_PROPERTIES = ("__execution_result__", "failure")
 
 
 class LockedMetadata(metadata.Metadata):
@@ -86,20 +87,35 @@ def run(request: NodeRequest) -> NodeResult:
     reason = _SkipReason()
     logging.getLogger("absl").addFilter(reason)
     try:
-        info = launcher.Launcher(
-            pipeline_node=node,
-            mlmd_connection=connection,
-            pipeline_info=pipeline.pipeline_info,
-            pipeline_runtime_spec=pipeline.runtime_spec,
-            executor_spec=executor_spec,
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, request.node_id),
-        ).launch()
+        try:
+            node_launcher = launcher.Launcher(
+                pipeline_node=node,
+                mlmd_connection=connection,
+                pipeline_info=pipeline.pipeline_info,
+                pipeline_runtime_spec=pipeline.runtime_spec,
+                executor_spec=executor_spec,
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, request.node_id),
+            )
+        except Exception:
+            # The executor's module cannot be imported: before TFX has registered anything.
+            with connection as handle:
+                _register_failure(handle, node)
+            raise
+        info = node_launcher.launch()
     finally:
         logging.getLogger("absl").removeFilter(reason)
     if info is None or not info.execution_id:
-        return NodeResult("skipped", message=reason.text or "its Cond is false, or there is nothing to work on")
+        return NodeResult(
+            "skipped", message=reason.text or "its Cond is false, or there is nothing to work on"
+        )
     with connection as handle:
         return _result(handle.store, info.execution_id)
+
+
+def _register_failure(handle: metadata.Metadata, node: pipeline_pb2.PipelineNode) -> None:
+    contexts = context_lib.prepare_contexts(handle, node.contexts)
+    execution = execution_publish_utils.register_execution(handle, node.node_info.type, contexts)
+    execution_publish_utils.publish_failed_execution(handle, contexts, execution.id)
 
 
 class _SkipReason(logging.Filter):
@@ -152,10 +168,7 @@ def _prepare_attempt(
     mlmd.retried(
         lambda: mlmd.fail_unfinished(store, request.run, name, "its process died; a later attempt found it")
     )
-    earlier = mlmd.executions_of(store, request.run, name)
-    if request.task["try_number"] > 1 and any(_succeeded(e) for e in earlier):
-        log.info("This task was cleared after it had finished: the node runs again, without cache.")
-        node.execution_options.caching_options.enable_cache = False
+    _decide_on_cache(store, node, request, name)
     for spec in node.inputs.inputs.values():
         for channel in spec.channels:
             _pin_to_latest_attempt(store, pipeline, channel, request.run)
@@ -176,9 +189,29 @@ def _prepare_attempt(
     # Two nodes that start together create the same types and contexts: here it can be tried again,
     # in the middle of the launcher it cannot.
     mlmd.retried(lambda: context_lib.prepare_contexts(handle, node.contexts))
-    mlmd.retried(lambda: common_utils.register_type_if_not_exist(handle, node.node_info.type))
-    for output in node.outputs.outputs.values():
-        mlmd.retried(lambda: common_utils.register_type_if_not_exist(handle, output.artifact_spec.type))
+    types = [node.node_info.type, *(o.artifact_spec.type for o in node.outputs.outputs.values())]
+    for metadata_type in types:
+        mlmd.retried(functools.partial(common_utils.register_type_if_not_exist, handle, metadata_type))
+
+
+def _decide_on_cache(
+    store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest, name: str
+) -> None:
+    """A cleared task runs again without cache; a retry takes what an earlier try of it has finished."""
+    first, this = request.task["first_try"], request.task["try_number"]
+    tries = [
+        context.properties["try_number"].int_value
+        for execution in mlmd.executions_of(store, request.run, name)
+        if _succeeded(execution)
+        for context in store.get_contexts_by_execution(execution.id)
+        if context.type == mlmd.TASK_CONTEXT
+    ]
+    if any(first <= earlier < this for earlier in tries):
+        log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
+        node.execution_options.caching_options.enable_cache = True
+    elif any(earlier < first for earlier in tries):
+        log.info("This task was cleared after it had finished: the node runs again, without cache.")
+        node.execution_options.caching_options.enable_cache = False
 
 
 def _pin_to_latest_attempt(
@@ -209,12 +242,18 @@ def _succeeded(execution: metadata_store_pb2.Execution) -> bool:
 def _result(store: Any, execution_id: int) -> NodeResult:
     [execution] = store.get_executions_by_id([execution_id])
     if not _succeeded(execution):
-        message = next(
-            (execution.custom_properties[k].string_value for k in _FAILURE_PROPERTIES if k in execution.custom_properties),
-            "",
-        )
-        message = re.sub(r"\\n", "\n", message)
-        return NodeResult("failed", execution_id, message=message or "TFX gave no reason")
+        return NodeResult("failed", execution_id, message=_failure(execution))
     made, summary = outputs.describe(store, execution_id)
     state = "cached" if execution.last_known_state == _Execution.CACHED else "executed"
     return NodeResult(state, execution_id, made, summary)
+
+
+def _failure(execution: metadata_store_pb2.Execution) -> str:
+    """Why TFX itself gave an execution up: it stores an ExecutionResult proto as JSON."""
+    text = execution.custom_properties["__execution_result__"].string_value
+    try:
+        message = json.loads(text)["resultMessage"]
+    except (ValueError, KeyError, TypeError):
+        return text or "TFX gave no reason"
+    # TFX joins the lines of a traceback, which have their newlines already, with newlines.
+    return re.sub(r"\n\n+", "\n", message).strip()

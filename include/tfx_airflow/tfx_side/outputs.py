@@ -127,7 +127,10 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
 def _validation(result: Any) -> dict[str, Any]:
     """Why a model was not blessed, the overall slice first; XCom is small, so only the first of many."""
     failures = [
-        (len(failed.slice_key.single_slice_keys), f"{metric.metric_key.name}{_slice(failed.slice_key)} {_reason(metric)}")
+        (
+            len(failed.slice_key.single_slice_keys),
+            f"{metric.metric_key.name}{_slice(failed.slice_key)} {_reason(metric)}",
+        )
         for failed in result.metric_validations_per_slice
         for metric in failed.failures
     ]

@@ -119,7 +119,7 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
         else:
             continue
         for name in names:
-            yield from (name[: i] for i in [*_dots(name), len(name)])
+            yield from (name[:i] for i in [*_dots(name), len(name)])
 
 
 def _dots(name: str) -> list[int]:

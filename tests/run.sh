@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the tests, fast ones first, each folder in the interpreter it is for. `run.sh fast` stops after the fast.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+state=${TFX_STATE:-$PWD/.state}
+say() { printf '\n==> %s\n' "$*"; }
+airflow_home=$(mktemp -d)
+trap 'rm -rf "$airflow_home"' EXIT
+export AIRFLOW_HOME=$airflow_home AIRFLOW__CORE__LOAD_EXAMPLES=False PYTHONDONTWRITEBYTECODE=1
+say "ruff"
+"$state/airflow/bin/ruff" check .
+"$state/airflow/bin/ruff" format --check .
+say "tests/unit, in the Airflow interpreter"
+"$state/airflow/bin/python" -m pytest -q tests/unit
+say "tests/tfx and tests/taxi, in the TFX interpreter"
+TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi
+[ "${1:-}" != fast ] || exit 0
+say "tests/airflow: dags test, the demo and the real scheduler"
+"$state/airflow/bin/python" -m pytest -v tests/airflow --durations=10

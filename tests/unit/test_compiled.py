@@ -1,0 +1,346 @@
+"""Compiled pipelines: found by content, compiled once, failures remembered for a while."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from include.tfx_airflow import compiled, fingerprint
+from include.tfx_airflow.errors import CompileError, SettingsError, UnsupportedNodeError
+from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest, Node
+from include.tfx_airflow.settings import Settings
+
+REFERENCE = "flows.taxi:create"
+ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "flows" / "taxi.py"
+    path.parent.mkdir()
+    path.write_text("steps = 1\n")
+    return path
+
+
+def _manifest(*files: Path) -> Manifest:
+    node = Node(id="Gen", kind="Gen", type="flows.Gen")
+    return Manifest("taxi", REFERENCE, (node,), (), tuple(map(str, files)), ENVIRONMENT)
+
+
+def _interpreter(tmp_path: Path, body: str = "sys.exit(9)") -> str:
+    """A program that stands as TFX interpreter: says that it was started, then does as `body` says."""
+    prefix = tmp_path / "venv"
+    (prefix / "lib" / "python3.10" / "site-packages" / "tfx-1.16.0.dist-info").mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    python = prefix / "bin" / "python"
+    head = (
+        f"#!{sys.executable}\nimport json, sys, time\nopen({str(tmp_path / 'started')!r}, 'a').write('x')\n"
+    )
+    head += "request = json.load(sys.stdin)\n"
+    python.write_text(head + textwrap.dedent(body))
+    python.chmod(0o755)
+    return str(python)
+
+
+def _starts(tmp_path: Path) -> int:
+    started = tmp_path / "started"
+    return len(started.read_text()) if started.exists() else 0
+
+
+def _folder(settings: Settings) -> Path:
+    key = fingerprint.arguments_key(REFERENCE, {}, FORMAT)
+    return settings.compiled / f"{REFERENCE.replace(':', '.')}-{key}"
+
+
+def _fail_before(settings: Settings, source: Path, kind: str, seconds_ago: float) -> None:
+    failure = {
+        "kind": kind,
+        "message": "KeyError: 'a'",
+        "traceback": "Traceback\n  the line\nKeyError: 'a'",
+        "files": [str(source)],
+        "content": fingerprint.content_key([str(source)], settings.roots(), ENVIRONMENT),
+        "time": time.time() - seconds_ago,
+    }
+    _folder(settings).mkdir(parents=True)
+    (_folder(settings) / "failed.json").write_text(json.dumps(failure))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "flows",
+        "flows.taxi",
+        "flows.taxi.create",
+        "flows/taxi:create",
+        ":create",
+        "flows:",
+        "a:b:c",
+        "1a:b",
+        None,
+    ],
+)
+def test_bad_reference_is_refused_with_its_form(tmp_path: Path, reference: object) -> None:
+    with pytest.raises(CompileError) as caught:
+        compiled.load(reference, {}, Settings(home=str(tmp_path)))  # type: ignore[arg-type]
+    assert repr(reference) in str(caught.value)
+    assert "package.module:function" in str(caught.value)
+
+
+def test_arguments_that_are_no_json_are_refused_by_value(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="must be JSON-able") as caught:
+        compiled.load(REFERENCE, {"folder": Path("/srv")}, Settings(home=str(tmp_path)))
+    assert "PosixPath('/srv')" in str(caught.value)
+
+
+def test_nothing_compiled_and_no_interpreter_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no TFX interpreter"):
+        compiled.load(REFERENCE, {}, Settings(home=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # A file in the way stops root as well, whom permissions do not.
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "compiled").write_text("")
+    settings = Settings(python=_interpreter(tmp_path), home=str(home))
+    with pytest.raises(CompileError, match="cannot be written") as caught:
+        compiled.load(REFERENCE, {}, settings)
+    assert str(home / "compiled") in str(caught.value)
+    assert "[tfx_airflow] home" in str(caught.value)
+    assert _starts(tmp_path) == 0
+
+
+def test_entry_is_found_by_content_without_an_interpreter(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    found = compiled.load(REFERENCE, {}, settings)
+    assert (found.manifest, found.folder, found.found) == (_manifest(source), entry, True)
+    assert found.ir == entry / "pipeline.json"
+
+
+def test_entry_is_not_found_after_an_edit_and_found_again_when_it_is_undone(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    write_entry(settings, _manifest(source))
+    before = source.read_text()
+    source.write_text("steps = 2\n")
+    with pytest.raises(SettingsError):
+        compiled.load(REFERENCE, {}, settings)
+    source.write_text(before)
+    assert compiled.load(REFERENCE, {}, settings).found
+
+
+def test_each_content_has_an_entry_of_its_own(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    first = write_entry(settings, _manifest(source))
+    source.write_text("steps = 2\n")
+    second = write_entry(settings, _manifest(source))
+    assert compiled.load(REFERENCE, {}, settings).folder == second
+    source.write_text("steps = 1\n")
+    assert compiled.load(REFERENCE, {}, settings).folder == first
+
+
+def test_entry_of_other_arguments_is_not_taken(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    write_entry(settings, _manifest(source), steps=1)
+    assert compiled.load(REFERENCE, {"steps": 1}, settings).found
+    with pytest.raises(SettingsError):
+        compiled.load(REFERENCE, {"steps": 2}, settings)
+
+
+def test_entry_shipped_to_another_folder_is_found(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    manifest = Manifest("taxi", REFERENCE, (), (), ("${TFX_AIRFLOW_HOME}/taxi.py",), ENVIRONMENT)
+    here = Settings(home=str(tmp_path / "here"))
+    Path(here.home).mkdir()
+    shutil.copy(source, Path(here.home) / "taxi.py")
+    write_entry(here, manifest)
+    shutil.copytree(here.home, tmp_path / "there")
+    found = compiled.load(REFERENCE, {}, Settings(home=str(tmp_path / "there")))
+    assert found.folder.is_relative_to(tmp_path / "there")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b'{"format": 99}', b"[]", b"\xff\xfe\x00"],
+    ids=["empty", "cut", "format", "list", "no-text"],
+)
+def test_damaged_entry_is_passed_over(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path], data: bytes
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    damaged = entry.parent / "0000000000000000"
+    damaged.mkdir()
+    (damaged / MANIFEST_FILE).write_bytes(data)
+    assert compiled.load(REFERENCE, {}, settings).folder == entry
+
+
+def test_entry_without_its_ir_is_passed_over(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    (write_entry(settings, _manifest(source)) / IR_FILE).unlink()
+    with pytest.raises(SettingsError, match="no TFX interpreter"):
+        compiled.load(REFERENCE, {}, settings)
+
+
+def test_interpreter_with_another_tfx_does_not_take_the_entry(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"), python=_interpreter(tmp_path))
+    write_entry(settings, _manifest(source))
+    assert compiled.load(REFERENCE, {}, settings).found
+    assert _starts(tmp_path) == 0
+    site = tmp_path / "venv" / "lib" / "python3.10" / "site-packages"
+    (site / "tfx-1.16.0.dist-info").rename(site / "tfx-1.17.0.dist-info")
+    compiled.environment.cache_clear()
+    with pytest.raises(CompileError, match="exit code 9"):
+        compiled.load(REFERENCE, {}, settings)
+    assert _starts(tmp_path) == 1
+
+
+def test_environment_of_a_venv_is_read_without_starting_it(tmp_path: Path) -> None:
+    assert compiled.environment(_interpreter(tmp_path)) == ENVIRONMENT
+    assert _starts(tmp_path) == 0
+
+
+def test_environment_of_an_interpreter_without_tfx_says_so() -> None:
+    assert compiled.environment(sys.executable)["tfx"] == "missing"
+
+
+def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Path) -> None:
+    manifest = _manifest(source)
+    body = f"""
+        from pathlib import Path
+        open({str(tmp_path / "request.json")!r}, "w").write(json.dumps(request))
+        entry = Path(request["folder"], CONTENT)
+        entry.mkdir()
+        (entry / "manifest.json").write_text({manifest.to_json()!r})
+        (entry / "pipeline.json").write_text("{{}}")
+        """
+    content = fingerprint.content_key([str(source)], {}, ENVIRONMENT)
+    settings = Settings(
+        python=_interpreter(tmp_path, f"CONTENT = {content!r}\n" + textwrap.dedent(body)),
+        home=str(tmp_path / "home"),
+    )
+    result = compiled.load(REFERENCE, {}, settings)
+    assert (result.found, result.manifest) == (False, manifest)
+    assert json.loads((tmp_path / "request.json").read_text()) == {
+        "reference": REFERENCE,
+        "arguments": {},
+        "roots": settings.roots(),
+        "environment": ENVIRONMENT,
+        "folder": str(result.folder.parent),
+    }
+    assert compiled.load(REFERENCE, {}, settings).found
+    assert _starts(tmp_path) == 1
+
+
+def test_child_that_breaks_is_shown_with_its_exit_code_and_last_lines(tmp_path: Path) -> None:
+    python = _interpreter(tmp_path, "print('no such library')\nsys.exit(9)")
+    with pytest.raises(CompileError) as caught:
+        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home")))
+    assert repr(REFERENCE) in str(caught.value)
+    assert "exit code 9" in str(caught.value)
+    assert str(caught.value).endswith("no such library")
+
+
+def test_files_that_never_stand_still_end_in_an_error(tmp_path: Path) -> None:
+    python = _interpreter(tmp_path, f"sys.exit({compiled.CHANGED_MEANWHILE})")
+    with pytest.raises(CompileError, match="change faster than they compile"):
+        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home")))
+    assert _starts(tmp_path) == 3
+
+
+def test_impatient_parse_leaves_the_child_at_work(tmp_path: Path) -> None:
+    go, done = tmp_path / "go", tmp_path / "done"
+    body = f"""
+        import os
+        while not os.path.exists({str(go)!r}):
+            time.sleep(0.02)
+        open({str(done)!r}, "w")
+        sys.exit(9)
+        """
+    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"))
+    for patience in (0.3, 0.1):  # the second finds the lock taken and starts no child
+        with pytest.raises(CompileError, match="still being compiled"):
+            compiled.load(REFERENCE, {}, settings, patience=patience)
+    go.touch()
+    deadline = time.monotonic() + 10
+    while not done.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert done.exists()
+    assert _starts(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("error", CompileError), ("unsupported", UnsupportedNodeError)],
+    ids=["error", "unsupported"],
+)
+def test_known_failure_is_raised_again_without_a_child(
+    tmp_path: Path, source: Path, kind: str, error: type[CompileError]
+) -> None:
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    _fail_before(settings, source, kind, seconds_ago=5)
+    with pytest.raises(CompileError) as caught:
+        compiled.load(REFERENCE, {}, settings)
+    assert type(caught.value) is error
+    assert str(caught.value).endswith(f"{REFERENCE!r}: KeyError: 'a'\nTraceback\n  the line\nKeyError: 'a'")
+    assert _starts(tmp_path) == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"], ids=["empty", "no-fields", "list"])
+def test_damaged_failure_is_passed_over(tmp_path: Path, text: str) -> None:
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    _folder(settings).mkdir(parents=True)
+    (_folder(settings) / "failed.json").write_text(text)
+    with pytest.raises(CompileError, match="exit code 9"):
+        compiled.load(REFERENCE, {}, settings)
+
+
+@pytest.mark.parametrize("case", ["edited", "long-ago", "forced"])
+def test_known_failure_is_tried_again(tmp_path: Path, source: Path, case: str) -> None:
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    _fail_before(settings, source, "error", seconds_ago=3600 if case == "long-ago" else 5)
+    if case == "edited":
+        source.write_text("steps = 2\n")
+    with pytest.raises(CompileError, match="exit code 9"):
+        compiled.load(REFERENCE, {}, settings, force=case == "forced")
+    assert _starts(tmp_path) == 1
+
+
+def test_failure_of_the_child_is_read_from_its_file(tmp_path: Path) -> None:
+    failure = {
+        "kind": "reference",
+        "message": "no module 'flows'",
+        "traceback": "",
+        "files": [],
+        "content": "",
+        "time": 0,
+    }
+    body = f"""
+        open(request["folder"] + "/failed.json", "w").write({json.dumps(failure)!r})
+        sys.exit({compiled.PIPELINE_ERROR})
+        """
+    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"))
+    with pytest.raises(CompileError, match="no module 'flows'$"):
+        compiled.load(REFERENCE, {}, settings)

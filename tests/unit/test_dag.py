@@ -1,0 +1,194 @@
+"""From a compiled pipeline to a DAG: tasks, edges, options, parameters; no TFX and no interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
+from include.tfx_airflow.compat import DAG, BaseOperator, Param
+from include.tfx_airflow.errors import ConfigError, SettingsError
+from include.tfx_airflow.manifest import Manifest, Node, RuntimeParameter
+from include.tfx_airflow.settings import Settings
+
+REFERENCE = "flows.taxi:create"
+MANIFEST = Manifest(
+    pipeline_name="taxi.v1",
+    reference=REFERENCE,
+    nodes=(
+        Node(id="Gen", kind="CsvExampleGen", type="tfx.CsvExampleGen", parameters=("span",)),
+        Node(id="Train", kind="Trainer", type="tfx.Trainer", upstream=("Gen",), retries=4, doc="Trains."),
+        Node(id="Push", kind="Pusher", type="tfx.Pusher", upstream=("Gen", "Train"), conditional=True),
+        Node(
+            id="Clean",
+            kind="Cleaner",
+            type="flows.Cleaner",
+            upstream=("Push",),
+            trigger_rule="all_done",
+            timeout_seconds=90,
+        ),
+    ),
+    runtime_parameters=(RuntimeParameter("span", "integer", 0), RuntimeParameter("steps", "integer", 5)),
+    files=(),
+    environment={"tfx": "1.16.0", "python": "python3.10"},
+    doc="Trains a model.\n\nIn some detail.",
+)
+
+
+@pytest.fixture(autouse=True)
+def compiled_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_entry: Callable[..., Path]
+) -> Path:
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
+    return write_entry(Settings(home=str(tmp_path)), MANIFEST)
+
+
+def _runner(dag_config: dict[str, object] | None = None, **config: object) -> AirflowDagRunner:
+    return AirflowDagRunner(AirflowPipelineConfig(airflow_dag_config=dag_config or {}, **config))  # type: ignore[arg-type]
+
+
+def test_each_node_is_a_task_after_its_upstream_nodes(compiled_folder: Path) -> None:
+    dag = AirflowDagRunner().run(REFERENCE)
+    assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == {
+        "Gen": set(),
+        "Train": {"Gen"},
+        "Push": {"Gen", "Train"},
+        "Clean": {"Push"},
+    }
+    assert {type(task) for task in dag.tasks} == {TfxNodeOperator}
+    assert {task.compiled.folder for task in dag.tasks} == {compiled_folder}
+
+
+def test_dag_is_named_and_described_by_the_pipeline() -> None:
+    dag = AirflowDagRunner().run(REFERENCE)
+    assert (dag.dag_id, dag.doc_md, dag.catchup) == ("taxi.v1", MANIFEST.doc, False)
+
+
+def test_dag_config_wins() -> None:
+    config = {
+        "dag_id": "mine",
+        "doc_md": "Mine.",
+        "catchup": True,
+        "schedule": "@daily",
+        "start_date": datetime(2014, 1, 1),
+    }
+    dag = _runner(config).run(REFERENCE)
+    assert (dag.dag_id, dag.doc_md, dag.catchup, dag.schedule) == ("mine", "Mine.", True, "@daily")
+
+
+def test_options_of_the_pipelines_nodes_are_options_of_tasks() -> None:
+    dag = _runner({"default_args": {"retries": 2}}).run(REFERENCE)
+    clean, train = dag.get_task("Clean"), dag.get_task("Train")
+    assert (clean.trigger_rule, clean.execution_timeout, clean.retries) == (
+        "all_done",
+        timedelta(seconds=90),
+        2,
+    )
+    assert (train.trigger_rule, train.execution_timeout, train.retries) == ("all_success", None, 4)
+    assert train.doc == "Trains."
+
+
+def test_node_config_wins_over_the_pipeline() -> None:
+    config = NodeConfig(
+        retries=0, trigger_rule="none_failed", pool="gpu", operator_args={"depends_on_past": True}
+    )
+    dag = _runner(node_configs={"Train": config}).run(REFERENCE)
+    train = dag.get_task("Train")
+    assert (train.retries, train.trigger_rule, train.pool, train.depends_on_past) == (
+        0,
+        "none_failed",
+        "gpu",
+        True,
+    )
+    assert dag.get_task("Push").pool == "default_pool"
+
+
+def test_tasks_show_their_component_as_operator_name() -> None:
+    dag = AirflowDagRunner().run(REFERENCE)
+    assert [task.operator_name for task in dag.tasks] == ["CsvExampleGen", "Trainer", "Pusher", "Cleaner"]
+
+
+def test_runtime_parameters_are_params_beside_the_dags_own() -> None:
+    own = {"steps": Param(9, type="integer", maximum=10), "colour": "red"}
+    dag = _runner({"params": own}, runtime_parameters={"span": 3}).run(REFERENCE)
+    assert dict(dag.params) == {"span": 3, "steps": 9, "colour": "red"}
+    assert set(dag.get_task("Gen").runtime_parameters) == {"span"}
+    assert dag.get_task("Train").runtime_parameters == {}
+
+
+def test_runtime_parameters_are_a_template_field() -> None:
+    dag = _runner(runtime_parameters={"span": "{{ run_number }}"}).run(REFERENCE)
+    task = dag.get_task("Gen")
+    task.render_template_fields({"params": {"span": None}, "run_number": 12})
+    assert task.runtime_parameters == {"span": "12"}
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({"node_configs": {"Trian": NodeConfig()}}, ["node_configs", "['Trian']", "'Train'", "'taxi.v1'"]),
+        ({"runtime_parameters": {"step": 1}}, ["runtime_parameters", "['step']", "'steps'", "'taxi.v1'"]),
+    ],
+    ids=["node", "parameter"],
+)
+@pytest.mark.parametrize("grouped", [False, True], ids=["dag", "group"])
+def test_unknown_name_is_refused_with_what_there_is(
+    config: dict[str, object], parts: list[str], grouped: bool
+) -> None:
+    runner = _runner(**config)
+    with DAG("outer"), pytest.raises(ConfigError) as caught:
+        (runner.task_group if grouped else runner.run)(REFERENCE)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_arguments_are_part_of_what_is_looked_for() -> None:
+    with pytest.raises(SettingsError, match="no TFX interpreter"):
+        AirflowDagRunner().run(REFERENCE, steps=3)
+
+
+def test_task_group_stands_between_other_tasks() -> None:
+    with DAG("outer") as dag:
+        before, after = BaseOperator(task_id="before"), BaseOperator(task_id="after")
+        group = _runner(runtime_parameters={"span": 3}).task_group(REFERENCE, group_id="model")
+        before >> group >> after
+    assert group.group_id == "model"
+    assert {task.task_id: task.upstream_task_ids for task in dag.tasks} == {
+        "before": set(),
+        "model.Gen": {"before"},
+        "model.Train": {"model.Gen"},
+        "model.Push": {"model.Gen", "model.Train"},
+        "model.Clean": {"model.Push"},
+        "after": {"model.Clean"},
+    }
+    assert dict(dag.params) == {"span": 3, "steps": 5}
+    assert dag.get_task("model.Train").tfx_node.id == "Train"
+
+
+def test_task_group_is_named_by_the_pipeline_and_leaves_the_dags_params() -> None:
+    with DAG("outer", params={"span": 8}) as dag:
+        group = AirflowDagRunner().task_group(REFERENCE)
+    assert group.group_id == "taxi_v1"
+    assert group.tooltip == "Trains a model."
+    assert dag.params["span"] == 8
+
+
+def test_two_groups_in_one_dag() -> None:
+    with DAG("outer") as dag:
+        first = AirflowDagRunner().task_group(REFERENCE, group_id="first")
+        second = AirflowDagRunner().task_group(REFERENCE, group_id="second")
+        first >> second
+    assert dag.get_task("second.Gen").upstream_task_ids == {"first.Clean"}
+
+
+def test_task_group_takes_no_dag_config() -> None:
+    with DAG("outer"), pytest.raises(ConfigError, match=r"takes no airflow_dag_config \(\['schedule'\]\)"):
+        _runner({"schedule": "@daily"}).task_group(REFERENCE)
+
+
+def test_task_group_outside_a_dag_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must be called inside 'with DAG"):
+        AirflowDagRunner().task_group(REFERENCE)

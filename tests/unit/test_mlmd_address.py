@@ -1,0 +1,108 @@
+"""The store's address from Airflow Connections in the environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from include.tfx_airflow import mlmd
+from include.tfx_airflow.child import NodeRequest
+from include.tfx_airflow.errors import MlmdError
+from include.tfx_airflow.settings import Settings
+
+SETTINGS = Settings(home="/srv/tfx", mlmd_conn_id="store")
+
+
+def _connect(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", text)
+
+
+def test_without_the_connection_it_is_sqlite_in_home() -> None:
+    assert mlmd.address(SETTINGS) == {"kind": "sqlite", "path": "/srv/tfx/mlmd/metadata.db"}
+
+
+def test_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
+    _connect(monkeypatch, "mysql://tfx:sec%2Fret@db.example:3307/mlmd")
+    assert mlmd.address(SETTINGS) == {
+        "kind": "mysql",
+        "host": "db.example",
+        "port": 3307,
+        "database": "mlmd",
+        "user": "tfx",
+        "password": "sec/ret",
+        "ssl": {},
+    }
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_postgres_without_port_and_password(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    _connect(monkeypatch, f"{scheme}://tfx@db.example/mlmd")
+    address = mlmd.address(SETTINGS)
+    assert address["kind"] == "postgresql"
+    assert (address["host"], address["port"], address["database"]) == ("db.example", None, "mlmd")
+    assert (address["user"], address["password"]) == ("tfx", "")
+
+
+def test_ssl_options_of_the_extra_are_kept_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {
+        "conn_type": "postgres",
+        "host": "db",
+        "schema": "mlmd",
+        "login": "tfx",
+        "password": "a-password",
+        "extra": {"sslmode": "require", "cursor": "dictcursor"},
+    }
+    _connect(monkeypatch, json.dumps(connection))
+    assert mlmd.address(SETTINGS)["ssl"] == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("sqlite:////srv/metadata.db", "/srv/metadata.db"),
+        ('{"conn_type": "sqlite", "host": "/srv/metadata.db"}', "/srv/metadata.db"),
+    ],
+    ids=["uri", "json"],
+)
+def test_sqlite(monkeypatch: pytest.MonkeyPatch, text: str, path: str) -> None:
+    _connect(monkeypatch, text)
+    assert mlmd.address(SETTINGS) == {"kind": "sqlite", "path": path}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("http://db.example/mlmd", ["'http'", "mysql", "postgres", "sqlite"]),
+        ('{"conn_type": "mysql", "schema": "mlmd"}', ["mysql", "no host"]),
+        ("postgres://tfx@db.example", ["postgresql", "no schema"]),
+        ("sqlite://", ["names no file", "sqlite:////"]),
+    ],
+    ids=["wrong-type", "no-host", "no-schema", "no-file"],
+)
+def test_a_connection_that_names_no_store_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str, parts: list[str]
+) -> None:
+    _connect(monkeypatch, text)
+    with pytest.raises(MlmdError) as caught:
+        mlmd.address(SETTINGS)
+    for part in ["Connection 'store'", *parts]:
+        assert part in str(caught.value)
+
+
+def test_password_is_in_the_request_but_not_in_its_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    _connect(monkeypatch, "mysql://tfx:a-password@db.example/mlmd")
+    request = NodeRequest(
+        ir="/srv/pipeline.json",
+        node_id="Gen",
+        run="dag:run",
+        task={},
+        parameters={},
+        mlmd=mlmd.address(SETTINGS),
+        roots={},
+    )
+    assert request.mlmd["password"] == "a-password"
+    assert "a-password" in request.to_json()
+    assert "a-password" not in repr(request)
+    assert "a-password" not in repr(dataclasses.replace(request, node_id="Other"))
