@@ -13,6 +13,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -33,6 +34,7 @@ STATES = {
 _TAIL_LINES = 40
 # Written by the child before each line of a log record, so that errors show as errors in Airflow.
 LEVEL_MARK = "\x1f"
+_RECORD = re.compile(rf"{LEVEL_MARK}(\d{{1,2}}){LEVEL_MARK}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,27 +192,30 @@ class NodeProcess:
         assert self._process.stdout
         for raw in self._process.stdout:
             line = raw.decode(errors="replace").rstrip("\n")
-            if line.startswith(LEVEL_MARK):
-                _, level, line = line.split(LEVEL_MARK, 2)
-                yield int(level), line
-            else:
+            record = _RECORD.search(line)
+            if record is None:
                 yield logging.INFO, line
+                continue
+            if record.start():  # something printed without a newline
+                yield logging.INFO, line[: record.start()]
+            yield int(record[1]), line[record.end() :]
 
     def _abandon(self) -> None:
         """Marks what the dead child left RUNNING as FAILED."""
-        done = subprocess.run(
-            [self._settings.python, "-m", "include.tfx_airflow.tfx_side.abandon"],
-            input=self._request.to_json().encode() + b"\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=child_environment(self._settings),
-            cwd=BUNDLE_ROOT,
-            timeout=120,
-        )
-        if done.returncode:
+        try:
+            subprocess.run(
+                [self._settings.python, "-m", "include.tfx_airflow.tfx_side.abandon"],
+                input=self._request.to_json().encode() + b"\n",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=child_environment(self._settings),
+                cwd=BUNDLE_ROOT,
+                timeout=120,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
             # The next attempt marks it, so the run goes on; but never in silence.
+            lines = (getattr(error, "stdout", None) or b"").decode(errors="replace").strip().splitlines()
             logging.getLogger(__name__).warning(
-                "Could not mark node %r as FAILED in MLMD: %s",
-                self._request.node_id,
-                done.stdout.decode(errors="replace").strip().splitlines()[-1:],
+                "Could not mark node %r as FAILED in MLMD: %s", self._request.node_id, lines[-1:] or error
             )

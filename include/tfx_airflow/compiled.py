@@ -102,10 +102,11 @@ def find(folder: Path, settings: Settings) -> tuple[Manifest, Path] | None:
     for entry in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
         try:
             manifest = Manifest.read(entry.parent)
-        except (ManifestError, FileNotFoundError):
+        except (ManifestError, OSError, UnicodeDecodeError):
             continue
         here = environment(settings.python) if settings.python else manifest.environment
-        if fingerprint.content_key(manifest.files, settings.roots(), here) == entry.parent.name:
+        same = fingerprint.content_key(manifest.files, settings.roots(), here) == entry.parent.name
+        if same and (entry.parent / IR_FILE).is_file():
             return manifest, entry.parent
     return None
 
@@ -145,10 +146,11 @@ def _raise_known_failure(reference: str, folder: Path, settings: Settings) -> No
         return
     try:
         failure = json.loads((folder / FAILED_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    now = fingerprint.content_key(failure["files"], settings.roots(), environment(settings.python))
-    if now == failure["content"] and time.time() - failure["time"] < _FAILURE_SECONDS:
+        now = fingerprint.content_key(failure["files"], settings.roots(), environment(settings.python))
+        known = now == failure["content"] and time.time() - failure["time"] < _FAILURE_SECONDS
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or a damaged one
+    if known:
         _raise(reference, failure)
 
 

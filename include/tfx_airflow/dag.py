@@ -77,13 +77,14 @@ class AirflowDagRunner:
         compiled = self._load(pipeline, arguments)
         own = parameters.params(compiled.manifest, self._config.runtime_parameters)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
-        with TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0]) as group:
-            dag = group.dag
-            if dag is None:
-                raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.")
+        try:
+            group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
+        except RuntimeError:
+            raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.") from None
+        with group:
             for key, param in own.items():
-                if key not in dag.params:
-                    dag.params[key] = param
+                if key not in group.dag.params:
+                    group.dag.params[key] = param
             self._add_tasks(compiled)
         return group
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,12 +20,16 @@ _LARGE = 4 * 1024 * 1024
 def abstract(text: str, roots: Mapping[str, str]) -> str:
     """Replaces machine paths by their `${NAME}`; the longest root wins.
 
+    Only where a path begins and a folder's name ends: not in `s3://bucket/srv/bundle/x` nor in
+    `/srv/bundle-old/x`.
+
     Args:
       text: Any text, such as a path or the JSON of a pipeline.
       roots: Absolute folder by name.
     """
     for name, folder in sorted(roots.items(), key=lambda item: -len(item[1])):
-        text = text.replace(folder.rstrip("/") + "/", f"${{{name}}}/")
+        path = re.escape(folder.rstrip("/"))
+        text = re.sub(rf"(?<![\w./$}}~-]){path}(?![\w.-])", lambda _, name=name: f"${{{name}}}", text)
     return text
 
 

@@ -106,7 +106,9 @@ class TfxNodeOperator(BaseOperator):
                 "map_index": map_index,
                 "try_number": instance.try_number,
                 # Clearing raises max_tries by the tries that were made: what came before was cleared.
-                "first_try": max(1, (instance.max_tries or 0) - (self.retries or 0) + 1),
+                "first_try": min(
+                    max(1, (instance.max_tries or 0) - (self.retries or 0) + 1), instance.try_number
+                ),
                 "key": f"{key}:{unique}" if unique else key,
             },
             parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, context["params"]),
@@ -141,7 +143,9 @@ def table(node_id: str, result: child.NodeResult) -> list[str]:
     if rows:
         head = ("output", "id", "type", "uri", "")
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
-        lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+        lines += [
+            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+        ]
     for failure in result.summary.get("failed_thresholds", []):
         lines.append(f"threshold failed: {failure}")
     return lines

@@ -121,11 +121,12 @@ def _as(kind: str, name: str, value: Any) -> Any:
             return ""
         return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     try:
-        number = float(value)
-        if kind == "integer":
-            if number != int(number):
-                raise ValueError
-            return int(value) if not isinstance(value, str) else int(number)
-        return number
-    except (TypeError, ValueError):
+        if kind == "number":
+            return float(value)
+        if isinstance(value, str):
+            return int(value)
+        if value != int(value):
+            raise ValueError
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"runtime parameter {name!r} must be of type {kind} and is {value!r}.") from None

@@ -81,7 +81,7 @@ def lines(run: dict[str, Any]) -> list[str]:
             for artifacts in value["outputs"].values()
             for artifact in artifacts
         ]
-        state = value["state"] if task["state"] == "success" else str(task["state"])
+        state = value["state"] if task["state"] == "success" else str(task["state"] or "-")
         for index, text in enumerate(made or [""]):
             first = (task["task"], state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
             rows.append((*first, text))

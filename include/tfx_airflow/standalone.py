@@ -39,7 +39,9 @@ def main(port: int) -> int:
     url = f"http://localhost:{port}"
     log_path = Path(AIRFLOW_HOME) / "standalone.log"
     print(f"==> starting Airflow (log: {log_path})", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored; both signals end all of it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with open(log_path, "wb") as log:
         # SIGTERM to `standalone` alone leaves its four children running; the group takes them along.
         process = subprocess.Popen(

@@ -22,7 +22,9 @@ def test_a_syntax_error_in_the_pipeline_ends_with_that_traceback(bundle: Bundle,
 
     # The failure is remembered for what the files hold, and forgotten with an edit.
     again = bundle.import_error(text, **environment).strip()
-    assert "_raise_known_failure" in again and again.endswith(error[error.index("Pipeline did not compile") :])
+    assert "_raise_known_failure" in again and again.endswith(
+        error[error.index("Pipeline did not compile") :]
+    )
     (tmp_path / "crooked.py").write_text("from tests.pipelines.small import write_and_read as create\n")
     assert bundle.import_error(text, **environment) == ""
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tests.bundle import Bundle
 
-_SCHEMA = "".join(f'feature {{ name: "{name}" type: FLOAT presence {{ min_fraction: 1 }} }}\n' for name in "aby")
+_SCHEMA = "".join(
+    f'feature {{ name: "{name}" type: FLOAT presence {{ min_fraction: 1 }} }}\n' for name in "aby"
+)
 
 
 def test_nodes_of_every_kind_run(bundle: Bundle, tmp_path: Path) -> None:
@@ -60,7 +62,8 @@ def test_the_example_of_tfx_itself_runs_unchanged(bundle: Bundle, tmp_path: Path
         metadata_path=str(tmp_path / "unused" / "metadata.db"),
         beam_pipeline_args=["--direct_running_mode=in_memory"],
     )
-    done = bundle.dags_test("tfx_example")
+    # The example's model is for Keras 2: with Keras 3 it fails under LocalDagRunner as well.
+    done = bundle.dags_test("tfx_example", TF_USE_LEGACY_KERAS="1")
     assert done.returncode == 0, done.stdout[-6000:]
     executions = bundle.executions("tfx_example")
     assert len(executions) == 9 and {e.state for e in executions} == {"COMPLETE"}
@@ -72,5 +75,7 @@ def test_the_example_of_tfx_itself_runs_unchanged(bundle: Bundle, tmp_path: Path
 
 def _example_file(bundle: Bundle) -> str:
     prefix = Path(bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"]).parent.parent
-    [found] = prefix.glob("lib/python3.*/site-packages/tfx/examples/chicago_taxi_pipeline/taxi_utils_native_keras.py")
+    [found] = prefix.glob(
+        "lib/python3.*/site-packages/tfx/examples/chicago_taxi_pipeline/taxi_utils_native_keras.py"
+    )
     return str(found)

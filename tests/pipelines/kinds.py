@@ -58,8 +58,8 @@ def Label(text: tfx.dsl.components.OutputArtifact[_String]) -> None:
 
 @component(use_beam=True)
 def AddWithBeam(
-    pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline],
     total: tfx.dsl.components.OutputArtifact[_String],
+    pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """A function component that runs a Beam pipeline."""
     with pipeline as p:
@@ -107,7 +107,11 @@ def run_fn(fn_args: FnArgs) -> None:
         rows = tf.io.parse_example(examples, _FEATURES)
         return {"outputs": model(tf.stack([rows["a"], rows["b"]], axis=1))}
 
-    tf.saved_model.save(model, fn_args.serving_model_dir, signatures={"serving_default": serve})
+    # Not tf.saved_model.save: BulkInferrer loads in a TF 1 session, which does not find its variables then.
+    archive = tf.keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve)
+    archive.write_out(fn_args.serving_model_dir, verbose=False)
 
 
 def create_pipeline(data_root: str, schema_file: str) -> tfx.dsl.Pipeline:

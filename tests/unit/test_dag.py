@@ -21,7 +21,7 @@ MANIFEST = Manifest(
     nodes=(
         Node(id="Gen", kind="CsvExampleGen", type="tfx.CsvExampleGen", parameters=("span",)),
         Node(id="Train", kind="Trainer", type="tfx.Trainer", upstream=("Gen",), retries=4, doc="Trains."),
-        Node(id="Push", kind="Pusher", type="tfx.Pusher", upstream=("Gen", "Train"), conditional=True),
+        Node(id="Push", kind="Pusher", type="tfx.Pusher", upstream=("Gen", "Train"), retries=0),
         Node(
             id="Clean",
             kind="Cleaner",
@@ -89,6 +89,7 @@ def test_options_of_the_pipelines_nodes_are_options_of_tasks() -> None:
     )
     assert (train.trigger_rule, train.execution_timeout, train.retries) == ("all_success", None, 4)
     assert train.doc == "Trains."
+    assert dag.get_task("Push").retries == 0
 
 
 def test_node_config_wins_over_the_pipeline() -> None:

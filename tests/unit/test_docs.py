@@ -7,8 +7,8 @@ import re
 import subprocess
 
 import pytest
-from include.tfx_airflow.settings import Settings
 
+from include.tfx_airflow.settings import Settings
 from tests.bundle import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

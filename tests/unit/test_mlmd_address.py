@@ -47,7 +47,7 @@ def test_postgres_without_port_and_password(monkeypatch: pytest.MonkeyPatch, sch
 
 def test_ssl_options_of_the_extra_are_kept_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {
-        "conn_type": "postgres",
+        "conn_type": "Postgres",
         "host": "db",
         "schema": "mlmd",
         "login": "tfx",

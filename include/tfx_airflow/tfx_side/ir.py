@@ -78,13 +78,22 @@ def compile_pipeline(
             doc=doc,
         )
 
-    return manifest, fingerprint.abstract(text, roots) + "\n"
+    # A path may have letters that JSON escapes, and stand in JSON that stands in a string.
+    for escapes in range(3):
+        text = fingerprint.abstract(text, {name: _escaped(folder, escapes) for name, folder in roots.items()})
+    return manifest, text + "\n"
 
 
 def read_ir(text: str, roots: Mapping[str, str]) -> pipeline_pb2.Pipeline:
     """Parses the IR, with this machine's folders filled in."""
-    escaped = {name: json.dumps(folder)[1:-1] for name, folder in roots.items()}
+    escaped = {name: _escaped(folder, 1) for name, folder in roots.items()}
     return json_format.Parse(fingerprint.concrete(text, escaped), pipeline_pb2.Pipeline())
+
+
+def _escaped(text: str, times: int) -> str:
+    for _ in range(times):
+        text = json.dumps(text)[1:-1]
+    return text
 
 
 def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
@@ -115,7 +124,11 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
                     "or a DockerOperator/KubernetesPodOperator beside a task_group()."
                 )
         options = node.node_execution_options
-        if options and (options.lifetime_start or options.trigger_strategy not in _TRIGGER_RULES):
+        if options and (
+            options.lifetime_start
+            or options.success_optional
+            or options.trigger_strategy not in _TRIGGER_RULES
+        ):
             raise UnsupportedNodeError(
                 f"{node.id!r} has the execution options {options!r}; of these only the trigger strategies "
                 "ALL_UPSTREAM_NODES_SUCCEEDED and ALL_UPSTREAM_NODES_COMPLETED have an Airflow trigger rule."

@@ -49,8 +49,11 @@ def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionC
     port = address.get("port") or (3306 if address["kind"] == "mysql" else 5432)
     # MySQL's port is a number in MLMD's proto, PostgreSQL's a string.
     server.port = port if address["kind"] == "mysql" else str(port)
+    ssl = server.ssl_options if address["kind"] == "mysql" else server.ssloption
     for key, value in address.get("ssl", {}).items():
-        setattr(server.ssl_options if address["kind"] == "mysql" else server.ssloption, key, value)
+        if isinstance(getattr(ssl, key), bool) and isinstance(value, str):
+            value = value.lower() in ("true", "1", "yes")  # a Connection given as a URI has text only
+        setattr(ssl, key, value)
     return config
 
 
@@ -79,6 +82,7 @@ class StoreLock:
     """
 
     def __init__(self, address: dict[str, Any]):
+        self._address = address
         self._path = address["path"] + ".lock" if address["kind"] == "sqlite" else ""
         self._mutex = threading.RLock()
         self._depth = 0
@@ -89,8 +93,13 @@ class StoreLock:
         self._mutex.acquire()
         self._depth += 1
         if self._path and self._depth == 1:
-            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                self._depth -= 1
+                self._mutex.release()
+                raise unusable(self._address, error) from None
             fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def release(self) -> None:
@@ -119,7 +128,7 @@ def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
         try:
             store = retried(lambda: mlmd.MetadataStore(connection_config(address)))
         except (RuntimeError, errors.StatusError) as error:
-            raise MlmdError(f"{describe(address)} cannot be used: {_hide(error, address)}") from None
+            raise unusable(address, error) from None
         yield store
 
 
@@ -131,9 +140,12 @@ def describe(address: dict[str, Any]) -> str:
     return f"{address['kind']}://{address['user']}@{address['host']}{port}/{address['database']}"
 
 
-def _hide(error: Exception, address: dict[str, Any]) -> str:
+def unusable(address: dict[str, Any], error: Exception) -> MlmdError:
+    """The error for a store that cannot be used; without the password, should the server repeat it."""
     text = str(error)
-    return text.replace(address["password"], "***") if address.get("password") else text
+    if address.get("password"):
+        text = text.replace(address["password"], "***")
+    return MlmdError(f"{describe(address)} cannot be used: {text}")
 
 
 def executions_of(

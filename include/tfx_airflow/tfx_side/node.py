@@ -23,7 +23,7 @@ from tfx.orchestration.portable.mlmd import common_utils, context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
-from include.tfx_airflow.errors import ManifestError, MlmdError
+from include.tfx_airflow.errors import ManifestError
 from include.tfx_airflow.tfx_side import ir, mlmd, outputs, user_code
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class LockedMetadata(metadata.Metadata):
                 super().__enter__()
         except (RuntimeError, errors.StatusError) as error:
             self._lock.release()
-            raise MlmdError(f"{mlmd.describe(self._address)} cannot be used: {error}") from None
+            raise mlmd.unusable(self._address, error) from None
         except BaseException:
             self._lock.release()
             raise
@@ -194,9 +194,7 @@ def _prepare_attempt(
         mlmd.retried(functools.partial(common_utils.register_type_if_not_exist, handle, metadata_type))
 
 
-def _decide_on_cache(
-    store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest, name: str
-) -> None:
+def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest, name: str) -> None:
     """A cleared task runs again without cache; a retry takes what an earlier try of it has finished."""
     first, this = request.task["first_try"], request.task["try_number"]
     tries = [

@@ -73,7 +73,7 @@ def fingerprint(names: list[str], folders: list[str]) -> str:
       16 hexadecimal digits, or "" when no named module is the user's.
     """
     seen: dict[str, bytes] = {}
-    queue = list(names)
+    queue = [prefix for name in names for prefix in _with_packages(name)]
     while queue:
         name = queue.pop()
         found = _find(name, folders)
@@ -119,11 +119,13 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
         else:
             continue
         for name in names:
-            yield from (name[:i] for i in [*_dots(name), len(name)])
+            yield from _with_packages(name)
 
 
-def _dots(name: str) -> list[int]:
-    return [i for i, letter in enumerate(name) if letter == "."]
+def _with_packages(name: str) -> Iterator[str]:
+    """`a.b.c` and the packages whose `__init__` importing it runs: `a`, `a.b`."""
+    parts = name.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def folders_of(roots: Mapping[str, str]) -> list[str]:
