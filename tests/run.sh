@@ -13,7 +13,9 @@ say "ruff"
 say "tests/unit, in the Airflow interpreter"
 "$state/airflow/bin/python" -m pytest -q tests/unit
 say "tests/tfx and tests/taxi, in the TFX interpreter"
-TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi
+marks=()
+[ "${1:-}" != fast ] || marks=(-m "not slow")
+TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi "${marks[@]}"
 [ "${1:-}" != fast ] || exit 0
 say "tests/airflow: dags test, the demo and the real scheduler"
 "$state/airflow/bin/python" -m pytest -v tests/airflow --durations=10

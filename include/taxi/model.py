@@ -7,6 +7,8 @@ import json
 import os
 from typing import Any
 
+# Keras 3 by its own name: what tf.keras means depends on what a process imported before.
+import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from absl import logging
@@ -24,7 +26,7 @@ _EVAL_BATCH_SIZE = 500
 _SHUFFLE_BUFFER = 20_000
 
 
-def build_model(hyperparameters: Hyperparameters, train_steps: int) -> tf.keras.Model:
+def build_model(hyperparameters: Hyperparameters, train_steps: int) -> keras.Model:
     """Builds and compiles the network: embeddings for codes, then dense layers.
 
     Args:
@@ -35,29 +37,29 @@ def build_model(hyperparameters: Hyperparameters, train_steps: int) -> tf.keras.
         Model from a dictionary of [rows, 1] tensors, by transformed name, to the probability of a
         big tip, [rows, 1] float32.
     """
-    inputs: dict[str, tf.keras.KerasTensor] = {}
+    inputs: dict[str, keras.KerasTensor] = {}
     columns = []
     for name in map(features.scaled_name, features.NUMERIC_FEATURES):
-        inputs[name] = tf.keras.Input(shape=(1,), name=name, dtype="float32")
+        inputs[name] = keras.Input(shape=(1,), name=name, dtype="float32")
         columns.append(inputs[name])
     for name, size in features.code_sizes().items():
-        inputs[name] = tf.keras.Input(shape=(1,), name=name, dtype="int64")
-        embedded = tf.keras.layers.Embedding(size, hyperparameters.embedding_size)(inputs[name])
-        columns.append(tf.keras.layers.Flatten()(embedded))
+        inputs[name] = keras.Input(shape=(1,), name=name, dtype="int64")
+        embedded = keras.layers.Embedding(size, hyperparameters.embedding_size)(inputs[name])
+        columns.append(keras.layers.Flatten()(embedded))
 
-    hidden = tf.keras.layers.Concatenate()(columns)
-    hidden = tf.keras.layers.Dropout(hyperparameters.dropout)(hidden)
+    hidden = keras.layers.Concatenate()(columns)
+    hidden = keras.layers.Dropout(hyperparameters.dropout)(hidden)
     for units in hyperparameters.hidden_units:
-        hidden = tf.keras.layers.Dense(units, activation="relu")(hidden)
-    probability = tf.keras.layers.Dense(1, activation="sigmoid")(hidden)
+        hidden = keras.layers.Dense(units, activation="relu")(hidden)
+    probability = keras.layers.Dense(1, activation="sigmoid")(hidden)
 
-    model = tf.keras.Model(inputs, probability)
+    model = keras.Model(inputs, probability)
     model.compile(
-        optimizer=tf.keras.optimizers.Adam(
-            tf.keras.optimizers.schedules.CosineDecay(hyperparameters.learning_rate, train_steps)
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(hyperparameters.learning_rate, train_steps)
         ),
         loss="binary_crossentropy",
-        metrics=[tf.keras.metrics.AUC(name="auc"), "binary_accuracy"],
+        metrics=[keras.metrics.AUC(name="auc"), "binary_accuracy"],
     )
     return model
 
@@ -90,47 +92,45 @@ def read_rows(
     return rows.repeat().batch(batch_size).map(parse).prefetch(2)
 
 
-class TipPredictor(tf.Module):
-    """The trained network together with the Transform graph, which is what gets pushed.
+def export(network: keras.Model, transformed: tft.TFTransformOutput, folder: str) -> None:
+    """Saves the network together with the Transform graph: what gets evaluated and pushed.
 
-    A plain module with explicit signatures, not a Keras export: the Transform layer is a Keras 2
-    layer and TensorFlow 2.16 runs Keras 3, so neither can contain the other. Everything that reads
-    the result (the Evaluator, TensorFlow Serving, tf.saved_model.load) only needs signatures.
+    By Keras's ExportArchive and not by tf.saved_model.save, whose copy of a Keras 3 model loses its
+    variables when it is loaded in a TensorFlow 1 session, as BulkInferrer does.
+
+    The SavedModel has two signatures, each from "examples", [rows] serialized tf.Examples:
+        serving_default: Raw trips, any feature may be absent and the tip is never read, to "outputs",
+            [rows, 1] float32, the probability of a big tip.
+        transform_features: Raw trips with the tip to [rows, 1] tensors by transformed name, for the
+            Evaluator.
+
+    Args:
+        network: Trained model of `build_model`.
+        transformed: The Transform step's output.
+        folder: Where the SavedModel goes.
     """
+    transform = transformed.transform_features_layer()
+    raw_spec = optional_spec(transformed.raw_feature_spec())
+    serialized = [tf.TensorSpec([None], tf.string, name="examples")]
 
-    def __init__(self, network: tf.keras.Model, transformed: tft.TFTransformOutput) -> None:
-        super().__init__()
-        self.network = network
-        self.transform = transformed.transform_features_layer()
-        self._raw_spec = optional_spec(transformed.raw_feature_spec())
+    @tf.function(input_signature=serialized)
+    def predict(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        spec = {name: raw_spec[name] for name in features.MODEL_INPUTS}
+        row = transform(tf.io.parse_example(examples, spec))
+        inputs = {name: row[name] for name in network.input}
+        return {"outputs": network(inputs, training=False)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def predict(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predicts from raw trips; any feature may be absent and the tip is never read.
+    @tf.function(input_signature=serialized)
+    def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        spec = {name: raw_spec[name] for name in (*features.MODEL_INPUTS, features.RAW_LABEL)}
+        return transform(tf.io.parse_example(examples, spec))
 
-        Args:
-            examples: [rows] serialized tf.Examples with the raw columns.
-
-        Returns:
-            "outputs": [rows, 1] float32, the probability of a big tip.
-        """
-        spec = {name: self._raw_spec[name] for name in features.MODEL_INPUTS}
-        row = self.transform(tf.io.parse_example(examples, spec))
-        inputs = {name: row[name] for name in self.network.input}
-        return {"outputs": self.network(inputs, training=False)}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Transforms raw trips, label included, for the Evaluator.
-
-        Args:
-            examples: [rows] serialized tf.Examples with the raw columns and the tip.
-
-        Returns:
-            [rows, 1] tensors by transformed name.
-        """
-        spec = {name: self._raw_spec[name] for name in (*features.MODEL_INPUTS, features.RAW_LABEL)}
-        return self.transform(tf.io.parse_example(examples, spec))
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.track(transform)
+    archive.add_endpoint("serving_default", predict)
+    archive.add_endpoint("transform_features", transform_features)
+    archive.write_out(folder, verbose=False)
 
 
 def optional_spec(raw_spec: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def run_fn(fn_args: FnArgs) -> None:
     hyperparameters = Hyperparameters.from_config(fn_args.custom_config)
     if not fn_args.train_steps or fn_args.train_steps < 1:
         raise ValueError(f"train_args num_steps = {fn_args.train_steps!r} is not positive.")
-    tf.keras.utils.set_random_seed(hyperparameters.seed)
+    keras.utils.set_random_seed(hyperparameters.seed)
 
     transformed = tft.TFTransformOutput(fn_args.transform_output)
     train_rows = read_rows(fn_args.train_files, transformed, hyperparameters.batch_size, hyperparameters.seed)
@@ -189,12 +189,4 @@ def run_fn(fn_args: FnArgs) -> None:
     with tf.io.gfile.GFile(record_path, "w") as file:
         json.dump(record, file, indent=2)
 
-    predictor = TipPredictor(network, transformed)
-    tf.saved_model.save(
-        predictor,
-        fn_args.serving_model_dir,
-        signatures={
-            "serving_default": predictor.predict,
-            "transform_features": predictor.transform_features,
-        },
-    )
+    export(network, transformed, fn_args.serving_model_dir)

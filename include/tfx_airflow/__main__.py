@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 
 from include.tfx_airflow.errors import TfxAirflowError
 
@@ -72,7 +71,6 @@ def main(argv: list[str] | None = None) -> int:
 
         return standalone.main(arguments.port)
     os.environ.update(OWN_ENVIRONMENT)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)  # of Airflow, about itself
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("include.tfx_airflow")

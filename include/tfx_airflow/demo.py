@@ -7,18 +7,19 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from include.tfx_airflow import report
 from include.tfx_airflow.settings import read_settings
 
-_TASK = re.compile(r"\[DAG TEST\] (starting|end) task.*?task_id=([\w.-]+)")
+_TASK = re.compile(r"\[DAG TEST\] (starting|end task) task_id=([\w.-]+)")
 _NEXT = """
 Next:
   make up                          Airflow's UI, with this DAG and this run
   eval "$(make -s env)"            this shell's `airflow` is the bundle's:
   airflow dags test {dag_id} 2014-01-01
-  make demo                        again: every node comes from the cache
+  make demo                        again: what has not changed comes from the cache
 """
 
 
@@ -34,7 +35,9 @@ def compile_all() -> int:
     broken = False
     for bundle in DagBundlesManager().get_all_dag_bundles():
         bundle.initialize()
-        bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Airflow, about itself
+            bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
         for dag_id, dag in sorted(bag.dags.items()):
             print(f"    {dag_id}: {len(dag.tasks)} tasks", flush=True)
         for path, error in bag.import_errors.items():

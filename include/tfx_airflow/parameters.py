@@ -123,10 +123,11 @@ def _as(kind: str, name: str, value: Any) -> Any:
     try:
         if kind == "number":
             return float(value)
-        if isinstance(value, str):
-            return int(value)
-        if value != int(value):
+        if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+            return int(value)  # not by way of float, which has 53 bits
+        number = float(value)
+        if number != int(number):
             raise ValueError
-        return int(value)
+        return int(value) if isinstance(value, int) else int(number)
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"runtime parameter {name!r} must be of type {kind} and is {value!r}.") from None

@@ -6,6 +6,7 @@ Without `from __future__ import annotations`: TFX's @component reads the annotat
 from typing import Any
 
 import apache_beam as beam
+import keras
 import keras_tuner
 import tensorflow as tf
 from tfx import v1 as tfx
@@ -81,10 +82,10 @@ def _dataset(fn_args: FnArgs) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, compression_type="GZIP").map(parse).batch(16).repeat()
 
 
-def _model(hyperparameters: keras_tuner.HyperParameters) -> tf.keras.Model:
+def _model(hyperparameters: keras_tuner.HyperParameters) -> keras.Model:
     rate = hyperparameters.Choice("rate", [0.01, 0.1])
-    model = tf.keras.Sequential([tf.keras.layers.Input((2,)), tf.keras.layers.Dense(1)])
-    model.compile(tf.keras.optimizers.SGD(rate), "mse")
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), "mse")
     return model
 
 
@@ -108,7 +109,7 @@ def run_fn(fn_args: FnArgs) -> None:
         return {"outputs": model(tf.stack([rows["a"], rows["b"]], axis=1))}
 
     # Not tf.saved_model.save: BulkInferrer loads in a TF 1 session, which does not find its variables then.
-    archive = tf.keras.export.ExportArchive()
+    archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serve)
     archive.write_out(fn_args.serving_model_dir, verbose=False)

@@ -68,7 +68,7 @@ def test_confidence_intervals_are_computed_and_no_slice_is_hidden() -> None:
     assert not options.HasField("min_slice_size")
 
 
-@pytest.mark.parametrize("name", ["Calibration", "ExampleCount"])
+@pytest.mark.parametrize("name", ["LogLoss", "Calibration", "ExampleCount"])
 def test_other_metrics_are_reported_without_blocking_a_push(name: str) -> None:
     assert not metric(name).per_slice_thresholds
 
