@@ -45,12 +45,16 @@ class Scheduler:
 
     def trigger(self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None) -> str:
         """Triggers a run as the form does, with a null logical date; returns its run id."""
-        self._wait_for(lambda: dag_id in self._dag_ids(), 180, f"DAG {dag_id!r} to be parsed")
+        self.wait_for_dag(dag_id)
         self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
         body = {"logical_date": None, "conf": conf or {}, **({"dag_run_id": run_id} if run_id else {})}
         run = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         assert run["logical_date"] is None
         return run["dag_run_id"]
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Waits until the DAG processor has parsed a DAG."""
+        self._wait_for(lambda: dag_id in self._dag_ids(), 180, f"DAG {dag_id!r} to be parsed")
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 600) -> str:
         """Waits until a run has ended; returns its state."""

@@ -63,6 +63,7 @@ def _processes() -> list[str]:
 def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
     bundle: Bundle, scheduler: Scheduler
 ) -> None:
+    scheduler.wait_for_dag("taxi_retraining")
     details = scheduler.call("GET", "/api/v2/dags/taxi_retraining/details")
     assert set(details["params"]) >= {"train_args", "hyperparameters"}
     # The smallest change that somebody makes in the form: every other Param keeps its default.
