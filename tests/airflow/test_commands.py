@@ -1,0 +1,54 @@
+"""`python -m include.tfx_airflow`: what the commands say, and that `make env` gives a usable Airflow."""
+
+from __future__ import annotations
+
+from tests.bundle import ROOT, Bundle
+
+
+def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
+    done = bundle.run("python", "-m", "include.tfx_airflow", "doctor")
+    assert done.returncode == 0, done.stdout
+    for text in (
+        "Airflow 3.3.2",
+        "tfx 1.16.0",
+        "apache-beam 2.62.0",
+        "ml-metadata 1.16.0",
+        "MLMD sqlite:///",
+    ):
+        assert f"ok  {text}" in done.stdout
+    assert "BAD" not in done.stdout
+
+    broken = bundle.run(
+        "python",
+        "-m",
+        "include.tfx_airflow",
+        "doctor",
+        AIRFLOW_CONN_MLMD_DEFAULT="mysql://u:secret@127.0.0.1:1/m",
+    )
+    assert broken.returncode == 1
+    assert "BAD ML Metadata: mysql://u@127.0.0.1:1/m cannot be used" in broken.stdout
+    assert "secret" not in broken.stdout
+
+
+def test_compile_takes_arguments_and_reports_a_pipeline_that_does_not(bundle: Bundle) -> None:
+    command = ("python", "-m", "include.tfx_airflow", "compile")
+    done = bundle.run(*command, "tests.pipelines.small:write_and_read", "name=by_hand", 'message="2"')
+    assert done.returncode == 0 and "2 nodes" in done.stdout
+    assert bundle.run(*command, "tests.pipelines.small:write_and_read", "oops").returncode != 0
+    failed = bundle.run(*command, "tests.pipelines.small:write_and_read", "nme=1")
+    assert failed.returncode == 1
+    assert "its arguments do not fit: got an unexpected keyword argument 'nme'" in failed.stdout
+
+
+def test_report_names_a_run_that_is_not_there(bundle: Bundle) -> None:
+    done = bundle.run("python", "-m", "include.tfx_airflow", "report", "nothing_here")
+    assert done.returncode == 1
+    assert "no run" in done.stdout and "'nothing_here'" in done.stdout
+
+
+def test_env_makes_airflow_that_of_the_bundle(bundle: Bundle) -> None:
+    done = bundle.run(
+        "bash", "-c", 'eval "$(make -s env)"; command -v airflow; echo "$AIRFLOW__CORE__DAGS_FOLDER"'
+    )
+    airflow, dags = done.stdout.split()
+    assert airflow.endswith("/airflow/bin/airflow") and dags == str(ROOT)
