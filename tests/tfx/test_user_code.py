@@ -145,3 +145,23 @@ def test_module_outside_the_bundle_becomes_importable(
 def test_import_roots_are_the_bundle_and_pythonpath(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/srv/bundle:/srv/x::/srv/y")
     assert user_code.folders_of({"BUNDLE_ROOT": "/srv/bundle"}) == ["/srv/bundle", "/srv/x", "/srv/y"]
+
+
+def test_a_module_named_inside_a_json_property_counts(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    metric = tmp_path / "mine" / "metric.py"
+    metric.write_text("BOUND = 1\n")
+
+    def key() -> str:
+        node = pipeline_pb2.PipelineNode()
+        node.parameters.parameters[
+            "eval_config"
+        ].field_value.string_value = '{"metrics": [{"class_name": "Mine", "module": "mine.metric"}]}'
+        user_code.prepare(
+            node, executable_spec_pb2.PythonClassExecutableSpec(class_path="a.B"), [str(tmp_path)]
+        )
+        return node.parameters.parameters[user_code.FINGERPRINT_PROPERTY].field_value.string_value
+
+    before = key()
+    metric.write_text("BOUND = 2\n")
+    assert len(before) == 16 and key() != before

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 # Execution property that carries the key; the panel compares it between runs.
 FINGERPRINT_PROPERTY = "code_fingerprint"
-_FUNCTION_PROPERTIES = ("run_fn", "preprocessing_fn", "tuner_fn", "trainer_fn", "stats_options_updater_fn")
+# Whatever names a module does so with dots: run_fn, an executor class, a metric of an EvalConfig.
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: list[str]) -> None:
@@ -42,13 +44,15 @@ def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: lis
         # Outside the bundle: as in TFX's wheel, the file and its siblings are top-level modules.
         folder, name = os.path.split(os.path.abspath(path))
         sys.path.append(folder)
+        # Beam's workers are processes of their own.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), folder]))
         folders = [*folders, folder]
         text["module_path"] = name.removesuffix(".py")
         del parameters["module_file"]
         parameters["module_path"].field_value.string_value = text["module_path"]
     names = [text["module_path"]] if "@" not in text.get("module_path", "@") else []
-    names += [text[key].rpartition(".")[0] for key in _FUNCTION_PROPERTIES if "." in text.get(key, "")]
-    names.append(_class_path(executor_spec).rpartition(".")[0])
+    for value in (*text.values(), _class_path(executor_spec)):
+        names += _DOTTED_NAME.findall(value)
     key = fingerprint(names, folders)
     if key:
         parameters[FINGERPRINT_PROPERTY].field_value.string_value = key
