@@ -91,15 +91,14 @@ class Scheduler:
         path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}"
         self.call("PATCH", path, {"new_state": "failed"})
 
-    def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, states: set[str], seconds: float = 180
-    ) -> None:
-        """Waits until a task is in one of some states."""
-        self._wait_for(
-            lambda: self.tasks(dag_id, run_id)[task_id]["state"] in states,
-            seconds,
-            f"{task_id} to be {states}",
-        )
+    def wait_for_try(self, dag_id: str, run_id: str, task_id: str, number: int, seconds: float = 300) -> None:
+        """Waits until a given try of a task has ended: after a clear, the run may still say success."""
+
+        def ended() -> bool:
+            task = self.tasks(dag_id, run_id)[task_id]
+            return task["try_number"] == number and task["state"] in ("success", "failed")
+
+        self._wait_for(ended, seconds, f"the end of try {number} of {task_id}")
 
     def _dag_ids(self) -> set[str]:
         errors = self.call("GET", "/api/v2/importErrors")["import_errors"]

@@ -93,6 +93,7 @@ def test_a_cleared_task_runs_again_and_its_consumer_reads_the_new_output(
     assert scheduler.wait_for_run("clear_me", run_id) == "success"
     write, read = bundle.executions("clear_me", run_id)
     scheduler.clear("clear_me", run_id, "Write")
+    scheduler.wait_for_try("clear_me", run_id, "Read", 2)
     assert scheduler.wait_for_run("clear_me", run_id) == "success"
     _, _, write_again, read_again = bundle.executions("clear_me", run_id)
     assert (write_again.state, read_again.state) == ("COMPLETE", "COMPLETE")
