@@ -28,16 +28,36 @@ find_uv() {
   echo "$state/uv/bin/uv"
 }
 
-# Prints a Python of the wanted version: on PATH, of pyenv, or fetched by uv.
+# Prints a Python of the wanted version that has its C headers: on PATH, of pyenv, or fetched by uv.
 find_python() { # request, pyenv version pattern
   local found folder
-  if found=$("$uv" python find --no-python-downloads "$1" 2>/dev/null); then echo "$found"; return; fi
   folder=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
-  found=$(ls -d "$folder"/versions/$2/bin/python 2>/dev/null | sort -V | tail -n 1)
-  if [ -n "$found" ]; then echo "$found"; return; fi
+  for found in "$("$uv" python find --no-python-downloads "$1" 2>/dev/null)" \
+    "$(ls -d "$folder"/versions/$2/bin/python 2>/dev/null | sort -V | tail -n 1)"; do
+    if [ -n "$found" ] && "$found" -c "$has_headers" 2>/dev/null; then echo "$found"; return; fi
+  done
   say "fetching Python $1"
-  "$uv" python install --quiet "$1" >&2 || die "no Python $1 on this machine, and uv could not fetch one: install Python $1 and put it on PATH."
-  "$uv" python find "$1"
+  "$uv" python install --quiet "$1" >&2 || die "no Python $1 with its C headers on this machine, and uv could not fetch one: install Python $1 (with its -dev package) and put it on PATH."
+  "$uv" python find --managed-python "$1"
+}
+has_headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+
+# pyfarmhash, which TensorFlow Data Validation needs, has no wheel. Without a compiler on the machine,
+# Zig's (a wheel of 80 MB) builds it.
+provide_compiler() {
+  if command -v g++ >/dev/null && command -v gcc >/dev/null; then return; fi
+  local folder=$state/compiler name
+  if [ ! -x "$folder/use/g++" ]; then
+    say "no C++ compiler here: fetching one from the package index"
+    "$uv" venv --quiet --allow-existing "$folder"
+    "$uv" pip install --quiet --python "$folder/bin/python" ziglang==0.13.0 || die "could not install a compiler; install g++ or run it again."
+    mkdir -p "$folder/use"
+    for name in gcc:cc cc:cc g++:c++ c++:c++; do
+      printf '#!/bin/sh\nexec "%s" -m ziglang %s "$@"\n' "$folder/bin/python" "${name#*:}" >"$folder/use/${name%:*}"
+      chmod +x "$folder/use/${name%:*}"
+    done
+  fi
+  export PATH="$folder/use:$PATH"
 }
 
 # Makes a venv with just the locked packages. What was installed is remembered by content.
@@ -45,6 +65,7 @@ install() { # name, lock file, python request, pyenv pattern
   local name=$1 lock=$2 python sum
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
+  provide_compiler
   python=$(find_python "$3" "$4")
   say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
