@@ -82,12 +82,26 @@ class Bundle:
 
     def dags_test(self, dag_id: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`airflow dags test`, parsing this DAG's file only."""
+        folder = self._only(dag_id)
+        return self.run(
+            "airflow", "dags", "test", dag_id, *arguments, AIRFLOW__CORE__DAGS_FOLDER=folder, **environment
+        )
+
+    def start_dags_test(self, dag_id: str) -> subprocess.Popen[bytes]:
+        """Starts `airflow dags test` and does not wait."""
+        return subprocess.Popen(
+            ["airflow", "dags", "test", dag_id],
+            env={**self.environment, "AIRFLOW__CORE__DAGS_FOLDER": self._only(dag_id)},
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _only(self, dag_id: str) -> str:
         dags = self.folder / "only" / dag_id
         dags.mkdir(parents=True, exist_ok=True)
         (dags / f"{dag_id}.py").write_text((self.folder / "dags" / f"{dag_id}.py").read_text())
-        return self.run(
-            "airflow", "dags", "test", dag_id, *arguments, AIRFLOW__CORE__DAGS_FOLDER=str(dags), **environment
-        )
+        return str(dags)
 
     def import_error(self, text: str, **environment: str) -> str:
         """What Airflow shows for a DAG file that cannot be imported."""

@@ -155,3 +155,28 @@ def test_a_password_appears_nowhere(bundle: Bundle) -> None:
     for folder, _, files in os.walk(bundle.home):
         for name in files:
             assert secret.encode() not in Path(folder, name).read_bytes(), f"{folder}/{name}"
+
+
+def test_a_node_ends_and_is_failed_in_mlmd_when_the_asking_task_is_killed_hard(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    started = tmp_path / "pid"
+    bundle.write_dag("orphan", f"{SMALL}:sleep", started=str(started))
+    process = bundle.start_dags_test("orphan")
+    try:
+        deadline = time.monotonic() + 180
+        while not started.exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.2)
+        pid = int(started.read_text())
+        assert Path(f"/proc/{pid}").exists()
+    finally:
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the node outlived the task that asked for it"
+        time.sleep(0.1)
+    [execution] = bundle.executions("orphan")
+    assert execution.state == "FAILED" and execution.outputs == ()
+    assert bundle.properties(execution.id)["failure"] == "the task was killed"
