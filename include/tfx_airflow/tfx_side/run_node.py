@@ -19,7 +19,7 @@ from include.tfx_airflow import child
 from include.tfx_airflow.child import LEVEL_MARK, NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side import abandon
 
-# TFX logs whole protos at INFO; more lines than this help nobody and are cut.
+# TFX itself logs whole protos at INFO; more lines than this help nobody and are cut.
 _MAX_INFO_LINES = 3
 _frames_to_skip = ("run_node.py", "include/tfx_airflow/tfx_side/node.py")
 
@@ -29,7 +29,8 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         lines = super().format(record).splitlines() or [""]
-        if record.levelno <= logging.INFO and len(lines) > _MAX_INFO_LINES:
+        proto = record.levelno <= logging.INFO and "/site-packages/tfx/" in record.pathname
+        if proto and len(lines) > _MAX_INFO_LINES:
             lines = [*lines[:_MAX_INFO_LINES], f"... ({len(lines) - _MAX_INFO_LINES} more lines)"]
         return "\n".join(f"{LEVEL_MARK}{record.levelno}{LEVEL_MARK}{line}" for line in lines)
 
@@ -61,15 +62,18 @@ def end_when_asked(request: NodeRequest) -> None:
             pass
         asked.set()
 
+    def kill() -> None:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
     def end() -> None:
         asked.wait()
         # The lock of a SQLite store may be held by our own main thread; then the next attempt,
         # or the asking task, records it.
-        threading.Timer(5, os.killpg, [os.getpgrp(), signal.SIGKILL]).start()
+        threading.Timer(5, kill).start()
         try:
-            abandon.abandon(request, "the task was killed")
+            abandon.abandon(request, "the task was killed", last=kill)
         finally:
-            os.killpg(os.getpgrp(), signal.SIGKILL)
+            kill()
 
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     for target in (watch, end):
