@@ -36,6 +36,11 @@ class Execution:
     state: str
     outputs: tuple[tuple[str, bool, str], ...]
 
+    def uri(self, key: str) -> str:
+        """URI of the output of that key; MLMD keeps no order among the keys."""
+        [found] = [uri for _, _, uri in self.outputs if f"/{self.node}/{key}/" in uri]
+        return found
+
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:

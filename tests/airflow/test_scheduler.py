@@ -97,10 +97,10 @@ def test_a_cleared_task_runs_again_and_its_consumer_reads_the_new_output(
     assert scheduler.wait_for_run("clear_me", run_id) == "success"
     _, _, write_again, read_again = bundle.executions("clear_me", run_id)
     assert (write_again.state, read_again.state) == ("COMPLETE", "COMPLETE")
-    moments = [Path(e.outputs[0][2]).read_text() for e in (write, write_again)]
+    moments = [Path(e.uri("moment")).read_text() for e in (write, write_again)]
     assert moments[0] != moments[1]
-    assert Path(read.outputs[0][2]).read_text() == moments[0]
-    assert Path(read_again.outputs[0][2]).read_text() == moments[1]
+    assert Path(read.uri("copy")).read_text() == moments[0]
+    assert Path(read_again.uri("copy")).read_text() == moments[1]
 
 
 def test_two_dags_with_the_same_run_id_do_not_mix(bundle: Bundle, scheduler: Scheduler) -> None:
@@ -111,10 +111,8 @@ def test_two_dags_with_the_same_run_id_do_not_mix(bundle: Bundle, scheduler: Sch
         assert scheduler.wait_for_run(dag_id, run_id) == "success"
     for dag_id, message in (("same_run_a", "from a"), ("same_run_b", "from b")):
         write, read = bundle.executions(dag_id, run_id)
-        text = next(uri for _, _, uri in write.outputs if "/text/" in uri)
-        assert Path(text).read_text() == message
-        moment = next(uri for _, _, uri in write.outputs if "/moment/" in uri)
-        assert Path(read.outputs[0][2]).read_text() == Path(moment).read_text()
+        assert Path(write.uri("text")).read_text() == message
+        assert Path(read.uri("copy")).read_text() == Path(write.uri("moment")).read_text()
 
 
 def test_a_task_marked_failed_ends_its_node_and_mlmd_says_failed(
