@@ -79,7 +79,8 @@ def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
     assert json.loads(train_args) == {"num_steps": 321}
 
     def span(task: str) -> tuple[datetime, datetime]:
-        return tuple(datetime.fromisoformat(tasks[task][key]) for key in ("start_date", "end_date"))  # type: ignore[return-value]
+        start, end = (tasks[task][key].replace("Z", "+00:00") for key in ("start_date", "end_date"))
+        return datetime.fromisoformat(start), datetime.fromisoformat(end)
 
     for one, other in (("CsvExampleGen", "latest_blessed_model_resolver"), ("ExampleValidator", "Transform")):
         (start, end), (other_start, other_end) = span(one), span(other)
