@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+import tensorflow_model_analysis as tfma
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-tfma = pytest.importorskip("tensorflow_model_analysis")
 
-from include.taxi import evaluation, features  # noqa: E402
+from include.taxi import evaluation, features
 
 
 def metric(name: str) -> tfma.MetricConfig:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import pathlib
 
 import pytest
+import tensorflow as tf
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-tf = pytest.importorskip("tensorflow")
-tft = pytest.importorskip("tensorflow_transform")
-tft_beam = pytest.importorskip("tensorflow_transform.beam")
-
-from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils  # noqa: E402
-
-from include.taxi import features, preprocessing  # noqa: E402
+from include.taxi import features, preprocessing
 
 TRIP = {
     "trip_miles": 2.5,
@@ -76,6 +70,7 @@ def test_label_needs_a_known_tip_above_a_fifth_of_a_positive_fare(
     assert int(label[0, 0]) == expected
 
 
+@pytest.mark.slow
 def test_transform_labels_missing_and_zero_values_as_no_big_tip(tmp_path: pathlib.Path) -> None:
     trips = [
         TRIP,
@@ -95,6 +90,7 @@ def test_the_tip_does_not_reach_any_model_input(tmp_path: pathlib.Path) -> None:
     assert features.RAW_LABEL not in features.MODEL_INPUTS
 
 
+@pytest.mark.slow
 def test_an_empty_trip_becomes_finite_values_and_codes_in_range(tmp_path: pathlib.Path) -> None:
     empty = dict.fromkeys(TRIP)
     rows = transform([TRIP, {**TRIP, "fare": 30.0, "trip_miles": 9.0}, empty], tmp_path)
@@ -109,6 +105,7 @@ def test_an_empty_trip_becomes_finite_values_and_codes_in_range(tmp_path: pathli
         assert rows[2][features.code_name(name)] == 0
 
 
+@pytest.mark.slow
 def test_codes_outside_the_published_range_count_as_missing(tmp_path: pathlib.Path) -> None:
     strange = {**TRIP, "trip_start_hour": 24, "trip_start_day": 0, "pickup_community_area": 78}
     first, second = transform([TRIP, strange], tmp_path)
@@ -118,6 +115,7 @@ def test_codes_outside_the_published_range_count_as_missing(tmp_path: pathlib.Pa
         assert second[features.code_name(name)] == 0
 
 
+@pytest.mark.slow
 def test_rare_companies_share_a_code_and_a_missing_company_has_its_own(
     tmp_path: pathlib.Path,
 ) -> None:
