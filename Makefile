@@ -21,13 +21,10 @@ demo: setup ## train, evaluate and push the taxi model: one DAG run on the embed
 up: setup ## start Airflow with the DAGs; Ctrl-C stops all of it
 	@$(ENV); exec python -m include.tfx_airflow up
 
-test: ## set up what is missing and run all tests
-	@include/bootstrap.sh tests
-	@$(MAKE) -s setup
+test: lint setup ## set up what is missing and run all tests
 	@tests/run.sh
 
-test-fast: ## the tests that need neither a scheduler nor a TFX run: under a minute
-	@include/bootstrap.sh tests
+test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
 lint: ## ruff, with the import boundaries

@@ -37,7 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
     for line in lines.splitlines():
         name, value = line.removeprefix("export ").split("=", 1)
-        environment[name] = os.path.expandvars(value.strip('"')).replace("\\", "")
+        environment[name] = os.path.expandvars(value.strip('"'))
     environment["AIRFLOW_HOME"] = str(folder / "home")
     environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder / "dags")
     environment["PYTHONPATH"] = str(ROOT)

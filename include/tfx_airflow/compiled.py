@@ -9,6 +9,7 @@ child goes on, and the next parse finds its work.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
@@ -176,7 +177,8 @@ def _compile(
             "set [tfx_airflow] home to a folder that this user can write, or compile ahead of time."
         ) from None
     try:
-        if _wait_for_lock(lock, reference, folder, settings, deadline):
+        _wait_for_lock(lock, reference, deadline)
+        if find(folder, settings):  # another process compiled the same while we came here
             return COMPILED
         log.info("Compiling %s in %s (10-20 s) ...", reference, python)
         request = {
@@ -225,17 +227,12 @@ def _raise_still_compiling(reference: str) -> NoReturn:
     )
 
 
-def _wait_for_lock(
-    lock: int, reference: str, folder: Path, settings: Settings, deadline: float | None
-) -> bool:
-    """Waits while another process compiles the same; True when its work is what we need."""
-    waited = False
+def _wait_for_lock(lock: int, reference: str, deadline: float | None) -> None:
+    """Waits while another process compiles the same."""
     while True:
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return waited and find(folder, settings) is not None
-        except BlockingIOError:
-            waited = True
+            return
         if deadline and time.monotonic() > deadline:
             _raise_still_compiling(reference)
         time.sleep(0.2)

@@ -11,7 +11,7 @@ from include.tfx_airflow.compat import AirflowFailException, AirflowSkipExceptio
 from include.tfx_airflow.compiled import Compiled
 from include.tfx_airflow.errors import NodeError, TfxAirflowError
 from include.tfx_airflow.manifest import Node
-from include.tfx_airflow.settings import read_settings
+from include.tfx_airflow.settings import Settings, read_settings
 
 
 class TfxNodeOperator(BaseOperator):
@@ -88,7 +88,7 @@ class TfxNodeOperator(BaseOperator):
         if self._process:
             self._process.kill()
 
-    def _request(self, context: Context, settings: Any) -> child.NodeRequest:
+    def _request(self, context: Context, settings: Settings) -> child.NodeRequest:
         instance, run_id = context["ti"], context["run_id"]
         map_index = instance.map_index if instance.map_index is not None else -1
         run = f"{self.dag_id}:{run_id}"

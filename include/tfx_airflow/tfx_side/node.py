@@ -201,8 +201,7 @@ def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeR
         context.properties["try_number"].int_value
         for execution in mlmd.executions_of(store, request.run, name)
         if _succeeded(execution)
-        for context in store.get_contexts_by_execution(execution.id)
-        if context.type == mlmd.TASK_CONTEXT
+        for context in _task_contexts(store, execution)
     ]
     if any(first <= earlier < this for earlier in tries):
         log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
@@ -226,11 +225,14 @@ def _pin_to_latest_attempt(
     done = [e for e in mlmd.executions_of(store, run, producer) if _succeeded(e)]
     if not done:
         return
-    for context in store.get_contexts_by_execution(done[-1].id):
-        if context.type == mlmd.TASK_CONTEXT:
-            query = queries.add()
-            query.type.name = mlmd.TASK_CONTEXT
-            query.name.field_value.string_value = context.name
+    for context in _task_contexts(store, done[-1]):
+        query = queries.add()
+        query.type.name = mlmd.TASK_CONTEXT
+        query.name.field_value.string_value = context.name
+
+
+def _task_contexts(store: Any, execution: metadata_store_pb2.Execution) -> list[metadata_store_pb2.Context]:
+    return [c for c in store.get_contexts_by_execution(execution.id) if c.type == mlmd.TASK_CONTEXT]
 
 
 def _succeeded(execution: metadata_store_pb2.Execution) -> bool:
