@@ -69,7 +69,7 @@ install() { # name, lock file, python request, pyenv pattern
   python=$(find_python "$3" "$4")
   say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
-  "$uv" pip sync --quiet --require-hashes --python "$state/$name/bin/python" "$lock" ||
+  "$uv" pip sync --quiet --compile-bytecode --require-hashes --python "$state/$name/bin/python" "$lock" ||
     die "could not install $lock (network, or a full disk?); run it again."
   rm -f "$state/$name/with-tests"
   echo "$sum" >"$state/$name/locked"
@@ -81,7 +81,7 @@ install_tests() { # name
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/with-tests" 2>/dev/null)" != "$sum" ] || return 0
   say "installing the test runner into ${state#"$root/"}/$name"
-  "$uv" pip install --quiet --require-hashes --python "$state/$name/bin/python" -r "$lock" ||
+  "$uv" pip install --quiet --compile-bytecode --require-hashes --python "$state/$name/bin/python" -r "$lock" ||
     die "could not install $lock; run it again."
   echo "$sum" >"$state/$name/with-tests"
 }

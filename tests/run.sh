@@ -5,11 +5,11 @@ cd "$(dirname "$0")/.."
 state=${TFX_STATE:-$PWD/.state}
 say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1
-say "tests/unit, in the Airflow interpreter"
-"$state/airflow/bin/python" -m pytest -q tests/unit
-say "tests/tfx and tests/taxi, in the TFX interpreter"
 marks=()
 [ "${1:-}" != fast ] || marks=(-m "not slow")
+say "tests/unit, in the Airflow interpreter"
+"$state/airflow/bin/python" -m pytest -q tests/unit "${marks[@]}"
+say "tests/tfx and tests/taxi, in the TFX interpreter"
 TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi "${marks[@]}"
 [ "${1:-}" != fast ] || exit 0
 say "tests/airflow: dags test, the demo and the real scheduler"

@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up, report a run, start Airflow."""
+"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up, serve nodes, report a run, start Airflow."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_id", nargs="?", help="the latest run without it")
     demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and report it")
     demo.add_argument("dag_id")
+    serve = commands.add_parser("serve", help="run the node server as a service, or ask it to end")
+    serve.add_argument("--stop", action="store_true", help="end it; nodes that run are seen through")
     up = commands.add_parser("up", help="start Airflow; Ctrl-C stops all of it")
     up.add_argument("--port", type=int, default=int(os.environ.get("AIRFLOW__API__PORT", "8080")))
     return parser
@@ -84,6 +86,10 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow import doctor
 
             return doctor.main()
+        if arguments.command == "serve":
+            from include.tfx_airflow import service
+
+            return service.stop() if arguments.stop else service.main()
         if arguments.command == "report":
             from include.tfx_airflow import report
 

@@ -1,8 +1,7 @@
-"""Running a module of `tfx_side` in the TFX interpreter: environment, log stream, kill, result.
+"""One node in a child of the TFX interpreter: request, log, result, kill.
 
-A node of a pipeline is asked for with a `NodeRequest` and answers with a `NodeResult`. Here a new
-process does the work; whatever else may serve the same request (a warm server) has the same shape:
-a start, a stream of log lines, a result record, a kill.
+A node is asked for with a `NodeRequest` and answers with a `NodeResult`; whether the child is forked
+by the node server or a new process (`process.py`) makes no difference here.
 """
 
 from __future__ import annotations
@@ -13,28 +12,26 @@ import dataclasses
 import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from include.tfx_airflow import process
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.stream import Stream
 
 # Exit codes of run_node: what became of the node, also when its record got lost.
 EXECUTED, FAILED, CACHED, SKIPPED, REFUSED = 0, 1, 20, 21, 22
-STATES = {
-    EXECUTED: "executed",
-    FAILED: "failed",
-    CACHED: "cached",
-    SKIPPED: "skipped",
-    REFUSED: "refused",
+EXIT_CODES = {
+    "executed": EXECUTED,
+    "failed": FAILED,
+    "cached": CACHED,
+    "skipped": SKIPPED,
+    "refused": REFUSED,
 }
 _TAIL_LINES = 40
-# Written by the child before each line of a log record, so that errors show as errors in Airflow.
-LEVEL_MARK = "\x1f"
-_RECORD = re.compile(rf"{LEVEL_MARK}(\d{{1,2}}){LEVEL_MARK}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +72,8 @@ class NodeResult:
       outputs: By output key, a list of {id, type, uri, note}.
       summary: Short facts for people and for downstream tasks, such as {"blessed": true}.
       message: Reason of a skip or failure; a failure's traceback.
+      started: When the child began to work on the node, its imports done; seconds since the epoch.
+      seconds: How long it worked.
     """
 
     state: str
@@ -82,26 +81,12 @@ class NodeResult:
     outputs: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
     message: str = ""
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a child: this one without Airflow's and Python's variables.
-
-    A task's `AIRFLOW__DATABASE__SQL_ALCHEMY_CONN` is poisoned, `AIRFLOW_CONN_*` are secrets, and
-    `PYTHONPATH`/`VIRTUAL_ENV` belong to the other interpreter. The TFX interpreter's folder comes
-    first on PATH because Beam and TFX start plain `python`.
-    """
-    drop = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(BUNDLE_ROOT), settings.pythonpath]))
-    env["PYTHONUNBUFFERED"] = "1"
-    env["PATH"] = os.path.dirname(settings.python) + os.pathsep + env.get("PATH", os.defpath)
-    env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return env
+    started: float = 0.0
+    seconds: float = 0.0
 
 
 class NodeProcess:
-    """A node running in a new process of the TFX interpreter.
+    """A node running in a child of the TFX interpreter.
 
     The request goes through the child's standard input, which stays open: when this process dies,
     however hard, the child reads end-of-file, records the failure and ends its process group.
@@ -115,23 +100,33 @@ class NodeProcess:
         """
         self._settings = settings
         self._request = request
-        self._record = b""
-        self._result_in, result_out = os.pipe()
-        self._process = subprocess.Popen(
-            [settings.interpreter(), "-u", "-m", "include.tfx_airflow.tfx_side.run_node", str(result_out)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=child_environment(settings),
-            cwd=BUNDLE_ROOT,
-            pass_fds=[result_out],
-            start_new_session=True,
+        self._ends: list[int] = []
+        self._process = process.start(
+            settings, "include.tfx_airflow.tfx_side.run_node", self._make_files, request.task.get("key", "")
         )
-        os.close(result_out)
-        assert self._process.stdin
+        # Only now: should the server fork a child for a request that this process has given up, it
+        # finds nothing to do.
+        self._writer = threading.Thread(target=self._write_request, daemon=True)
+        self._writer.start()
+
+    def _make_files(self) -> tuple[int, int, int]:
+        self._close()
+        stdin, self._stdin = os.pipe()
+        self._output, output = os.pipe()
+        self._result, result = os.pipe()
+        self._ends = [self._stdin, self._output, self._result]
+        return stdin, output, result
+
+    def _close(self) -> None:
+        for end in self._ends:
+            os.close(end)
+        self._ends = []
+
+    def _write_request(self) -> None:
+        data = memoryview(self._request.to_json().encode() + b"\n")
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(request.to_json().encode() + b"\n")
-            self._process.stdin.flush()
+            while data:
+                data = data[os.write(self._stdin, data) :]
 
     def wait(self, log: Callable[[int, str], None]) -> NodeResult:
         """Passes the child's log on until it ends.
@@ -144,25 +139,29 @@ class NodeProcess:
           the message holds the child's last lines, and MLMD has been told.
         """
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
-        threads = [threading.Thread(target=t, daemon=True) for t in (self._reap, self._read_record)]
-        for thread in threads:
-            thread.start()
-        for level, line in self._lines():
+        stream = Stream(self._output, self._result)
+        code: list[int | None] = []
+
+        def reap() -> None:
+            code.append(self._process.wait())
+            stream.end()
+
+        reaper = threading.Thread(target=reap, daemon=True)
+        reaper.start()
+        for level, line in stream.lines():
             tail.append(line)
             log(level, line)
-        for thread in threads:
-            thread.join()
-        code = self._process.returncode
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        result = NodeResult(**json.loads(self._record)) if self._record.endswith(b"\n") else None
-        if result and STATES.get(code) == result.state:
+        reaper.join()
+        self._writer.join(1)
+        self._close()
+        result = NodeResult(**json.loads(stream.record)) if stream.record.endswith(b"\n") else None
+        # Of a child whose server was killed nobody knows the exit code.
+        if result and code[0] in (None, EXIT_CODES[result.state]):
             return result
         self._abandon()
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return NodeResult(
-            "failed", message=f"the child was {how} before it could say more\n" + "\n".join(tail)
+            "failed",
+            message=f"the child {_end(code[0])} before it could say more\n" + "\n".join(tail),
         )
 
     def kill(self) -> None:
@@ -170,35 +169,10 @@ class NodeProcess:
 
         Safe in a signal handler: it reads nothing that `wait` reads.
         """
-        self._signal(signal.SIGTERM)
-        timer = threading.Timer(self._settings.kill_grace, self._signal, [signal.SIGKILL])
+        self._process.signal(signal.SIGTERM)
+        timer = threading.Timer(self._settings.kill_grace, self._process.signal, [signal.SIGKILL])
         timer.daemon = True
         timer.start()
-
-    def _reap(self) -> None:
-        """Ends what the child left behind (Beam workers): they would keep its log open."""
-        self._process.wait()
-        self._signal(signal.SIGKILL)
-
-    def _read_record(self) -> None:
-        with open(self._result_in, "rb") as file:
-            self._record = file.readline()
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        assert self._process.stdout
-        for raw in self._process.stdout:
-            line = raw.decode(errors="replace").rstrip("\n")
-            record = _RECORD.search(line)
-            if record is None:
-                yield logging.INFO, line
-                continue
-            if record.start():  # something printed without a newline
-                yield logging.INFO, line[: record.start()]
-            yield int(record[1]), line[record.end() :]
 
     def _abandon(self) -> None:
         """Marks what the dead child left RUNNING as FAILED."""
@@ -208,7 +182,7 @@ class NodeProcess:
                 input=self._request.to_json().encode() + b"\n",
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=child_environment(self._settings),
+                env=process.child_environment(self._settings),
                 cwd=BUNDLE_ROOT,
                 timeout=120,
                 check=True,
@@ -219,3 +193,9 @@ class NodeProcess:
             logging.getLogger(__name__).warning(
                 "Could not mark node %r as FAILED in MLMD: %s", self._request.node_id, lines[-1:] or error
             )
+
+
+def _end(code: int | None) -> str:
+    if code is None:
+        return "and the node server were killed"
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

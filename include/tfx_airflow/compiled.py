@@ -23,10 +23,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from include.tfx_airflow import child, fingerprint
+from include.tfx_airflow import fingerprint, process
 from include.tfx_airflow.errors import CompileError, ManifestError, UnsupportedNodeError
 from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -188,24 +188,31 @@ def _compile(
             "environment": environment(python),
             "folder": str(folder),
         }
-        with open(folder / LOG_FILE, "wb") as output:
-            process = subprocess.Popen(
-                [python, "-m", "include.tfx_airflow.tfx_side.compile"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=child.child_environment(settings),
-                cwd=BUNDLE_ROOT,
-                pass_fds=[lock],
-                start_new_session=True,
-            )
-        assert process.stdin
-        process.stdin.write(json.dumps(request).encode())
-        process.stdin.close()
+
+        def make_files() -> tuple[int, int, int]:
+            stdin = os.memfd_create("request")
+            os.write(stdin, json.dumps(request).encode())
+            os.lseek(stdin, 0, os.SEEK_SET)
+            output = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            return stdin, output, os.dup(lock)
+
+        def remaining() -> float | None:
+            return deadline and max(deadline - time.monotonic(), 0.1)
+
         try:
-            code = process.wait(deadline and max(deadline - time.monotonic(), 0))
+            compiling = process.start(
+                settings,
+                "include.tfx_airflow.tfx_side.compile",
+                make_files,
+                reference,
+                detached=True,
+                timeout=remaining(),
+            )
+            code = compiling.wait(remaining())
         except subprocess.TimeoutExpired:
             _raise_still_compiling(reference)
+        if code is None and find(folder, settings):
+            code = COMPILED  # the node server was killed, its child was not
     finally:
         os.close(lock)
     if code == PIPELINE_ERROR:

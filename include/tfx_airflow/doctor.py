@@ -9,7 +9,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from include.tfx_airflow import child, mlmd
+from include.tfx_airflow import mlmd, process, warm, wire
 from include.tfx_airflow.errors import MlmdError, SettingsError
 from include.tfx_airflow.settings import BUNDLE_ROOT, SECTION, Settings, read_settings
 
@@ -41,14 +41,40 @@ def _findings(settings: Settings) -> list[str]:
         input=json.dumps(address),
         capture_output=True,
         text=True,
-        env=child.child_environment(settings),
+        env=process.child_environment(settings),
         cwd=BUNDLE_ROOT,
         timeout=300,
     )
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-5:])
         return [*lines, f"{_BAD}{python} cannot run the TFX side:\n{last}"]
-    return [*lines, *(f"{_GOOD if good else _BAD}{text}" for good, text in json.loads(done.stdout))]
+    lines += [f"{_GOOD if good else _BAD}{text}" for good, text in json.loads(done.stdout)]
+    return [*lines, *_node_server(settings)]
+
+
+def _node_server(settings: Settings) -> list[str]:
+    """The server's state; a server that cannot be is no fault, since new processes do its work."""
+    if not settings.node_server:
+        return [f"{_NOTE}node server: switched off"]
+    try:
+        status = warm.ask(settings, process.child_environment(settings), "status")
+    except (wire.WireError, OSError) as error:
+        return [f"{_BAD}node server cannot be used, each node is a new process: {error}"]
+    if status is None:
+        return [f"{_GOOD}node server: not running, the first node starts it"]
+    if not status:
+        return [f"{_GOOD}node server: importing TFX"]
+    end = f"ends after {status['idle_timeout']:.0f} s without a node" if status["idle_timeout"] else "stays"
+    lines = [
+        f"{_GOOD}node server {status['pid']}: {status['megabytes']} MB, up {status['seconds']:.0f} s, {end}; "
+        f"{status['served']} served, {len(status['running'])} of {status['slots']} running, "
+        f"{status['waiting']} waiting"
+    ]
+    for child in status["running"]:
+        lines.append(
+            f"{_NOTE}  {child['pid']} {child['label']}: {child['megabytes']} MB, {child['seconds']:.0f} s"
+        )
+    return lines
 
 
 def _writable(home: str) -> str:

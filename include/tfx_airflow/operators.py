@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary"}.
+    "summary", "seconds"}.
     """
 
     template_fields: Sequence[str] = ("runtime_parameters",)
@@ -54,11 +55,18 @@ class TfxNodeOperator(BaseOperator):
         settings = read_settings()
         try:
             request = self._request(context, settings)
+            asked = time.time()
             self._process = child.NodeProcess(settings, request)
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
         result = self._process.wait(self._log_line)
         self._process = None
+        if result.started:
+            self.log.info(
+                "The node began %.2f s after it was asked for and worked %.2f s.",
+                result.started - asked,
+                result.seconds,
+            )
         name = f"{self.tfx_node.kind} {self.tfx_node.id!r}"
         if result.state == "refused":
             raise AirflowFailException(result.message)
@@ -73,6 +81,7 @@ class TfxNodeOperator(BaseOperator):
             "execution_id": result.execution_id,
             "outputs": result.outputs,
             "summary": result.summary,
+            "seconds": round(result.seconds, 3),
         }
         for asset in self.outlets or []:
             context["outlet_events"][asset].extra = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from include.tfx_airflow.errors import SettingsError
 
 SECTION = "tfx_airflow"
+_BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 BUNDLE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,6 +41,16 @@ class Settings:
         "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
     )
     kill_grace: float = _field(10.0, "Seconds that a killed node has to record its failure before SIGKILL.")
+    node_server: bool = _field(
+        True,
+        "Fork nodes from a server that has TFX imported. False: each node is a new process that imports it.",
+    )
+    node_server_idle: float = _field(
+        600.0, "Seconds without a request after which the node server ends; 0 for never."
+    )
+    node_server_slots: int = _field(
+        16, "Nodes that the node server runs at one time; more wait for their turn."
+    )
 
     @property
     def mlmd_file(self) -> Path:
@@ -92,12 +103,11 @@ def read_settings() -> Settings:
         text = conf.get(SECTION, field.name, fallback=None)
         if text in (None, ""):
             continue
+        kind = type(field.default)
         try:
-            values[field.name] = type(field.default)(text)
-        except ValueError:
-            raise SettingsError(
-                f"[{SECTION}] {field.name} = {text!r} is not a {type(field.default).__name__}."
-            ) from None
+            values[field.name] = _BOOLEANS[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            raise SettingsError(f"[{SECTION}] {field.name} = {text!r} is not a {kind.__name__}.") from None
     home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
     values["home"] = os.path.abspath(os.path.expanduser(home))
     if values.get("python"):

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from airflow.configuration import AIRFLOW_HOME
 
+from include.tfx_airflow import service
+
 _PASSWORDS = "simple_auth_manager_passwords.json.generated"
 _START_SECONDS, _STOP_SECONDS = 180, 20
 
@@ -68,6 +70,7 @@ def main(port: int) -> int:
         return 0
     finally:
         _stop(process)
+        service.stop()
 
 
 def _environment(port: int, url: str) -> dict[str, str]:

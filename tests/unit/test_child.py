@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.child import LEVEL_MARK, NodeProcess, NodeRequest, NodeResult, child_environment
+from include.tfx_airflow.child import NodeProcess, NodeRequest, NodeResult
+from include.tfx_airflow.process import child_environment
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.stream import LEVEL_MARK
 
 REQUEST = NodeRequest(
     ir="/srv/pipeline.json",
@@ -46,7 +48,7 @@ def _settings(tmp_path: Path, body: str, abandon_code: int = 0, kill_grace: floa
     head = _HEAD.format(python=sys.executable, abandoned=abandoned, abandon_code=abandon_code)
     python.write_text(head + textwrap.dedent(body), encoding="utf-8")
     python.chmod(0o755)
-    return Settings(python=str(python), home=str(tmp_path / "home"), kill_grace=kill_grace)
+    return Settings(python=str(python), home=str(tmp_path / "home"), kill_grace=kill_grace, node_server=False)
 
 
 def _run(settings: Settings, request: NodeRequest = REQUEST) -> tuple[NodeResult, list[tuple[int, str]]]:
@@ -219,7 +221,7 @@ def test_child_that_does_not_read_its_request_is_failed(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\nexit 5\n")
     python.chmod(0o755)
     large = NodeRequest(**{**json.loads(REQUEST.to_json()), "parameters": {"text": "x" * 200_000}})
-    result, _ = _run(Settings(python=str(python), home=str(tmp_path)), large)
+    result, _ = _run(Settings(python=str(python), home=str(tmp_path), node_server=False), large)
     assert result.state == "failed"
     assert "exit code 5" in result.message
 

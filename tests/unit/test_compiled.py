@@ -111,7 +111,7 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / "compiled").write_text("")
-    settings = Settings(python=_interpreter(tmp_path), home=str(home))
+    settings = Settings(python=_interpreter(tmp_path), home=str(home), node_server=False)
     with pytest.raises(CompileError, match="cannot be written") as caught:
         compiled.load(REFERENCE, {}, settings)
     assert str(home / "compiled") in str(caught.value)
@@ -205,7 +205,7 @@ def test_entry_without_its_ir_is_passed_over(
 def test_interpreter_with_another_tfx_does_not_take_the_entry(
     tmp_path: Path, source: Path, write_entry: Callable[..., Path]
 ) -> None:
-    settings = Settings(home=str(tmp_path / "home"), python=_interpreter(tmp_path))
+    settings = Settings(home=str(tmp_path / "home"), python=_interpreter(tmp_path), node_server=False)
     write_entry(settings, _manifest(source))
     assert compiled.load(REFERENCE, {}, settings).found
     assert _starts(tmp_path) == 0
@@ -240,6 +240,7 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
     settings = Settings(
         python=_interpreter(tmp_path, f"CONTENT = {content!r}\n" + textwrap.dedent(body)),
         home=str(tmp_path / "home"),
+        node_server=False,
     )
     result = compiled.load(REFERENCE, {}, settings)
     assert (result.found, result.manifest) == (False, manifest)
@@ -257,7 +258,7 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
 def test_child_that_breaks_is_shown_with_its_exit_code_and_last_lines(tmp_path: Path) -> None:
     python = _interpreter(tmp_path, "print('no such library')\nsys.exit(9)")
     with pytest.raises(CompileError) as caught:
-        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home")))
+        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home"), node_server=False))
     assert repr(REFERENCE) in str(caught.value)
     assert "exit code 9" in str(caught.value)
     assert str(caught.value).endswith("no such library")
@@ -266,7 +267,7 @@ def test_child_that_breaks_is_shown_with_its_exit_code_and_last_lines(tmp_path: 
 def test_files_that_never_stand_still_end_in_an_error(tmp_path: Path) -> None:
     python = _interpreter(tmp_path, f"sys.exit({compiled.CHANGED_MEANWHILE})")
     with pytest.raises(CompileError, match="change faster than they compile"):
-        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home")))
+        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home"), node_server=False))
     assert _starts(tmp_path) == 3
 
 
@@ -279,7 +280,7 @@ def test_impatient_parse_leaves_the_child_at_work(tmp_path: Path) -> None:
         open({str(done)!r}, "w")
         sys.exit(9)
         """
-    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"))
+    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"), node_server=False)
     for patience in (0.3, 0.1):  # the second finds the lock taken and starts no child
         with pytest.raises(CompileError, match="still being compiled"):
             compiled.load(REFERENCE, {}, settings, patience=patience)
@@ -299,7 +300,7 @@ def test_impatient_parse_leaves_the_child_at_work(tmp_path: Path) -> None:
 def test_known_failure_is_raised_again_without_a_child(
     tmp_path: Path, source: Path, kind: str, error: type[CompileError]
 ) -> None:
-    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"), node_server=False)
     _fail_before(settings, source, kind, seconds_ago=5)
     with pytest.raises(CompileError) as caught:
         compiled.load(REFERENCE, {}, settings)
@@ -310,7 +311,7 @@ def test_known_failure_is_raised_again_without_a_child(
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"], ids=["empty", "no-fields", "list"])
 def test_damaged_failure_is_passed_over(tmp_path: Path, text: str) -> None:
-    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"), node_server=False)
     _folder(settings).mkdir(parents=True)
     (_folder(settings) / "failed.json").write_text(text)
     with pytest.raises(CompileError, match="exit code 9"):
@@ -319,7 +320,7 @@ def test_damaged_failure_is_passed_over(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("case", ["edited", "long-ago", "forced"])
 def test_known_failure_is_tried_again(tmp_path: Path, source: Path, case: str) -> None:
-    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"))
+    settings = Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home"), node_server=False)
     _fail_before(settings, source, "error", seconds_ago=3600 if case == "long-ago" else 5)
     if case == "edited":
         source.write_text("steps = 2\n")
@@ -341,6 +342,6 @@ def test_failure_of_the_child_is_read_from_its_file(tmp_path: Path) -> None:
         open(request["folder"] + "/failed.json", "w").write({json.dumps(failure)!r})
         sys.exit({compiled.PIPELINE_ERROR})
         """
-    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"))
+    settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"), node_server=False)
     with pytest.raises(CompileError, match="no module 'flows'$"):
         compiled.load(REFERENCE, {}, settings)

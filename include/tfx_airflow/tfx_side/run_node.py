@@ -13,10 +13,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 
 from include.tfx_airflow import child
-from include.tfx_airflow.child import LEVEL_MARK, NodeRequest, NodeResult
+from include.tfx_airflow.child import NodeRequest, NodeResult
+from include.tfx_airflow.stream import LEVEL_MARK
 from include.tfx_airflow.tfx_side import abandon
 
 # TFX itself logs whole protos at INFO; more lines than this help nobody and are cut.
@@ -82,15 +84,18 @@ def end_when_asked(request: NodeRequest) -> None:
 
 def outcome(request: NodeRequest) -> NodeResult:
     """Runs the node; turns what it raises into a result that ends with the node's own traceback."""
+    started = time.time()
     try:
         from include.tfx_airflow.tfx_side import node
 
-        return node.run(request)
+        started = time.time()
+        result = node.run(request)
     except BaseException as error:  # the asking task must hear of SystemExit in user code as well
         from include.tfx_airflow.errors import ManifestError
 
         state = "refused" if isinstance(error, ManifestError) else "failed"
-        return NodeResult(state, message=_traceback(error))
+        result = NodeResult(state, message=_traceback(error))
+    return dataclasses.replace(result, started=started, seconds=time.time() - started)
 
 
 def _traceback(error: BaseException) -> str:
@@ -106,18 +111,21 @@ def main() -> int:
     """Runs the request of standard input; returns the exit code."""
     result_fd = int(sys.argv.pop())  # TFX hands what is left in argv to executors
     os.set_inheritable(result_fd, False)
-    request = NodeRequest(**json.loads(sys.stdin.buffer.readline()))
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return child.FAILED  # the asking task has gone, or gave this child up before it was there
+    request = NodeRequest(**json.loads(line))
     configure_logging()
     end_when_asked(request)
     result = outcome(request)
     sys.stdout.flush()
     with open(result_fd, "w", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-    code = next(code for code, state in child.STATES.items() if state == result.state)
+    code = child.EXIT_CODES[result.state]
     # Beam and TensorFlow leave threads behind that can hang an ordinary exit.
     sys.stdout.flush()
     os._exit(code)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
