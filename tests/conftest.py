@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,7 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own."""
     folder = tmp_path_factory.mktemp("bundle")
     lines = subprocess.run([ROOT / "include/env.sh"], capture_output=True, text=True, check=True).stdout
@@ -45,4 +46,5 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     made = Bundle(folder, environment)
     done = made.run("airflow", "db", "migrate")
     assert done.returncode == 0, done.stdout
-    return made
+    yield made
+    made.run("python", "-m", "include.tfx_airflow", "serve", "--stop")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.bundle import Bundle
 
@@ -124,7 +127,8 @@ def test_runtime_parameters_reach_the_node_typed_with_conf_default_and_template(
     assert typed in Path(bundle.executions("parameters")[-1].outputs[0][2]).read_text()
 
 
-def test_a_password_appears_nowhere(bundle: Bundle) -> None:
+@pytest.mark.parametrize("server", ["True", "False"], ids=["forked", "new"])
+def test_a_password_appears_nowhere(bundle: Bundle, server: str) -> None:
     secret = "pa55-w0rd-of-nobody"
     connection = f"postgres://tfx:{secret}@127.0.0.1:1/mlmd"
     bundle.write_dag("secret", f"{SMALL}:write_and_read", name="secret")
@@ -136,25 +140,29 @@ def test_a_password_appears_nowhere(bundle: Bundle) -> None:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     line = path.read_bytes().decode(errors="replace")
-                    if "run_node" in line or secret in line:
+                    if "tfx_airflow.tfx_side" in line or secret in line:
                         seen.append(line)
             time.sleep(0.2)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        result = bundle.dags_test("secret", AIRFLOW_CONN_MLMD_DEFAULT=connection)
+        result = bundle.dags_test(
+            "secret", AIRFLOW_CONN_MLMD_DEFAULT=connection, AIRFLOW__TFX_AIRFLOW__NODE_SERVER=server
+        )
     finally:
         done.set()
         watcher.join()
     assert result.returncode != 0
     assert "postgresql://tfx@127.0.0.1:1/mlmd" in result.stdout
-    assert any("run_node" in line for line in seen)
+    assert any(("serve" if server == "True" else "run_node") in line for line in seen)
     assert not [line for line in seen if secret in line]
     assert secret not in result.stdout
     for folder, _, files in os.walk(bundle.home):
         for name in files:
             assert secret.encode() not in Path(folder, name).read_bytes(), f"{folder}/{name}"
+    for path in Path(tempfile.gettempdir(), f"tfx-airflow-{os.getuid()}").rglob("*.log"):
+        assert secret.encode() not in path.read_bytes()
 
 
 def test_a_node_ends_and_is_failed_in_mlmd_when_the_asking_task_is_killed_hard(

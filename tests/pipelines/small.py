@@ -5,6 +5,7 @@ Without `from __future__ import annotations`: TFX's @component reads the annotat
 
 import os
 import signal
+import subprocess
 import time
 
 from tfx import v1 as tfx
@@ -184,3 +185,25 @@ def not_a_pipeline() -> int:
 def raises() -> tfx.dsl.Pipeline:
     """Raises."""
     raise RuntimeError("the pipeline function is broken")
+
+
+@component
+def Work(
+    pids: tfx.dsl.components.Parameter[str],
+    seconds: tfx.dsl.components.Parameter[float],
+    text: tfx.dsl.components.OutputArtifact[_String],
+) -> None:
+    """Starts a worker of its own, writes half of its output, works, and writes the whole."""
+    worker = subprocess.Popen(["sleep", "600"])
+    with open(pids, "a") as file:
+        file.write(f"{os.getpid()}\n{worker.pid}\n")
+    text.value = "half"
+    time.sleep(seconds)
+    text.value = "whole"
+    worker.kill()
+
+
+def work(pids: str, seconds: float = 0.3) -> tfx.dsl.Pipeline:
+    """A node that works for a while."""
+    node = Work(pids=pids, seconds=seconds)
+    return tfx.dsl.Pipeline("work", pipeline_root="", components=[node], enable_cache=True)

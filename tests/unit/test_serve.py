@@ -22,7 +22,7 @@ import pytest
 
 from include.tfx_airflow import process, warm, wire
 from include.tfx_airflow.settings import BUNDLE_ROOT
-from tests.unit.server import Bench, is_alive, wait_until
+from tests.server import Bench, is_alive, wait_until
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_full_disk_leaves_the_work_to_a_new_process(bench: Bench) -> None:
         import logging, sys, tempfile
         tempfile.tempdir = {str(full)!r}
         logging.basicConfig(stream=sys.stdout, format="%(message)s")
-        from tests.unit.server import Child
+        from tests.server import Child
         from include.tfx_airflow.settings import Settings
         child = Child({bench.settings!r}, {module!r}, b"")
         print(child.process.wait(20), child.said())

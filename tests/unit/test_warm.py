@@ -18,7 +18,7 @@ import pytest
 
 from include.tfx_airflow import warm
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
-from tests.unit.server import Bench, Child, client_process, is_alive, wait_until
+from tests.server import Bench, Child, client_process, is_alive, wait_until
 
 _SLEEP = """
     import os, sys, time

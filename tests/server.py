@@ -19,7 +19,7 @@ from include.tfx_airflow.settings import Settings
 # Stands as TFX interpreter: the server imports `learned` instead of TFX.
 _PYTHON = """#!/bin/sh
 case "$*" in
-  *tfx_side.serve*) exec {python} "$@" --preload learned ;;
+  *tfx_side.serve*) exec {python} "$@" --preload {preload} ;;
   *) exec {python} "$@" ;;
 esac
 """
@@ -28,12 +28,12 @@ esac
 class Bench:
     """A deployment below one folder, whose children run modules that a test writes."""
 
-    def __init__(self, folder: Path, **values: Any):
+    def __init__(self, folder: Path, preload: str = "learned", **values: Any):
         """Writes interpreter and preloaded module."""
         self.folder = folder
         python = folder / "venv" / "bin" / "python"
         python.parent.mkdir(parents=True)
-        python.write_text(_PYTHON.format(python=sys.executable))
+        python.write_text(_PYTHON.format(python=sys.executable, preload=preload))
         python.chmod(0o755)
         (folder / "modules").mkdir()
         (folder / "home").mkdir()
@@ -67,11 +67,11 @@ class Bench:
         return Child(settings or self.settings, module, stdin, **options)
 
     def run(
-        self, module: str, stdin: bytes = b"", settings: Settings | None = None
+        self, module: str, stdin: bytes = b"", settings: Settings | None = None, seconds: float = 20
     ) -> tuple[int | None, str]:
         """Runs a module; returns its exit code and what it wrote to its extra file."""
         child = self.start(module, stdin, settings)
-        return child.process.wait(20), child.said()
+        return child.process.wait(seconds), child.said()
 
     def status(self) -> dict[str, Any] | None:
         """Of the server; None when there is none."""
@@ -113,12 +113,12 @@ class Child:
 
     def said(self) -> str:
         """What it wrote to its extra file, all of it."""
-        self._readers[1].join(10)
+        self._readers[1].join(60)
         return self._texts[1].decode()
 
     def printed(self) -> str:
         """What it printed, all of it."""
-        self._readers[0].join(10)
+        self._readers[0].join(60)
         return self._texts[0].decode()
 
 
@@ -144,7 +144,7 @@ def client_process(code: str, bench: Bench) -> subprocess.Popen[bytes]:
     head = (
         "import os, sys, time, json, tempfile\n"
         f"tempfile.tempdir = {str(bench.folder)!r}\n"
-        "from tests.unit.server import Child, is_alive\n"
+        "from tests.server import Child, is_alive\n"
         "from include.tfx_airflow.settings import Settings\n"
         f"settings = {bench.settings!r}\n"
     )
