@@ -206,4 +206,4 @@ def Work(
 def work(pids: str, seconds: float = 0.3) -> tfx.dsl.Pipeline:
     """A node that works for a while."""
     node = Work(pids=pids, seconds=seconds)
-    return tfx.dsl.Pipeline("work", pipeline_root="", components=[node], enable_cache=True)
+    return tfx.dsl.Pipeline("work", pipeline_root="", components=[node])
