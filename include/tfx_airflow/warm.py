@@ -293,8 +293,10 @@ def ask(settings: Settings, environment: Mapping[str, str], what: str) -> dict[s
         return None
     with connection:
         connection.settimeout(2.0)
-        wire.send(connection, {"ask": what})
         try:
+            wire.send(connection, {"ask": what})
             return wire.receive(connection)[0]
         except TimeoutError:
             return {}
+        except ConnectionError:  # it is just ending
+            return None
