@@ -6,6 +6,7 @@ Reads one JSON request from standard input: reference, arguments, roots, environ
 
 from __future__ import annotations
 
+import gc
 import graphlib
 import importlib
 import inspect
@@ -194,5 +195,6 @@ def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # it takes nearly half of the time of importing TFX, and this process ends soon
     sys.addaudithook(_remember_opened)
     sys.exit(compile_request(json.load(sys.stdin)))
