@@ -6,7 +6,7 @@ export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"
 DAG ?= taxi_retraining
 
-.PHONY: help setup demo up test test-fast lint lock env doctor clean
+.PHONY: help setup demo up test test-fast bench lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,10 @@ test: lint setup ## set up what is missing and run all tests
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
+bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner (an hour; nothing else should run)
+	@include/bootstrap.sh bench
+	@$(STATE)/stock/bin/python -m tests.benchmarks $(ARGS)
+
 lint: ## ruff, with the import boundaries
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/ruff check . && $(STATE)/airflow/bin/ruff format --check .
@@ -41,6 +45,7 @@ lock: ## compile requirements*.in to the locked requirements
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header requirements.in -o requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
+	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 
 clean: ## remove all state: interpreters, databases, artifacts, caches
 	rm -rf "$(STATE)" .pytest_cache .ruff_cache .mypy_cache

@@ -90,7 +90,10 @@ install_tests() { # name
 uv=$(find_uv)
 install airflow "$root/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
 install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*'
-if [ "${1:-}" = tests ]; then
-  install_tests airflow
-  install_tests tfx
-fi
+case "${1:-}" in
+  tests)
+    install_tests airflow
+    install_tests tfx
+    ;;
+  bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' ;;
+esac

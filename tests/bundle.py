@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +26,19 @@ dag = AirflowDagRunner(
     )
 ).run({reference!r}, **{arguments!r})
 """
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of `make env`, with Airflow's home and DAG files in a folder of their own."""
+    lines = subprocess.run([ROOT / "include/env.sh"], capture_output=True, text=True, check=True).stdout
+    found = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
+    for line in lines.splitlines():
+        name, value = line.removeprefix("export ").split("=", 1)
+        found[name] = value.strip('"').replace("$PATH", found.get("PATH", os.defpath))
+    found["AIRFLOW_HOME"] = str(folder / "home")
+    found["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder / "dags")
+    found["PYTHONPATH"] = str(ROOT)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
+from tests.bundle import Bundle, environment
 
 
 def pytest_report_header() -> str:
@@ -34,16 +33,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own."""
     folder = tmp_path_factory.mktemp("bundle")
-    lines = subprocess.run([ROOT / "include/env.sh"], capture_output=True, text=True, check=True).stdout
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
-    for line in lines.splitlines():
-        name, value = line.removeprefix("export ").split("=", 1)
-        environment[name] = os.path.expandvars(value.strip('"'))
-    environment["AIRFLOW_HOME"] = str(folder / "home")
-    environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder / "dags")
-    environment["PYTHONPATH"] = str(ROOT)
     (folder / "dags").mkdir()
-    made = Bundle(folder, environment)
+    made = Bundle(folder, environment(folder))
     done = made.run("airflow", "db", "migrate")
     assert done.returncode == 0, done.stdout
     yield made

@@ -8,33 +8,20 @@ from pathlib import Path
 
 from tests.bundle import ROOT, Bundle
 
-_EMPTY = "from airflow.sdk import DAG\nwith DAG('empty'):\n    pass\n"
 _PARSE = """
-import json, resource, sys, time
-from pathlib import Path
-from airflow.dag_processing.dagbag import DagBag
-def parse(folder):
-    start = time.perf_counter()
-    bag = DagBag(dag_folder=folder, bundle_path=Path(folder))
-    assert not bag.import_errors, bag.import_errors
-    return time.perf_counter() - start, bag
-memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-parse({empty!r})
-before = memory()
-empty = min(parse({empty!r})[0] for _ in range(5))
-seconds, bag = parse({dags!r})
+import json
+from tests.benchmarks.parse import main
+found = main({dags!r}, {empty!r})
 from airflow.serialization.serialized_objects import DagSerialization
-heavy = [name for name in ('tensorflow', 'tfx', 'apache_beam', 'ml_metadata') if name in sys.modules]
-print('RESULT' + json.dumps(dict(
-    more=seconds - empty, megabytes=memory() - before, heavy=heavy, dags=sorted(bag.dags),
-    # With sorted keys, as Airflow hashes it for a DAG version: its own order changes with PYTHONHASHSEED.
-    serialized=[json.dumps(DagSerialization.to_dict(dag), sort_keys=True) for _, dag in sorted(bag.dags.items())])))
+# With sorted keys, as Airflow hashes it for a DAG version: its own order changes with PYTHONHASHSEED.
+found["serialized"] = [
+    json.dumps(DagSerialization.to_dict(dag), sort_keys=True) for _, dag in sorted(found.pop("bag").dags.items())
+]
+print('RESULT' + json.dumps(found))
 """
 
 
 def _parse(bundle: Bundle, seed: int) -> dict:
-    (bundle.folder / "empty").mkdir(exist_ok=True)
-    (bundle.folder / "empty" / "empty.py").write_text(_EMPTY)
     code = _PARSE.format(empty=str(bundle.folder / "empty"), dags=str(ROOT / "dags"))
     return json.loads(bundle.python(code, PYTHONHASHSEED=str(seed)).rpartition("RESULT")[2])
 
@@ -43,7 +30,7 @@ def test_parsing_with_a_warm_cache_is_light_quick_and_deterministic(bundle: Bund
     compiled = bundle.run("python", "-m", "include.tfx_airflow", "compile")
     assert compiled.returncode == 0, compiled.stdout
     parses = [_parse(bundle, seed) for seed in range(5)]
-    more = statistics.median(parse["more"] for parse in parses)
+    more = statistics.median(parse["seconds"] for parse in parses)
     print(f"parse: {more * 1000:.0f} ms over an empty DAG file; {parses[0]['megabytes']:.0f} MB")
     assert parses[0]["dags"] == ["taxi_retraining"]
     assert [parse["heavy"] for parse in parses] == [[]] * 5

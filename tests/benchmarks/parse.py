@@ -1,0 +1,60 @@
+"""Time and memory of parsing a folder of DAG files over an empty one, as the DAG processor parses it.
+
+Usage: python -m tests.benchmarks.parse FOLDER EMPTY_FOLDER; runs on Airflow 2 and 3, prints RESULT and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+EMPTY = "from datetime import datetime\nfrom airflow.providers.common.compat.sdk import DAG\nwith DAG('empty', start_date=datetime(2014, 1, 1)):\n    pass\n"
+_HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata")
+
+
+def _bag(folder: str) -> Any:
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 2
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(dag_folder=folder, include_examples=False)
+    return DagBag(dag_folder=folder, bundle_path=Path(folder))
+
+
+def _parse(folder: str) -> tuple[float, Any]:
+    start = time.perf_counter()
+    bag = _bag(folder)
+    assert not bag.import_errors, bag.import_errors
+    return time.perf_counter() - start, bag
+
+
+def _megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(folder: str, empty: str) -> dict[str, Any]:
+    """Parses; returns seconds and megabytes over the empty folder, and what was imported for it."""
+    Path(empty).mkdir(exist_ok=True)
+    Path(empty, "empty.py").write_text(EMPTY)
+    _parse(empty)
+    before = _megabytes()
+    nothing = min(_parse(empty)[0] for _ in range(5))
+    seconds, bag = _parse(folder)
+    return {
+        "seconds": seconds - nothing,
+        "megabytes": _megabytes() - before,
+        "heavy": [name for name in _HEAVY if name in sys.modules],
+        "dags": sorted(bag.dags),
+        "bag": bag,
+    }
+
+
+if __name__ == "__main__":
+    found = main(*sys.argv[1:])
+    bag = found.pop("bag")
+    print("RESULT" + json.dumps(found))
