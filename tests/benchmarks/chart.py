@@ -37,10 +37,10 @@ def draw(found: dict[str, Any], path: Path) -> None:
     axes.bar_label(bars, labels=labels, fontsize=9)
     axes.axvline(work, color="black", linewidth=1, linestyle=":")
     axes.annotate(
-        "the nodes' own work",
-        (work, len(_LANES) - 0.45),
+        " the nodes' own work",
+        (work, -0.6),
         fontsize=8,
-        ha="center",
+        ha="left",
         va="bottom",
         annotation_clip=False,
     )

@@ -7,7 +7,6 @@ import ctypes
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -58,7 +57,7 @@ class Memory:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Memory:
-        self._began = time.time()
+        self._before = {process.pid for process, _ in _processes()}
         self.idle = self._sample()
         self._thread.start()
         return self
@@ -78,7 +77,7 @@ class Memory:
                 # The kernel walks the pages for it: not for the many small ones.
                 own = resident if resident < 50 * _MEGABYTE else process.memory_full_info().pss
                 total += own / _MEGABYTE
-                if process.create_time() >= self._began:
+                if process.pid not in self._before:
                     self.largest = max(self.largest, own / _MEGABYTE)
         self.total = max(self.total, total)
         return total
