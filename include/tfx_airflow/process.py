@@ -114,7 +114,7 @@ def start(
       subprocess.TimeoutExpired: A detached child is not there in time; it will be.
     """
     settings.interpreter()
-    if settings.node_server:
+    for last in (False, True) if settings.node_server else ():
         files = make_files()
         try:
             return warm.fork(
@@ -127,7 +127,10 @@ def start(
                 timeout=timeout,
             )
         except warm.UnavailableError as error:
+            if isinstance(error, warm.EndedError) and not last:
+                continue  # idle for too long, or killed: at this very moment
             log.warning("The node server cannot be used, a new process does the work: %s", error)
+            break
         finally:
             _close(files)
     files = make_files()

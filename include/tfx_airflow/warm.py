@@ -72,6 +72,10 @@ def _key(settings: Settings, environment: Mapping[str, str]) -> str:
     return digest.hexdigest()[:12]
 
 
+class EndedError(UnavailableError):
+    """The server that was there ended before it answered; the next one can do it."""
+
+
 class WarmProcess:
     """A child that the server forked."""
 
@@ -149,14 +153,17 @@ def fork(
       timeout: Seconds for the child to be there.
 
     Raises:
+      EndedError: The server that was there has just ended.
       UnavailableError: There is no server and none can be started, or it refuses.
       subprocess.TimeoutExpired: A detached child is not there in time; it will be.
     """
     deadline = time.monotonic() + (timeout or _START_SECONDS)
-    connection = None
+    connection = found = None
     try:
         path = socket_path(settings, environment)
-        connection = _connect(path) or _start(settings, environment, path)
+        connection = found = _connect(path)
+        if connection is None:
+            connection = _start(settings, environment, path)
         request = {
             "ask": "run",
             "protocol": wire.PROTOCOL,
@@ -179,7 +186,8 @@ def fork(
     except (OSError, wire.WireError, UnavailableError) as error:
         if connection:
             connection.close()
-        raise UnavailableError(str(error)) from None
+        ended = isinstance(error, (ConnectionResetError, BrokenPipeError, EndedError))
+        raise (EndedError if ended and found else UnavailableError)(str(error)) from None
     except BaseException:  # the task is being ended: the server hears of it
         if connection:
             connection.close()
@@ -202,7 +210,7 @@ def _answer(connection: socket.socket, path: Path, deadline: float) -> int:
         except ConnectionResetError:
             message = None
         if message is None:
-            raise UnavailableError(f"it ended before it answered: {_last_line(path)}")
+            raise EndedError(f"it ended before it answered: {_last_line(path)}")
         if "refused" in message:
             raise UnavailableError(message["refused"])
         if "pid" in message:

@@ -15,6 +15,7 @@ from tests.bundle import ROOT, Bundle
 from tests.scheduler import Scheduler, running
 
 SMALL = "tests.pipelines.small"
+_DAGS = ("clear_me", "same_run_a", "same_run_b", "sleeper", "timed")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,9 @@ def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     bundle.write_dag("same_run_a", f"{SMALL}:write_and_read", name="shared_pipeline", message="from a")
     bundle.write_dag("same_run_b", f"{SMALL}:write_and_read", name="shared_pipeline", message="from b")
     bundle.write_dag("sleeper", f"{SMALL}:sleep", started=str(_started(bundle)))
-    for name in ("clear_me", "same_run_a", "same_run_b", "sleeper"):
+    timeout = "node_configs={'Sleep': NodeConfig(execution_timeout=timedelta(seconds=8))},"
+    bundle.write_dag("timed", f"{SMALL}:sleep", config=timeout, started=str(_started(bundle, "timed")))
+    for name in _DAGS:
         assert bundle.import_error((bundle.folder / "dags" / f"{name}.py").read_text()) == ""
     bundles = [
         {
@@ -35,7 +38,7 @@ def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for name, path in (("bundle", ROOT), ("tests", bundle.folder / "scheduled"))
     ]
     (bundle.folder / "scheduled").mkdir()
-    for name in ("clear_me", "same_run_a", "same_run_b", "sleeper"):
+    for name in _DAGS:
         (bundle.folder / "dags" / f"{name}.py").rename(bundle.folder / "scheduled" / f"{name}.py")
     bundle.environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
     with running(bundle, print) as client:
@@ -45,8 +48,8 @@ def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert not left, left
 
 
-def _started(bundle: Bundle) -> Path:
-    return bundle.folder / "sleeper.pid"
+def _started(bundle: Bundle, dag_id: str = "sleeper") -> Path:
+    return bundle.folder / f"{dag_id}.pid"
 
 
 def _processes() -> list[str]:
@@ -133,4 +136,19 @@ def test_a_task_marked_failed_ends_its_node_and_mlmd_says_failed(
         time.sleep(0.2)
     assert scheduler.wait_for_run("sleeper", run_id) == "failed"
     [execution] = bundle.executions("sleeper", run_id)
+    assert execution.state == "FAILED" and execution.outputs == ()
+
+
+def test_a_node_that_takes_too_long_ends_with_its_task_and_mlmd_says_failed(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    run_id = scheduler.trigger("timed")
+    assert scheduler.wait_for_run("timed", run_id) == "failed"
+    assert "AirflowTaskTimeout" in scheduler.log("timed", run_id, "Sleep")
+    pid = int(_started(bundle, "timed").read_text())
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the node outlived its task"
+        time.sleep(0.2)
+    [execution] = bundle.executions("timed", run_id)
     assert execution.state == "FAILED" and execution.outputs == ()

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,22 @@ def test_child_lives_on_when_the_server_is_killed(bench: Bench) -> None:
     assert child.said() == "began ended"
     assert bench.run(module) == (5, "began ended")  # by a new server, in the place of the old socket
     assert bench.status()["served"] == 1
+
+
+def test_server_that_ends_just_when_it_is_asked_is_replaced(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = bench.module("asked", "import os\nos.write(3, b'done')")
+    assert bench.run(module) == (0, "done")
+    status = bench.status()
+    assert status
+    os.kill(status["pid"], signal.SIGSTOP)  # takes connections, and no requests
+    killer = threading.Timer(0.5, os.kill, [status["pid"], signal.SIGKILL])
+    killer.start()
+    assert bench.run(module) == (0, "done")
+    killer.join()
+    assert bench.status()["pid"] != status["pid"]
+    assert "new process" not in caplog.text
 
 
 def test_server_and_child_killed_together_is_an_end(bench: Bench) -> None:
