@@ -100,7 +100,6 @@ def _keep(found: dict[str, Any]) -> None:
 
 
 def _say(began: float, text: str) -> None:
-    memory.reap()
     print(f"[{time.monotonic() - began:5.0f} s] {text}", file=sys.stderr, flush=True)
 
 

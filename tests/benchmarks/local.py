@@ -6,34 +6,21 @@ Usage: python -m tests.benchmarks.local FOLDER
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.workload import Place, nodes
-from tests.bundle import ROOT
+from tests.benchmarks.workload import Place
+from tests.bundle import Bundle
 
 
 def run(python: str, place: Place) -> dict[str, Any]:
     """Runs the pipeline in the TFX interpreter of this bundle; wall, nodes and memory of the process."""
-    from tests.benchmarks.memory import Memory
+    from tests.benchmarks.lane import timed  # not in the child, which has no psutil
 
-    place.clear()
-    with Memory() as memory:
-        began = time.time()
-        done = subprocess.run(
-            [python, "-m", "tests.benchmarks.local", place.folder],
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        wall = time.time() - began
-    assert done.returncode == 0, done.stdout[-4000:]
-    return {"wall": wall, "nodes": {n.task_id: n.seconds for n in nodes(place)}, "memory": memory.row()}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [python, "-m", "tests.benchmarks.local", str(place.folder)]
+    return timed(place, lambda: Bundle(place.folder, environment).run(*command))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -85,10 +84,3 @@ class Memory:
     def row(self) -> dict[str, float]:
         """The peaks in megabytes."""
         return {"idle": self.idle, "total": self.total, "largest": self.largest}
-
-
-def reap() -> None:
-    """Takes note of adopted processes that have ended."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass

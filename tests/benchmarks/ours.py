@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.lane import checked, result, row, timed
 from tests.benchmarks.memory import Memory
-from tests.benchmarks.workload import NAME, REFERENCE, Place, nodes
+from tests.benchmarks.workload import NAME, REFERENCE, Place
 from tests.bundle import Bundle, environment
 from tests.scheduler import Scheduler, running
 
@@ -22,30 +21,20 @@ def make(folder: Path) -> tuple[Bundle, Place]:
     """An empty Airflow whose one DAG is the pipeline."""
     (folder / "dags").mkdir(parents=True)
     bundle = Bundle(folder, environment(folder))
-    _check(bundle.run("airflow", "db", "migrate"))
+    checked(bundle.run("airflow", "db", "migrate"))
     place = Place(folder / "home" / "tfx")
     bundle.write_dag(NAME, REFERENCE, **place.arguments())
     return bundle, place
 
 
-def _check(done: Any) -> str:
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
-
-
 def stop_server(bundle: Bundle) -> None:
     """Ends the node server, if there is one."""
-    _check(bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop"))
+    checked(bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop"))
 
 
 def dags_test(bundle: Bundle, place: Place, server: bool = True) -> dict[str, Any]:
     """One `airflow dags test`; cold or warm is what the calls before it left."""
-    place.clear()
-    with Memory() as memory:
-        began = time.time()
-        _check(bundle.dags_test(NAME, **({} if server else _NEW_PROCESSES)))
-        wall = time.time() - began
-    return {"wall": wall, "nodes": {n.task_id: n.seconds for n in nodes(place)}, "memory": memory.row()}
+    return timed(place, lambda: bundle.dags_test(NAME, **({} if server else _NEW_PROCESSES)))
 
 
 @contextlib.contextmanager
@@ -66,26 +55,18 @@ def scheduled(airflow: Scheduler, place: Place) -> dict[str, Any]:
     assert state == "success", airflow.tasks(NAME, run_id)
     run = airflow.call("GET", f"/api/v2/dags/{NAME}/dagRuns/{run_id}")
     queued = {task_id: _epoch(task["queued_when"]) for task_id, task in airflow.tasks(NAME, run_id).items()}
-    found = nodes(place)
-    return {
-        "wall": _epoch(run["end_date"]) - _epoch(run["queued_at"]),
-        "nodes": {n.task_id: n.seconds for n in found},
-        "starts": {n.task_id: n.began - queued[n.task_id] for n in found},
-        "memory": memory.row(),
-    }
+    return row(place, _epoch(run["end_date"]) - _epoch(run["queued_at"]), memory, queued)
 
 
 def parse(bundle: Bundle) -> dict[str, Any]:
     """Parses the DAG file, its pipeline being compiled."""
     module = ["python", "-m", "tests.benchmarks.parse"]
-    output = _check(bundle.run(*module, str(bundle.folder / "dags"), str(bundle.folder / "empty")))
-    return json.loads(output.rpartition("RESULT")[2])
+    return result(bundle.run(*module, str(bundle.folder / "dags"), str(bundle.folder / "empty")))
 
 
 def starts(bundle: Bundle, forked: int, new: int) -> dict[str, list[float]]:
     """Node starts, see `starts.py`."""
-    output = _check(bundle.run("python", "-m", "tests.benchmarks.starts", str(forked), str(new)))
-    return json.loads(output.rpartition("RESULT")[2])
+    return result(bundle.run("python", "-m", "tests.benchmarks.starts", str(forked), str(new)))
 
 
 def _epoch(text: str) -> float:

