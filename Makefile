@@ -4,9 +4,10 @@ SHELL := bash
 STATE ?= $(CURDIR)/.state
 export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"
-DAG ?= taxi_retraining
+DAG ?= taxi
+MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up test test-fast bench lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast replay notebook bench lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -21,15 +22,26 @@ demo: setup ## train, evaluate and push the taxi model: one DAG run on the embed
 up: setup ## start Airflow with the DAGs; Ctrl-C stops all of it
 	@$(ENV); exec python -m include.tfx_airflow up
 
+panel: setup ## the panel alone, on any MLMD store: make panel MLMD=sqlite:////path/metadata.db; Ctrl-C stops it
+	@cd plugins && exec $(STATE)/airflow/bin/python -m mlmd_panel --mlmd "$(MLMD)" $(ARGS)
+
 test: lint setup ## set up what is missing and run all tests
 	@tests/run.sh
 
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
-bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner (an hour; nothing else should run)
+replay: setup ## a year of monthly retraining through the real scheduler, with a picture (some minutes)
+	@$(ENV); python -m include.tfx_airflow replay taxi_retraining 2013-12-01 2014-12-01 --before taxi_ingest $(ARGS)
+
+notebook: setup ## the taxi pipeline's components in JupyterLab, one per cell; Ctrl-C stops it
+	@exec $(STATE)/tfx/bin/jupyter lab --ServerApp.root_dir=. include/notebooks/taxi.ipynb
+
+bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, and the panel (an hour; nothing else should run)
 	@include/bootstrap.sh bench
 	@$(STATE)/stock/bin/python -m tests.benchmarks $(ARGS)
+	@include/bootstrap.sh services && include/bootstrap.sh panel
+	@$(STATE)/panel/bin/python -m tests.benchmarks.panel
 
 lint: ## ruff, with the import boundaries
 	@include/bootstrap.sh tests
@@ -42,10 +54,13 @@ doctor: setup ## say what is configured, found and missing
 	@$(ENV); python -m include.tfx_airflow doctor
 
 lock: ## compile requirements*.in to the locked requirements
-	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header requirements.in -o requirements.txt
+	@# The Beam provider's operator runs Beam in the TFX interpreter; Airflow's own has no use for it.
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) requirements.in -o requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) tests/panel/requirements.in -o tests/panel/requirements.txt
 
 clean: ## remove all state: interpreters, databases, artifacts, caches
 	rm -rf "$(STATE)" .pytest_cache .ruff_cache .mypy_cache

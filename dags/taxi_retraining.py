@@ -1,18 +1,58 @@
-"""Chicago taxi: from raw trips to a pushed model, one Airflow task per TFX component."""
+"""Chicago taxi, retrained on every month of data: by cron, and again when a month is delivered again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
 
-dag = AirflowDagRunner(
-    AirflowPipelineConfig(
-        airflow_dag_config={
-            "dag_id": "taxi_retraining",
-            "schedule": None,
-            "start_date": datetime(2014, 1, 1),
-            "max_active_runs": 1,
-            "tags": ["tfx", "taxi"],
-        },
-        node_configs={"Trainer": NodeConfig(retries=1)},
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor
+
+SPANS = "${TFX_AIRFLOW_HOME}/taxi/spans"
+SPAN = '{{ ti.xcom_pull(task_ids="wait_for_span")["span"] }}'
+RANGE = f'{{"static_range": {{"start_span_number": {SPAN}, "end_span_number": {SPAN}}}}}'
+
+
+def retraining(dag_id: str, schedule: object) -> DAG:
+    """One DAG: waits for its span, then trains on the months before it and judges the model on it."""
+    dag = AirflowDagRunner(
+        AirflowPipelineConfig(
+            airflow_dag_config={
+                "dag_id": dag_id,
+                "schedule": schedule,
+                "start_date": datetime(2013, 1, 1),
+                "catchup": False,
+                "max_active_runs": 1,
+                "default_args": {"retries": 2, "retry_delay": timedelta(minutes=1)},
+                "params": {
+                    "span": Param(
+                        None,
+                        type=["null", "integer"],
+                        description="Month, such as 201403. Empty: the month of the data interval.",
+                    )
+                },
+                "tags": ["tfx", "taxi"],
+            },
+            node_configs={
+                "AnomalyGate": NodeConfig(retries=0),  # the data are the same a minute later
+                "Trainer": NodeConfig(execution_timeout=timedelta(hours=1)),
+                "Evaluator": NodeConfig(execution_timeout=timedelta(hours=1)),
+                "Pusher": NodeConfig(outlets=[Asset("taxi_model")]),
+            },
+            runtime_parameters={"on_anomalies": Param("fail", enum=["fail", "warn", "ignore"])},
+            computed_parameters={"range_config": RANGE},
+        )
+    ).run(
+        "include.taxi.retraining:create_pipeline",
+        spans_root=SPANS,
+        serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi_retraining",
+        rolling_window=6,
     )
-).run("include.taxi.pipeline:create_pipeline", serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi_retraining")
+    first = dag.roots
+    with dag:
+        SpanSensor(task_id="wait_for_span", root=SPANS) >> first
+    return dag
+
+
+# A run has the data interval of one month and starts when that month is over.
+monthly = retraining("taxi_retraining", CronDataIntervalTimetable("@monthly", timezone="UTC"))
+# One run for each span that taxi_ingest announces.
+on_delivery = retraining("taxi_retraining_on_delivery", PartitionedAssetTimetable(assets=Asset("taxi_spans")))

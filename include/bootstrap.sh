@@ -95,5 +95,13 @@ case "${1:-}" in
     install_tests airflow
     install_tests tfx
     ;;
+  panel)
+    install panel "$root/tests/panel/requirements.txt" '>=3.11,<3.14' '3.1[1-3].*'
+    "$root/tests/services/debian.sh" chromium "$state/services/chromium"
+    ;;
+  services)
+    install services "$root/tests/services/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
+    "$root/tests/services/debian.sh" mariadb "$state/services/mariadb"
+    ;;
   bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' ;;
 esac

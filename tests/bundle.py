@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_STATES = {0: "UNKNOWN", 1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
-_LIVE, _OUTPUT = 2, 4
+STATE = Path(os.environ.get("TFX_STATE", ROOT / ".state"))
+TFX_PYTHON = str(STATE / "tfx" / "bin" / "python")
+# Of MLMD: states of an execution, an artifact that is live, an event of an output.
+STATES = {0: "UNKNOWN", 1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
+LIVE, OUTPUT = 2, 4
+_BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 _DAG_FILE = """
 from datetime import datetime, timedelta
@@ -73,7 +77,9 @@ class Bundle:
         """The embedded MLMD store."""
         return self.home / "tfx" / "mlmd" / "metadata.db"
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout: float = 900, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command; output and errors in `stdout`."""
         return subprocess.run(
             command,
@@ -83,7 +89,7 @@ class Bundle:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=900,
+            timeout=timeout,
         )
 
     def python(self, code: str, **environment: str) -> str:
@@ -106,21 +112,36 @@ class Bundle:
             "airflow", "dags", "test", dag_id, *arguments, AIRFLOW__CORE__DAGS_FOLDER=folder, **environment
         )
 
-    def start_dags_test(self, dag_id: str) -> subprocess.Popen[bytes]:
-        """Starts `airflow dags test` and does not wait."""
-        return subprocess.Popen(
-            ["airflow", "dags", "test", dag_id],
-            env={**self.environment, "AIRFLOW__CORE__DAGS_FOLDER": self._only(dag_id)},
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    def start_dags_test(
+        self, dag_id: str, *arguments: str, log: Path = Path(os.devnull)
+    ) -> subprocess.Popen[bytes]:
+        """Starts `airflow dags test` and does not wait; output and errors go to the log."""
+        with open(log, "wb") as output:
+            return subprocess.Popen(
+                ["airflow", "dags", "test", dag_id, *arguments],
+                env={**self.environment, "AIRFLOW__CORE__DAGS_FOLDER": self._only(dag_id)},
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
 
     def _only(self, dag_id: str) -> str:
         dags = self.folder / "only" / dag_id
         dags.mkdir(parents=True, exist_ok=True)
         (dags / f"{dag_id}.py").write_text((self.folder / "dags" / f"{dag_id}.py").read_text())
         return str(dags)
+
+    @contextlib.contextmanager
+    def dag_bundles(self, **folders: Path) -> Iterator[None]:
+        """Makes Airflow's DAG bundles those folders, by name, as long as the block takes."""
+        local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+        bundles = [
+            {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
+            for name, path in folders.items()
+        ]
+        self.environment[_BUNDLES] = json.dumps(bundles)
+        yield
+        del self.environment[_BUNDLES]
 
     def import_error(self, text: str, **environment: str) -> str:
         """What Airflow shows for a DAG file that cannot be imported."""
@@ -154,15 +175,15 @@ class Bundle:
                 Execution(
                     id_,
                     node.split(".", 1)[1],
-                    _STATES[state],
+                    STATES[state],
                     tuple(
-                        (type_, live == _LIVE, uri)
+                        (type_, live == LIVE, uri)
                         for type_, live, uri in rows(
                             "select t.name, a.state, a.uri from Event e join Artifact a on a.id = e.artifact_id"
                             " join Type t on t.id = a.type_id where e.execution_id = ? and e.type = ?"
                             " order by a.id",
                             id_,
-                            _OUTPUT,
+                            OUTPUT,
                         )
                     ),
                 )
@@ -190,3 +211,14 @@ class Bundle:
     def _connect(self, path: Path) -> Iterator[Any]:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
             yield lambda query, *arguments: connection.execute(query, arguments).fetchall()
+
+
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[Bundle]:
+    """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own."""
+    (folder / "dags").mkdir()
+    bundle = Bundle(folder, environment(folder))
+    done = bundle.run("airflow", "db", "migrate")
+    assert done.returncode == 0, done.stdout
+    yield bundle
+    bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop")

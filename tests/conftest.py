@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bundle import Bundle, environment
+from tests.bundle import Bundle, made
 
 
 def pytest_report_header() -> str:
@@ -31,11 +31,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
-    """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own."""
-    folder = tmp_path_factory.mktemp("bundle")
-    (folder / "dags").mkdir()
-    made = Bundle(folder, environment(folder))
-    done = made.run("airflow", "db", "migrate")
-    assert done.returncode == 0, done.stdout
-    yield made
-    made.run("python", "-m", "include.tfx_airflow", "serve", "--stop")
+    """One Airflow for all tests that do not mind what others leave in it."""
+    with made(tmp_path_factory.mktemp("bundle")) as bundle:
+        yield bundle

@@ -16,6 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.bundle import ROOT, Bundle
+from tests.server import wait_until
+
+_POLL = 0.5  # seconds
+_ATTEMPTS = 5
 
 
 class Scheduler:
@@ -23,7 +27,7 @@ class Scheduler:
 
     def __init__(self, url: str, user: str, password: str):
         """Logs in."""
-        self.url = url
+        self.url, self.user, self.password = url, user, password
         self._token = ""
         self._token = self.call("POST", "/auth/token", {"username": user, "password": password})[
             "access_token"
@@ -36,17 +40,24 @@ class Scheduler:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                text = answer.read().decode()
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()[:1000]}") from None
-        return json.loads(text) if text else None
+        for attempt in range(_ATTEMPTS):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    text = answer.read().decode()
+                    return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                said = error.read().decode()[:1000]
+                # Airflow's own database is SQLite here, and the scheduler may hold its lock for longer than the API
+                # waits. A POST might have been carried out.
+                locked = error.code == 500 and "Database error" in said and method != "POST"
+                if not locked or attempt == _ATTEMPTS - 1:
+                    raise AssertionError(f"{method} {path}: {error.code} {said}") from None
+                time.sleep(2**attempt)
+        raise AssertionError("unreachable")
 
     def trigger(self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None) -> str:
         """Triggers a run as the form does, with a null logical date; returns its run id."""
-        self.wait_for_dag(dag_id)
-        self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        self.unpause(dag_id)
         body = {"logical_date": None, "conf": conf or {}, **({"dag_run_id": run_id} if run_id else {})}
         run = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         assert run["logical_date"] is None
@@ -54,13 +65,16 @@ class Scheduler:
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Waits until the DAG processor has parsed a DAG."""
-        self._wait_for(lambda: dag_id in self._dag_ids(), 180, f"DAG {dag_id!r} to be parsed")
+        wait_until(lambda: dag_id in self._dag_ids(), 180, f"DAG {dag_id!r} to be parsed", _POLL)
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 600) -> str:
         """Waits until a run has ended; returns its state."""
         path = self._run_path(dag_id, run_id)
-        self._wait_for(
-            lambda: self.call("GET", path)["state"] in ("success", "failed"), seconds, f"the end of {path}"
+        wait_until(
+            lambda: self.call("GET", path)["state"] in ("success", "failed"),
+            seconds,
+            f"the end of {path}",
+            _POLL,
         )
         return self.call("GET", path)["state"]
 
@@ -73,6 +87,22 @@ class Scheduler:
         """Log of a task as text."""
         path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}?full_content=true"
         return json.dumps(self.call("GET", path))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """A value that a task has left, as the XCom tab of the UI shows it."""
+        return self.call(
+            "GET", f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        )["value"]
+
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Ids of a DAG's runs."""
+        runs = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
+        return [run["dag_run_id"] for run in runs]
+
+    def unpause(self, dag_id: str, paused: bool = False) -> None:
+        """Lets a DAG run, once it is there; or not, with `paused`."""
+        self.wait_for_dag(dag_id)
+        self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clears a task and what comes after it."""
@@ -98,7 +128,7 @@ class Scheduler:
             task = self.tasks(dag_id, run_id)[task_id]
             return task["try_number"] == number and task["state"] in ("success", "failed")
 
-        self._wait_for(ended, seconds, f"the end of try {number} of {task_id}")
+        wait_until(ended, seconds, f"the end of try {number} of {task_id}", _POLL)
 
     def _dag_ids(self) -> set[str]:
         errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
@@ -107,12 +137,6 @@ class Scheduler:
 
     def _run_path(self, dag_id: str, run_id: str) -> str:
         return f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
-
-    def _wait_for(self, condition: Any, seconds: float, what: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-            time.sleep(0.5)
 
 
 @contextlib.contextmanager

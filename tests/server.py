@@ -122,12 +122,14 @@ class Child:
         return self._texts[0].decode()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 15) -> Any:
+def wait_until(
+    condition: Callable[[], Any], seconds: float = 15, what: str = "it", every: float = 0.02
+) -> Any:
     """Waits for a condition; returns what it returned."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(every)
     return value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -54,9 +53,21 @@ class Hyperparameters:
             values[name] = tuple(value) if name == "hidden_units" else value
         return cls(**values)
 
-    def to_json(self) -> str:
-        """Returns the settings as JSON that from_config reads after decoding."""
-        return json.dumps(dataclasses.asdict(self))
+    @staticmethod
+    def tuned(found: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Reads what a Tuner found: KerasTuner's own configuration of its best trial.
+
+        Args:
+            found: FnArgs.hyperparameters; None without a Tuner.
+
+        Returns:
+            Setting name to value, those that were tuned. A width of hidden layers is tuned as
+            "hidden_units" with a value such as "32,16", because KerasTuner knows no lists.
+        """
+        values = dict((found or {}).get("values", {}))
+        if isinstance(values.get("hidden_units"), str):
+            values["hidden_units"] = [int(units) for units in values["hidden_units"].split(",") if units]
+        return values
 
 
 def _complaint(name: str, value: Any) -> str | None:

@@ -16,7 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 # Absolute, because TFX loads this file either as include.taxi.model or as a top-level module out of
 # a wheel; the pipeline itself is imported as include.taxi.pipeline in both cases.
-from include.taxi import features
+from include.taxi import features, warm_start
 from include.taxi.hyperparameters import Hyperparameters
 
 # Rows per validation step at the end of training. The pipeline's eval_args ask for 10 steps, which
@@ -44,14 +44,17 @@ def build_model(hyperparameters: Hyperparameters, train_steps: int) -> keras.Mod
         columns.append(inputs[name])
     for name, size in features.code_sizes().items():
         inputs[name] = keras.Input(shape=(1,), name=name, dtype="int64")
-        embedded = keras.layers.Embedding(size, hyperparameters.embedding_size)(inputs[name])
-        columns.append(keras.layers.Flatten()(embedded))
+        embedding = keras.layers.Embedding(
+            size, hyperparameters.embedding_size, name=warm_start.embedding_name(name)
+        )
+        columns.append(keras.layers.Flatten()(embedding(inputs[name])))
 
     hidden = keras.layers.Concatenate()(columns)
     hidden = keras.layers.Dropout(hyperparameters.dropout)(hidden)
-    for units in hyperparameters.hidden_units:
-        hidden = keras.layers.Dense(units, activation="relu")(hidden)
-    probability = keras.layers.Dense(1, activation="sigmoid")(hidden)
+    # Names of their own: a later training finds the weights by them.
+    for number, units in enumerate(hyperparameters.hidden_units):
+        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(hidden)
+    probability = keras.layers.Dense(1, activation="sigmoid", name="probability")(hidden)
 
     model = keras.Model(inputs, probability)
     model.compile(
@@ -165,7 +168,9 @@ def run_fn(fn_args: FnArgs) -> None:
     Raises:
         ValueError: A hyperparameter or a step count is not acceptable.
     """
-    hyperparameters = Hyperparameters.from_config(fn_args.custom_config)
+    hyperparameters = Hyperparameters.from_config(
+        {**Hyperparameters.tuned(fn_args.hyperparameters), **(fn_args.custom_config or {})}
+    )
     if not fn_args.train_steps or fn_args.train_steps < 1:
         raise ValueError(f"train_args num_steps = {fn_args.train_steps!r} is not positive.")
     keras.utils.set_random_seed(hyperparameters.seed)
@@ -175,6 +180,7 @@ def run_fn(fn_args: FnArgs) -> None:
     eval_rows = read_rows(fn_args.eval_files, transformed, _EVAL_BATCH_SIZE, seed=None)
 
     network = build_model(hyperparameters, fn_args.train_steps)
+    warm = warm_start.load(network, transformed, fn_args.base_model)
     history = network.fit(
         train_rows,
         steps_per_epoch=fn_args.train_steps,
@@ -183,10 +189,11 @@ def run_fn(fn_args: FnArgs) -> None:
         verbose=2,
     )
     logging.info("Trained with %s: %s", hyperparameters, history.history)
-    record = {"hyperparameters": dataclasses.asdict(hyperparameters), **history.history}
+    record = {"hyperparameters": dataclasses.asdict(hyperparameters), "warm_start": warm, **history.history}
     record_path = os.path.join(fn_args.model_run_dir, "training.json")
     tf.io.gfile.makedirs(fn_args.model_run_dir)
     with tf.io.gfile.GFile(record_path, "w") as file:
         json.dump(record, file, indent=2)
 
     export(network, transformed, fn_args.serving_model_dir)
+    warm_start.save(network, transformed, fn_args.serving_model_dir)

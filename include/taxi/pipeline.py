@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
 from include.taxi import evaluation
-from include.taxi.hyperparameters import Hyperparameters
+from include.taxi.sample import sample_data_root
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -29,23 +29,8 @@ DEFAULT_BEAM_ARGS: tuple[str, ...] = (
 )
 
 
-def sample_data_root() -> str:
-    """Returns the folder of the 15,002 Chicago taxi trips shipped inside the tfx package.
-
-    Source: City of Chicago, Taxi Trips 2013-2016, sampled by the TFX authors.
-
-    Raises:
-        ModuleNotFoundError: The tfx package is not installed.
-    """
-    spec = importlib.util.find_spec("tfx")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("The sample data are part of the tfx package.", name="tfx")
-    package = spec.submodule_search_locations[0]
-    return os.path.join(package, "examples", "chicago_taxi_pipeline", "data", "simple")
-
-
 def create_pipeline(
-    pipeline_name: str = "taxi_retraining",
+    pipeline_name: str = "taxi",
     pipeline_root: str = "",
     data_root: str | None = None,
     serving_dir: str = "serving_model",
@@ -54,7 +39,7 @@ def create_pipeline(
     enable_cache: bool = True,
     metadata_connection_config: metadata_store_pb2.ConnectionConfig | None = None,
 ) -> tfx.dsl.Pipeline:
-    """Builds the retraining pipeline; a model is pushed only when the Evaluator blesses it.
+    """Builds the pipeline; a model is pushed only when the Evaluator blesses it.
 
     Two settings can change from run to run, as runtime parameters holding JSON: "train_args"
     (number of training steps) and "hyperparameters" (see hyperparameters.Hyperparameters).
@@ -85,28 +70,8 @@ def create_pipeline(
     example_validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
-    transform = tfx.components.Transform(
-        examples=example_gen.outputs["examples"],
-        schema=schema_gen.outputs["schema"],
-        module_file=os.path.join(_FOLDER, "preprocessing.py"),
-        # The cache helps when spans of data are added one by one, and statistics when transformed
-        # features are inspected; neither is used here and both take time.
-        disable_analyzer_cache=True,
-        disable_statistics=True,
-    )
-    trainer = tfx.components.Trainer(
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema_gen.outputs["schema"],
-        module_file=os.path.join(_FOLDER, "model.py"),
-        train_args=tfx.dsl.experimental.RuntimeParameter(
-            name="train_args", ptype=str, default=DEFAULT_TRAIN_ARGS
-        ),
-        eval_args=tfx.proto.EvalArgs(num_steps=_EVAL_STEPS),
-        custom_config=tfx.dsl.experimental.RuntimeParameter(
-            name="hyperparameters", ptype=str, default=Hyperparameters().to_json()
-        ),
-    )
+    transform_ = transform(example_gen.outputs["examples"], schema_gen.outputs["schema"])
+    trainer_ = trainer(transform_, schema_gen.outputs["schema"], DEFAULT_TRAIN_ARGS)
     blessed_model = tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
@@ -115,17 +80,11 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         # Raw rows, because the model is evaluated through the signature it is served with.
         examples=example_gen.outputs["examples"],
-        model=trainer.outputs["model"],
+        model=trainer_.outputs["model"],
         baseline_model=blessed_model.outputs["model"],
         eval_config=evaluation.eval_config(),
     )
-    pusher = tfx.components.Pusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_dir)
-        ),
-    )
+    pusher_ = pusher(trainer_.outputs["model"], evaluator.outputs["blessing"], serving_dir)
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
@@ -134,13 +93,91 @@ def create_pipeline(
             statistics_gen,
             schema_gen,
             example_validator,
-            transform,
-            trainer,
+            transform_,
+            trainer_,
             blessed_model,
             evaluator,
-            pusher,
+            pusher_,
         ],
         enable_cache=enable_cache,
         metadata_connection_config=metadata_connection_config,
         beam_pipeline_args=list(beam_pipeline_args or DEFAULT_BEAM_ARGS),
+    )
+
+
+def transform(examples: Any, schema: Any) -> tfx.components.Transform:
+    """The Transform step.
+
+    Args:
+        examples: Channel of Examples with splits train and eval; several artifacts count as one.
+        schema: Channel of the Schema.
+
+    Returns:
+        The component.
+    """
+    return tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        module_file=os.path.join(_FOLDER, "preprocessing.py"),
+        # The cache helps when spans of data are added one by one, and statistics when transformed
+        # features are inspected; neither is used here and both take time.
+        disable_analyzer_cache=True,
+        disable_statistics=True,
+    )
+
+
+def trainer(
+    transformed: tfx.components.Transform,
+    schema: Any,
+    train_args: str,
+    base_model: Any = None,
+    hyperparameters: Any = None,
+) -> tfx.components.Trainer:
+    """The Trainer step, with the runtime parameters "train_args" and "hyperparameters".
+
+    Args:
+        transformed: The Transform step.
+        schema: Channel of the Schema.
+        train_args: Default of the number of steps, JSON.
+        base_model: Channel of the Model from which training starts; None or empty for a cold start.
+        hyperparameters: Channel of a Tuner's HyperParameters; a run's own settings go before them.
+
+    Returns:
+        The component.
+    """
+    return tfx.components.Trainer(
+        examples=transformed.outputs["transformed_examples"],
+        transform_graph=transformed.outputs["transform_graph"],
+        schema=schema,
+        base_model=base_model,
+        hyperparameters=hyperparameters,
+        module_file=os.path.join(_FOLDER, "model.py"),
+        train_args=tfx.dsl.experimental.RuntimeParameter(name="train_args", ptype=str, default=train_args),
+        eval_args=tfx.proto.EvalArgs(num_steps=_EVAL_STEPS),
+        custom_config=tfx.dsl.experimental.RuntimeParameter(
+            name="hyperparameters",
+            ptype=str,
+            default="{}",
+            description="Settings that differ from the defaults, see include/taxi/hyperparameters.py",
+        ),
+    )
+
+
+def pusher(model: Any, blessing: Any, serving_dir: str) -> tfx.components.Pusher:
+    """The Pusher step: a blessed model becomes a numbered folder below `serving_dir`.
+
+    Args:
+        model: Channel of the Model.
+        blessing: Channel of its ModelBlessing.
+        serving_dir: Folder.
+
+    Returns:
+        The component.
+    """
+    return tfx.components.Pusher(
+        model=model,
+        model_blessing=blessing,
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_dir)
+        ),
     )

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from include.tfx_airflow.dag import AirflowDagRunner
     from include.tfx_airflow.errors import TfxAirflowError
     from include.tfx_airflow.operators import TfxNodeOperator
+    from include.tfx_airflow.span_sensor import SpanSensor
 
 _HOME = {
     "AirflowDagRunner": "dag",
     "AirflowPipelineConfig": "config",
     "NodeConfig": "config",
+    "SpanSensor": "span_sensor",
     "TfxAirflowError": "errors",
     "TfxNodeOperator": "operators",
 }
@@ -26,6 +28,7 @@ __all__ = [
     "AirflowDagRunner",
     "AirflowPipelineConfig",
     "NodeConfig",
+    "SpanSensor",
     "TfxAirflowError",
     "TfxNodeOperator",
 ]

@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up, serve nodes, report a run, start Airflow."""
+"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up and the store, serve nodes, report a run, start Airflow."""
 
 from __future__ import annotations
 
@@ -28,9 +28,24 @@ def _parser() -> argparse.ArgumentParser:
         "arguments", nargs="*", metavar="NAME=JSON", help="arguments of the function, as in the DAG file"
     )
     commands.add_parser("doctor", help="say what is configured, found and missing")
+    mlmd = commands.add_parser("mlmd", help="the ML Metadata store: make its schema, or say what is there")
+    mlmd.add_argument("action", choices=["init", "status"])
     report = commands.add_parser("report", help="what a DAG run made")
     report.add_argument("dag_id")
     report.add_argument("run_id", nargs="?", help="the latest run without it")
+    history = commands.add_parser(
+        "history", help="the runs of a DAG as a table: span, window, metric, verdict"
+    )
+    history.add_argument("dag_id")
+    replay = commands.add_parser("replay", help="play past data intervals of a DAG through the scheduler")
+    replay.add_argument("dag_id")
+    replay.add_argument("first", help="date of the first data interval, such as 2014-01-01")
+    replay.add_argument("last", help="date of the last one")
+    replay.add_argument(
+        "--before", metavar="DAG", help="a DAG to run once before, such as one that delivers data"
+    )
+    for command in (history, replay):
+        command.add_argument("--metric", default="auc")
     demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and report it")
     demo.add_argument("dag_id")
     serve = commands.add_parser("serve", help="run the node server as a service, or ask it to end")
@@ -72,6 +87,12 @@ def main(argv: list[str] | None = None) -> int:
         from include.tfx_airflow import standalone
 
         return standalone.main(arguments.port)
+    if arguments.command == "replay":
+        from include.tfx_airflow import replay
+
+        return replay.main(
+            arguments.dag_id, arguments.first, arguments.last, arguments.before, arguments.metric
+        )
     os.environ.update(OWN_ENVIRONMENT)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -86,6 +107,10 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow import doctor
 
             return doctor.main()
+        if arguments.command == "mlmd":
+            from include.tfx_airflow import store
+
+            return store.main(arguments.action)
         if arguments.command == "serve":
             from include.tfx_airflow import service
 
@@ -94,6 +119,10 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow import report
 
             return report.main(arguments.dag_id, arguments.run_id)
+        if arguments.command == "history":
+            from include.tfx_airflow import history
+
+            return history.main(arguments.dag_id, arguments.metric)
         from include.tfx_airflow import demo
 
         return demo.main(arguments.dag_id)

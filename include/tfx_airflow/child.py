@@ -42,8 +42,9 @@ class NodeRequest:
       ir: Path of the compiled `pipeline.json`.
       node_id: Node of that pipeline.
       run: Name of the MLMD `pipeline_run` context, `<dag_id>:<run_id>`.
-      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number, key; and
-        first_try, the first try after the task was last cleared.
+      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number, key; first_try,
+        the first try after the task was last cleared; backfill, whether a backfill made the run or
+        cleared it.
       parameters: Value by runtime parameter.
       mlmd: Address of the store, see `mlmd.py`; may hold a password.
       roots: Machine folders for the `${NAME}`s of the IR.
@@ -198,4 +199,4 @@ class NodeProcess:
 def _end(code: int | None) -> str:
     if code is None:
         return "and the node server were killed"
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return process.end_of(code)

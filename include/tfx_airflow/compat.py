@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+try:
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+except ImportError:  # 2.11 without the standard provider
+    from airflow.triggers.temporal import TimeDeltaTrigger
 from airflow.providers.common.compat.sdk import (
     DAG,
     AirflowFailException,
@@ -9,7 +13,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     BaseHook,
     BaseOperator,
+    BaseOperatorLink,
     Context,
+    ObjectStoragePath,
     Param,
     TaskGroup,
 )
@@ -21,7 +27,10 @@ __all__ = [
     "AirflowSkipException",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "Context",
+    "ObjectStoragePath",
     "Param",
     "TaskGroup",
+    "TimeDeltaTrigger",
 ]

@@ -49,8 +49,11 @@ class AirflowPipelineConfig:
       runtime_parameters: For a RuntimeParameter of the pipeline, by name: a default value, an Airflow
         Param, or a template such as "{{ data_interval_start | ds }}", which is used in runs that
         give no value of their own.
+      computed_parameters: For RuntimeParameters that nobody shall type in, by name: a template, such as
+        '{{ ti.xcom_pull("wait_for_span")["span"] }}'. They are no Params.
     """
 
     airflow_dag_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     node_configs: Mapping[str, NodeConfig] = dataclasses.field(default_factory=dict)
     runtime_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    computed_parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)

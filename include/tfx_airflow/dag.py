@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from include.tfx_airflow import parameters
-from include.tfx_airflow.compat import DAG, TaskGroup
+from include.tfx_airflow.compat import DAG, Param, TaskGroup
 from include.tfx_airflow.compiled import Compiled, load
 from include.tfx_airflow.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.errors import ConfigError
@@ -46,7 +46,7 @@ class AirflowDagRunner:
         """
         compiled = self._load(pipeline, arguments)
         options = dict(self._config.airflow_dag_config)
-        own = parameters.params(compiled.manifest, self._config.runtime_parameters)
+        own = self._params(compiled)
         options["params"] = {**own, **(options.get("params") or {})}
         options.setdefault("dag_id", compiled.manifest.pipeline_name)
         options.setdefault("doc_md", compiled.manifest.doc)
@@ -75,7 +75,7 @@ class AirflowDagRunner:
                 f"({sorted(self._config.airflow_dag_config)}); give it to the DAG around it."
             )
         compiled = self._load(pipeline, arguments)
-        own = parameters.params(compiled.manifest, self._config.runtime_parameters)
+        own = self._params(compiled)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
         try:
             group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
@@ -87,6 +87,11 @@ class AirflowDagRunner:
                     group.dag.params[key] = param
             self._add_tasks(compiled)
         return group
+
+    def _params(self, compiled: Compiled) -> dict[str, Param]:
+        return parameters.params(
+            compiled.manifest, self._config.runtime_parameters, self._config.computed_parameters
+        )
 
     def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
         compiled = load(pipeline, arguments, read_settings(), patience=parse_seconds())
@@ -117,7 +122,11 @@ class AirflowDagRunner:
             tfx_node=node,
             compiled=compiled,
             runtime_parameters=parameters.templates(
-                compiled.manifest, node.parameters, self._config.runtime_parameters
+                compiled.manifest,
+                node.parameters,
+                self._config.runtime_parameters,
+                self._config.computed_parameters,
             ),
+            computed_parameters=sorted(self._config.computed_parameters),
             **{**options, **config.arguments()},
         )

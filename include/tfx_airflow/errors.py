@@ -55,6 +55,10 @@ class MlmdError(TfxAirflowError):
     headline = "ML Metadata"
 
 
+class MlmdSchemaError(MlmdError):
+    """The store has no MLMD schema, or one of another version: a retry cannot help."""
+
+
 class NodeError(TfxAirflowError):
     """A node failed; a retry may help."""
 

@@ -12,6 +12,7 @@ from include.tfx_airflow.compat import AirflowFailException, AirflowSkipExceptio
 from include.tfx_airflow.compiled import Compiled
 from include.tfx_airflow.errors import NodeError, TfxAirflowError
 from include.tfx_airflow.manifest import Node
+from include.tfx_airflow.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.settings import Settings, read_settings
 
 
@@ -28,15 +29,31 @@ class TfxNodeOperator(BaseOperator):
     template_fields: Sequence[str] = ("runtime_parameters",)
     template_fields_renderers = {"runtime_parameters": "json"}
     ui_color = "#fef0e0"
+    operator_extra_links = (ArtifactsLink(),)
 
     def __init__(
-        self, *, tfx_node: Node, compiled: Compiled, runtime_parameters: Mapping[str, str], **kwargs: Any
+        self,
+        *,
+        tfx_node: Node,
+        compiled: Compiled,
+        runtime_parameters: Mapping[str, str],
+        computed_parameters: Sequence[str] = (),
+        **kwargs: Any,
     ):
-        """Makes the task; `runtime_parameters` are Jinja templates by parameter name."""
+        """Makes the task.
+
+        Args:
+          tfx_node: The node.
+          compiled: Its pipeline.
+          runtime_parameters: Jinja templates by parameter name.
+          computed_parameters: Names of those that no value in a run's conf replaces.
+          **kwargs: Of Airflow's BaseOperator.
+        """
         super().__init__(**kwargs)
         self.tfx_node = tfx_node
         self.compiled = compiled
         self.runtime_parameters = dict(runtime_parameters)
+        self.computed_parameters = tuple(computed_parameters)
         self._process: child.NodeProcess | None = None
 
     @property
@@ -76,6 +93,11 @@ class TfxNodeOperator(BaseOperator):
             raise AirflowSkipException(f"{name} was skipped: {result.message}")
         for line in table(self.tfx_node.id, result):
             self.log.info("%s", line)
+        instance = context["ti"]
+        self.log.info(
+            "In the panel: %s",
+            panel_url(self.dag_id, context["run_id"], self.task_id, instance.map_index),
+        )
         value = {
             "state": result.state,
             "execution_id": result.execution_id,
@@ -99,6 +121,7 @@ class TfxNodeOperator(BaseOperator):
 
     def _request(self, context: Context, settings: Settings) -> child.NodeRequest:
         instance, run_id = context["ti"], context["run_id"]
+        given = {k: v for k, v in context["params"].items() if k not in self.computed_parameters}
         map_index = instance.map_index if instance.map_index is not None else -1
         run = f"{self.dag_id}:{run_id}"
         # The same try of the same task is another attempt when `dags test` makes the run anew.
@@ -118,9 +141,10 @@ class TfxNodeOperator(BaseOperator):
                 "first_try": min(
                     max(1, (instance.max_tries or 0) - (self.retries or 0) + 1), instance.try_number
                 ),
+                "backfill": context["dag_run"].run_type == "backfill",
                 "key": f"{key}:{unique}" if unique else key,
             },
-            parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, context["params"]),
+            parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, given),
             mlmd=mlmd.address(settings),
             roots=settings.roots(),
         )

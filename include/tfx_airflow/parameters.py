@@ -22,24 +22,31 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def params(manifest: Manifest, overrides: Mapping[str, Any]) -> dict[str, Param]:
-    """The Airflow Param of each runtime parameter.
+def params(manifest: Manifest, overrides: Mapping[str, Any], computed: Mapping[str, str]) -> dict[str, Param]:
+    """The Airflow Param of each runtime parameter that is not computed.
 
     Args:
       manifest: The compiled pipeline.
       overrides: `AirflowPipelineConfig.runtime_parameters`.
+      computed: `AirflowPipelineConfig.computed_parameters`.
 
     Raises:
-      ConfigError: An override names no parameter of the pipeline.
+      ConfigError: One of them names no parameter of the pipeline, or both name the same.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
-    unknown = sorted(set(overrides) - set(declared))
-    if unknown:
-        raise ConfigError(
-            f"runtime_parameters names {unknown}, which {manifest.pipeline_name!r} does not have; "
-            f"it has {sorted(declared)}."
-        )
-    return {name: _param(declared[name], overrides.get(name)) for name in sorted(declared)}
+    for setting, names in (("runtime_parameters", overrides), ("computed_parameters", computed)):
+        unknown = sorted(set(names) - set(declared))
+        if unknown:
+            raise ConfigError(
+                f"{setting} names {unknown}, which {manifest.pipeline_name!r} does not have; "
+                f"it has {sorted(declared)}."
+            )
+    twice = sorted(set(overrides) & set(computed))
+    if twice:
+        raise ConfigError(f"{twice} stand in both runtime_parameters and computed_parameters; choose one.")
+    return {
+        name: _param(declared[name], overrides.get(name)) for name in sorted(declared) if name not in computed
+    }
 
 
 def _param(declared: RuntimeParameter, override: Any) -> Param:
@@ -77,17 +84,23 @@ def _json(text: Any) -> Any:
         return text
 
 
-def templates(manifest: Manifest, names: tuple[str, ...], overrides: Mapping[str, Any]) -> dict[str, str]:
+def templates(
+    manifest: Manifest, names: tuple[str, ...], overrides: Mapping[str, Any], computed: Mapping[str, str]
+) -> dict[str, str]:
     """The operator's template field: what each parameter of a node will be, as Jinja.
 
     Args:
       manifest: The compiled pipeline.
       names: The parameters that the node uses.
       overrides: `AirflowPipelineConfig.runtime_parameters`.
+      computed: `AirflowPipelineConfig.computed_parameters`.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
     result = {}
     for name in names:
+        if name in computed:
+            result[name] = computed[name]
+            continue
         default = overrides.get(name, declared[name].default)
         given = f"params[{json.dumps(name)}]"
         value = f"{given} if {given} is string else {given} | tojson"
@@ -103,7 +116,7 @@ def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, A
     Args:
       manifest: The compiled pipeline.
       rendered: The operator's template field after rendering.
-      values: Params of the run.
+      values: Params of the run, without those that are computed.
 
     Raises:
       ConfigError: A value does not fit the parameter's type.

@@ -42,13 +42,19 @@ def child_environment(settings: Settings) -> dict[str, str]:
     `PYTHONPATH`/`VIRTUAL_ENV` belong to the other interpreter. The TFX interpreter's folder comes
     first on PATH because Beam and TFX start plain `python`.
     """
-    drop = ("AIRFLOW", "_AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    drop = ("AIRFLOW", "_AIRFLOW", "__AIRFLOW", "PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(BUNDLE_ROOT), settings.pythonpath]))
     env["PYTHONUNBUFFERED"] = "1"
     env["PATH"] = os.path.dirname(settings.python) + os.pathsep + env.get("PATH", os.defpath)
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    env.setdefault("GLOG_minloglevel", "3")  # ml-metadata logs every connection, and guesses at reasons
     return env
+
+
+def end_of(code: int) -> str:
+    """How a process ended, for people; `code` is negative for a signal."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 class ColdProcess:

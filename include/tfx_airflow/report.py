@@ -18,50 +18,76 @@ def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
       run_id: The run; None for the one that started last.
 
     Returns:
-      {"run_id", "state", "tasks": [{"task", "state", "seconds", "value"}]}, tasks in the order they
+      {"run_id", "state", "date", "seconds", "tasks": [{"task", "state", "seconds", "value"}]}: `date` is the
+      start of the data interval, or when it was to run, in ISO format; tasks stand in the order they
       started; `value` is the XCom of a TFX node, None for other tasks.
 
     Raises:
       LookupError: There is no such run.
     """
+    runs = read_runs(dag_id, run_id, latest=True)
+    if not runs:
+        raise LookupError(f"no run {run_id or ''!r} of DAG {dag_id!r} in this Airflow's database")
+    return runs[0]
+
+
+def read_runs(dag_id: str, run_id: str | None = None, latest: bool = False) -> list[dict[str, Any]]:
+    """Reads the runs of a DAG, those of the oldest data first.
+
+    Args:
+      dag_id: The DAG.
+      run_id: This run only.
+      latest: The one that was made last only.
+
+    Returns:
+      Runs as `read_run` has them.
+    """
     from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    query = select(DagRun).where(DagRun.dag_id == dag_id)
+    if run_id:
+        query = query.where(DagRun.run_id == run_id)
+    if latest:
+        query = query.order_by(DagRun.id.desc()).limit(1)
     with create_session() as session:
-        query = select(DagRun).where(DagRun.dag_id == dag_id)
-        if run_id:
-            query = query.where(DagRun.run_id == run_id)
-        run = session.scalars(query.order_by(DagRun.id.desc()).limit(1)).first()
-        if run is None:
-            raise LookupError(f"no run {run_id or ''!r} of DAG {dag_id!r} in this Airflow's database")
-        instances = session.scalars(
-            select(TaskInstance)
-            .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run.run_id)
-            .order_by(TaskInstance.start_date)
-        ).all()
-        values = {
-            row.task_id: row.value
-            for row in session.scalars(
-                select(XComModel).where(
-                    XComModel.dag_id == dag_id,
-                    XComModel.run_id == run.run_id,
-                    XComModel.key == "return_value",
-                )
-            )
+        runs = [_read(run, session) for run in session.scalars(query).all()]
+    return sorted(runs, key=lambda run: run["date"])
+
+
+def _read(run: Any, session: Any) -> dict[str, Any]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    of_run = {"dag_id": run.dag_id, "run_id": run.run_id}
+    instances = session.scalars(
+        select(TaskInstance).filter_by(**of_run).order_by(TaskInstance.start_date)
+    ).all()
+    results = session.scalars(select(XComModel).filter_by(**of_run, key="return_value")).all()
+    values = {result.task_id: result.value for result in results}
+    tasks = [
+        {
+            "task": instance.task_id,
+            "state": instance.state,
+            "seconds": instance.duration or 0.0,
+            "value": _decode(values.get(instance.task_id)),
         }
-        tasks = [
-            {
-                "task": instance.task_id,
-                "state": instance.state,
-                "seconds": instance.duration or 0.0,
-                "value": _decode(values.get(instance.task_id)),
-            }
-            for instance in instances
-        ]
-        return {"run_id": run.run_id, "state": str(run.state), "tasks": tasks}
+        for instance in instances
+    ]
+    date = run.data_interval_start or run.run_after
+    # Of the tasks: `dags test` makes a run that starts at its logical date.
+    begun = [instance.start_date for instance in instances if instance.start_date]
+    ended = [instance.end_date for instance in instances if instance.end_date]
+    seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
+    return {
+        "run_id": run.run_id,
+        "state": str(run.state),
+        "date": date.isoformat(),
+        "seconds": seconds,
+        "tasks": tasks,
+    }
 
 
 def _decode(value: Any) -> dict[str, Any] | None:

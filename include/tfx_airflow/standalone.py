@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from airflow.configuration import AIRFLOW_HOME
@@ -31,20 +32,40 @@ def main(port: int) -> int:
     Returns:
       0 after Ctrl-C or SIGTERM, 1 when Airflow did not start or ended by itself.
     """
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            print(
-                f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up",
-                file=sys.stderr,
-            )
+    if _is_taken(port):
+        print(f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up", file=sys.stderr)
+        return 1
+    try:
+        with running(port) as process:
+            if process is None:
+                return 1
+            print("Ctrl-C stops it.", flush=True)
+            code = process.wait()
+            print(f"Airflow ended with exit code {code}; its log: {_log()}", file=sys.stderr)
             return 1
-    url = f"http://localhost:{port}"
-    log_path = Path(AIRFLOW_HOME) / "standalone.log"
-    print(f"==> starting Airflow (log: {log_path})", flush=True)
+    except KeyboardInterrupt:
+        return 0
+
+
+@contextlib.contextmanager
+def running(port: int) -> Iterator[subprocess.Popen[bytes] | None]:
+    """Runs `airflow standalone`, and with it the node server, as long as the block takes.
+
+    Ctrl-C and SIGTERM leave the block with KeyboardInterrupt.
+
+    Args:
+      port: TCP port of the UI and API on localhost; 0 for any that is free.
+
+    Yields:
+      Its process, once it is healthy; None when it did not start, which is said.
+    """
     # A shell starts background jobs with SIGINT ignored; both signals end all of it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with open(log_path, "wb") as log:
+    port = port or _free_port()
+    url = f"http://localhost:{port}"
+    print(f"==> starting Airflow (log: {_log()})", flush=True)
+    with open(_log(), "wb") as log:
         # SIGTERM to `standalone` alone leaves its four children running; the group takes them along.
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
@@ -55,22 +76,33 @@ def main(port: int) -> int:
         )
     try:
         if not _wait_until_healthy(process, url):
-            print("".join(log_path.read_text(errors="replace").splitlines(True)[-30:]), file=sys.stderr)
-            print(f"Airflow did not start; its log: {log_path}", file=sys.stderr)
-            return 1
+            print("".join(_log().read_text(errors="replace").splitlines(True)[-30:]), file=sys.stderr)
+            print(f"Airflow did not start; its log: {_log()}", file=sys.stderr)
+            yield None
+            return
         print(f"Airflow is at {url}", flush=True)
         for user, password in json.loads((Path(AIRFLOW_HOME) / _PASSWORDS).read_text()).items():
             print(f"Login: {user}   Password: {password}", flush=True)
-        print("Ctrl-C stops it.", flush=True)
-        code = process.wait()
-        print(f"Airflow ended with exit code {code}; its log: {log_path}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\n==> stopping Airflow", flush=True)
-        return 0
+        yield process
     finally:
-        _stop(process)
+        print("\n==> stopping Airflow", flush=True)
+        stop(process)
         service.stop()
+
+
+def _log() -> Path:
+    return Path(AIRFLOW_HOME) / "standalone.log"
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _environment(port: int, url: str) -> dict[str, str]:
@@ -95,7 +127,8 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> bool:
     return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends Airflow and all it has started, a process group: asked first, killed after a while."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS

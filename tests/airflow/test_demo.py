@@ -36,14 +36,14 @@ print("OUTPUTS", *(f"{float(x):.6f}" for x in signature(examples=tf.constant(tri
 
 def test_the_demo_ends_with_a_blessed_pushed_model_that_predicts(bundle: Bundle) -> None:
     dags = {"AIRFLOW__CORE__DAGS_FOLDER": str(ROOT)}
-    first = bundle.run("python", "-m", "include.tfx_airflow", "demo", "taxi_retraining", **dags)
+    first = bundle.run("python", "-m", "include.tfx_airflow", "demo", "taxi", **dags)
     print(first.stdout)
     assert first.returncode == 0
     assert "Model: BLESSED" in first.stdout
-    serving = bundle.home / "tfx" / "serving" / "taxi_retraining"
+    serving = bundle.home / "tfx" / "serving" / "taxi"
     assert f"Pushed: {serving}" in first.stdout
-    assert {e.state for e in bundle.executions("taxi_retraining")} == {"COMPLETE"}
-    assert len(bundle.executions("taxi_retraining")) == 9
+    assert {e.state for e in bundle.executions("taxi")} == {"COMPLETE"}
+    assert len(bundle.executions("taxi")) == 9
     auc = next(line.split() for line in first.stdout.splitlines() if line.strip().startswith("auc "))
     lower = float(auc[2].strip("[,"))
     assert lower > 0.85, auc
@@ -61,10 +61,10 @@ def test_the_demo_ends_with_a_blessed_pushed_model_that_predicts(bundle: Bundle)
     assert all(0 <= value <= 1 for value in (card, cash, little_known))
     assert card > 0.2 > cash, "tips are recorded for cards only, and the model must have learnt it"
 
-    second = bundle.run("python", "-m", "include.tfx_airflow", "demo", "taxi_retraining", **dags)
+    second = bundle.run("python", "-m", "include.tfx_airflow", "demo", "taxi", **dags)
     print(second.stdout)
     assert second.returncode == 0
-    states = {e.node: e.state for e in bundle.executions("taxi_retraining")[9:]}
+    states = {e.node: e.state for e in bundle.executions("taxi")[9:]}
     assert states.pop("latest_blessed_model_resolver") == "COMPLETE"
     # The baseline is another one now, so the Evaluator compares; all that is before it comes from the cache.
     compared = {name: states.pop(name) for name in ("Evaluator", "Pusher")}

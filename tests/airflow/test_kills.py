@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -114,8 +115,9 @@ def test_killed_at_any_moment_leaves_no_orphan_and_outputs_once(runs: Runs) -> N
         # Its start, the fork, the driver, the work, the publisher.
         time.sleep(chance.uniform(0.05, 0.5 + 1.2 * _SECONDS))
         pid = _victims(runs, asking)[victim]()
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended since it was looked up
+            if pid:
+                os.kill(pid, signal.SIGKILL)
         output, errors = asking.communicate(timeout=120)
         first = json.loads(output)["state"] if output else "killed"
         if victim == "server":

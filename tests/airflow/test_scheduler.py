@@ -29,21 +29,11 @@ def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     bundle.write_dag("timed", f"{SMALL}:sleep", config=timeout, started=str(_started(bundle, "timed")))
     for name in _DAGS:
         assert bundle.import_error((bundle.folder / "dags" / f"{name}.py").read_text()) == ""
-    bundles = [
-        {
-            "name": name,
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(path)},
-        }
-        for name, path in (("bundle", ROOT), ("tests", bundle.folder / "scheduled"))
-    ]
     (bundle.folder / "scheduled").mkdir()
     for name in _DAGS:
         (bundle.folder / "dags" / f"{name}.py").rename(bundle.folder / "scheduled" / f"{name}.py")
-    bundle.environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
-    with running(bundle, print) as client:
+    with bundle.dag_bundles(bundle=ROOT, tests=bundle.folder / "scheduled"), running(bundle, print) as client:
         yield client
-    del bundle.environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
     left = [line for line in _processes() if str(bundle.home) in line]
     assert not left, left
 
@@ -66,15 +56,15 @@ def _processes() -> list[str]:
 def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
     bundle: Bundle, scheduler: Scheduler
 ) -> None:
-    scheduler.wait_for_dag("taxi_retraining")
-    details = scheduler.call("GET", "/api/v2/dags/taxi_retraining/details")
+    scheduler.wait_for_dag("taxi")
+    details = scheduler.call("GET", "/api/v2/dags/taxi/details")
     assert set(details["params"]) >= {"train_args", "hyperparameters"}
     # The smallest change that somebody makes in the form: every other Param keeps its default.
-    run_id = scheduler.trigger("taxi_retraining", conf={"train_args": {"num_steps": 321}})
-    state = scheduler.wait_for_run("taxi_retraining", run_id, 1200)
-    tasks = scheduler.tasks("taxi_retraining", run_id)
+    run_id = scheduler.trigger("taxi", conf={"train_args": {"num_steps": 321}})
+    state = scheduler.wait_for_run("taxi", run_id, 1200)
+    tasks = scheduler.tasks("taxi", run_id)
     assert state == "success", {name: task["state"] for name, task in tasks.items()}
-    executions = {e.node: e for e in bundle.executions("taxi_retraining", run_id)}
+    executions = {e.node: e for e in bundle.executions("taxi", run_id)}
     assert len(executions) == 9
     assert {e.state for e in executions.values()} <= {"COMPLETE", "CACHED"}
     assert executions["Trainer"].state == "COMPLETE"

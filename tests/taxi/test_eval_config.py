@@ -42,8 +42,8 @@ def test_slices_are_overall_and_by_hour_weekday_payment_and_company() -> None:
 @pytest.mark.parametrize(
     ("name", "lower_bound", "max_loss"),
     [
-        ("AUC", evaluation.MIN_AUC, evaluation.MAX_AUC_LOSS),
-        ("BinaryAccuracy", evaluation.MIN_ACCURACY, evaluation.MAX_ACCURACY_LOSS),
+        ("AUC", evaluation.SAMPLE.min_auc, evaluation.SAMPLE.max_auc_loss),
+        ("BinaryAccuracy", evaluation.SAMPLE.min_accuracy, evaluation.SAMPLE.max_accuracy_loss),
     ],
 )
 def test_a_push_needs_a_minimum_and_no_loss_against_the_blessed_model(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from include.taxi.hyperparameters import Hyperparameters
@@ -16,9 +14,12 @@ def test_absent_settings_keep_their_defaults() -> None:
     assert changed.batch_size == Hyperparameters().batch_size
 
 
-def test_json_round_trip() -> None:
-    settings = Hyperparameters(hidden_units=(7,), dropout=0.0)
-    assert Hyperparameters.from_config(json.loads(settings.to_json())) == settings
+def test_settings_that_a_tuner_found_are_read_with_layers_as_text() -> None:
+    found = {"space": [], "values": {"hidden_units": "16,8", "learning_rate": 0.01}}
+    tuned = Hyperparameters.tuned(found)
+    assert Hyperparameters.from_config(tuned) == Hyperparameters(hidden_units=(16, 8), learning_rate=0.01)
+    assert Hyperparameters.tuned({"values": {"hidden_units": ""}}) == {"hidden_units": []}
+    assert Hyperparameters.tuned(None) == {}
 
 
 @pytest.mark.parametrize(

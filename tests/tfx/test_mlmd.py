@@ -15,7 +15,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 
 from include.tfx_airflow.errors import MlmdError
-from include.tfx_airflow.tfx_side import mlmd
+from include.tfx_airflow.tfx_side import mlmd, server
 
 SERVER = {
     "host": "db.example",
@@ -93,7 +93,7 @@ def test_ssl_option_that_is_a_truth_value_may_come_as_text(text: object, expecte
     ids=["sqlite", "mysql", "postgresql"],
 )
 def test_describe_has_everything_but_the_password(address: dict[str, Any], expected: str) -> None:
-    assert mlmd.describe(address) == expected
+    assert server.describe(address) == expected
 
 
 @pytest.mark.timeout(60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError, MlmdError
 from include.tfx_airflow.tfx_side import mlmd, node
 from tests.pipelines import small
+from tests.server import wait_until
 
 MakeRequest = Callable[..., NodeRequest]
 _Execution = metadata_store_pb2.Execution
@@ -216,3 +219,45 @@ def test_execution_knows_its_airflow_task(make_request: MakeRequest, address: di
     unsaid = ("key", "first_try")
     properties = {k: getattr(v, v.WhichOneof("value")) for k, v in context.properties.items()}
     assert properties == {key: value for key, value in request.task.items() if key not in unsaid}
+
+
+def _working(
+    make_request: MakeRequest, address: dict[str, Any], started: Path, given_up: threading.Event
+) -> Any:
+    """A node that works for a second in another thread; returns its future once it works."""
+    pipeline = small.sleep(str(started), seconds=1)
+    result: concurrent.futures.Future[NodeResult] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            result.set_result(node.run(make_request(pipeline, "Sleep"), given_up))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    wait_until(started.exists, 60)
+    assert _states(address, "sleep.Sleep") == ["RUNNING"]
+    return result
+
+
+def test_node_whose_task_has_died_publishes_nothing(
+    make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
+) -> None:
+    given_up = threading.Event()
+    result = _working(make_request, address, tmp_path / "started", given_up)
+    given_up.set()
+    with pytest.raises(concurrent.futures.TimeoutError):
+        result.result(3)
+    # The store is free for whoever records the failure and then ends this process.
+    assert _states(address, "sleep.Sleep") == ["RUNNING"]
+
+
+def test_node_that_a_later_attempt_took_for_dead_publishes_nothing(
+    make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
+) -> None:
+    result = _working(make_request, address, tmp_path / "started", threading.Event())
+    with mlmd.open_store(address) as store:
+        mlmd.fail_unfinished(store, "flow:first", "sleep.Sleep", "taken for dead")
+    with pytest.raises(RuntimeError, match="a later attempt has taken over: execution 1 is FAILED"):
+        result.result(30)
+    assert _states(address, "sleep.Sleep") == ["FAILED"]

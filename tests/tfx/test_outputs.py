@@ -18,7 +18,9 @@ from include.tfx_airflow.tfx_side import mlmd, outputs
 
 
 def _describe(
-    address: dict[str, Any], **artifacts: artifact_lib.Artifact
+    address: dict[str, Any],
+    kind_of_event: int = metadata_store_pb2.Event.OUTPUT,
+    **artifacts: artifact_lib.Artifact,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """Stores an execution with these outputs, then describes it."""
     with mlmd.open_store(address) as store:
@@ -26,7 +28,7 @@ def _describe(
         pairs = []
         for key, artifact in artifacts.items():
             artifact.type_id = store.put_artifact_type(artifact.artifact_type)
-            event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
+            event = metadata_store_pb2.Event(type=kind_of_event)
             event.path.steps.add().key = key
             event.path.steps.add().index = 0
             pairs.append((artifact.mlmd_artifact, event))
@@ -63,6 +65,14 @@ def test_outputs_are_listed_by_key(address: dict[str, Any]) -> None:
         "model": [("Model", "/srv/model", "")],
         "schema": [("Schema", "/srv/schema", "")],
     }
+    assert summary == {}
+
+
+def test_what_a_resolver_found_is_listed_and_is_no_verdict_on_this_run(address: dict[str, Any]) -> None:
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.set_int_custom_property("blessed", 1)
+    described, summary = _describe(address, metadata_store_pb2.Event.INTERNAL_OUTPUT, model_blessing=blessing)
+    assert [artifact["note"] for artifact in described["model_blessing"]] == ["BLESSED"]
     assert summary == {}
 
 

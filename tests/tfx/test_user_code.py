@@ -35,7 +35,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def _key(bundle: Path, *names: str) -> str:
-    return user_code.fingerprint(list(names or ("flows.model",)), [str(bundle)])
+    return user_code.fingerprint(list(names or ("flows.model",)), [str(bundle)], [])
 
 
 def _executor(class_path: str) -> executable_spec_pb2.PythonClassExecutableSpec:
@@ -112,6 +112,34 @@ def test_prepare_adds_the_key_of_a_custom_executor(bundle: Path) -> None:
     spec = executable_spec_pb2.BeamExecutableSpec(python_executor_spec=_executor("flows.model.Executor"))
     user_code.prepare(beam, spec, [str(bundle)])
     assert _key_of(python) == _key_of(beam) == _key(bundle)
+
+
+def test_file_that_a_property_names_is_part_of_the_key_by_content(bundle: Path, tmp_path: Path) -> None:
+    keys = []
+    for folder, text in (("a", "feature {}"), ("b", "feature {}"), ("b", "feature { name: 'x' }")):
+        path = tmp_path / folder / "schema.pbtxt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        node = _node(schema_file=str(path), other=str(tmp_path / "missing.pbtxt"))
+        user_code.prepare(
+            node, _executor("tfx.components.schema_gen.import_schema_gen.executor.X"), [str(bundle)]
+        )
+        keys.append(_key_of(node))
+    assert keys[0] and keys[0] == keys[1] != keys[2]
+
+
+def test_file_beside_the_users_code_counts_and_one_that_the_node_may_write_does_not(
+    bundle: Path, tmp_path: Path
+) -> None:
+    keys = {}
+    for path in (bundle / "policy.json", tmp_path / "written.txt"):
+        for text in ("a", "b"):
+            path.write_text(text)
+            node = _node(path=str(path))
+            user_code.prepare(node, _executor("tfx.components.x.Executor"), [str(bundle)])
+            keys[path.name, text] = _key_of(node)
+    assert keys["policy.json", "a"] != keys["policy.json", "b"] != ""
+    assert keys["written.txt", "a"] == keys["written.txt", "b"] == ""
 
 
 def test_prepare_leaves_nodes_without_user_code_alone(bundle: Path) -> None:

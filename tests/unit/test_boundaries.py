@@ -14,7 +14,9 @@ FILES = {
     for folder in ("dags", "include", "plugins")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
-TFX_SIDE = [name for name in FILES if name.startswith(("include.tfx_airflow.tfx_side", "include.taxi"))]
+_FOLDERS = ("components", "notebooks", "taxi", "tfx_airflow.tfx_side", "wordcount")
+_TFX_SIDE = tuple(f"include.{name}" for name in _FOLDERS)
+TFX_SIDE = [name for name in FILES if name.startswith(_TFX_SIDE)]
 AIRFLOW_SIDE = [
     name
     for name in FILES
@@ -83,7 +85,7 @@ from . import sibling
 
 
 def test_both_sides_have_files() -> None:
-    for name in ("include.tfx_airflow.operators", "include.tfx_airflow", "dags.taxi_retraining"):
+    for name in ("include.tfx_airflow.operators", "include.tfx_airflow", "dags.taxi"):
         assert name in AIRFLOW_SIDE
     for name in ("include.tfx_airflow.tfx_side.node", "include.taxi.pipeline"):
         assert name in TFX_SIDE
@@ -117,6 +119,12 @@ def test_what_the_tfx_side_imports_of_the_airflow_side_imports_no_airflow() -> N
 def test_plugins_and_include_never_import_each_other(module: str) -> None:
     other = {"plugins": "include", "include": "plugins"}.get(module.split(".")[0], "plugins")
     assert _below(_of(module), other) == set()
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if name.startswith("plugins.mlmd_panel")])
+def test_only_the_mount_of_the_panel_knows_airflow(module: str) -> None:
+    if module != "plugins.mlmd_panel.airflow3":
+        assert _below(_of(module), "airflow") == set()
 
 
 @pytest.mark.parametrize("module", FILES)

@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import pytest
+from mlmd_panel.settings import Settings as PanelSettings
 
 from include.tfx_airflow.settings import Settings
 from tests.bundle import ROOT
@@ -14,7 +15,11 @@ from tests.bundle import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+@pytest.mark.parametrize(
+    "field",
+    [*dataclasses.fields(Settings), *dataclasses.fields(PanelSettings)],
+    ids=lambda field: field.name,
+)
 def test_every_setting_is_in_the_table_with_its_help(field: dataclasses.Field) -> None:
     assert f"| `{field.name}` | {field.metadata['help']} |" in README
 

@@ -23,13 +23,13 @@ def _value(kind: str, default: Any = None, override: Any = None, given: Any = No
     """What TFX gets of one parameter: Param, rendering by Airflow's Jinja, and binding."""
     manifest = _manifest(RuntimeParameter("p", kind, default))
     overrides = {} if override is None else {"p": override}
-    params = parameters.params(manifest, overrides)
+    params = parameters.params(manifest, overrides, {})
     values = {"p": params["p"].resolve() if given is None else params["p"].resolve(given)}
     environment = DAG("d").get_template_env()
     context = {"params": values, "data_interval_start": datetime(2014, 1, 2)}
     rendered = {
         name: environment.from_string(text).render(context)
-        for name, text in parameters.templates(manifest, ("p",), overrides).items()
+        for name, text in parameters.templates(manifest, ("p",), overrides, {}).items()
     }
     return parameters.bind(manifest, rendered, values)["p"]
 
@@ -47,7 +47,7 @@ def _value(kind: str, default: Any = None, override: Any = None, given: Any = No
     ],
 )
 def test_param_has_the_declared_type_and_default(kind: str, default: Any, expected_type: str) -> None:
-    param = parameters.params(_manifest(RuntimeParameter("p", kind, default, "about p")), {})["p"]
+    param = parameters.params(_manifest(RuntimeParameter("p", kind, default, "about p")), {}, {})["p"]
     assert param.value == default
     assert type(param.value) is type(default)
     assert param.schema["type"] == expected_type
@@ -60,13 +60,13 @@ def test_param_has_the_declared_type_and_default(kind: str, default: Any, expect
     ids=["object", "array", "empty-object"],
 )
 def test_json_default_is_shown_as_json(text: str, decoded: Any, expected_type: str) -> None:
-    param = parameters.params(_manifest(RuntimeParameter("p", "string", text)), {})["p"]
+    param = parameters.params(_manifest(RuntimeParameter("p", "string", text)), {}, {})["p"]
     assert param.value == decoded
     assert param.schema["type"] == expected_type
 
 
 def test_empty_text_stays_the_default_and_the_form_may_leave_it_empty() -> None:
-    param = parameters.params(_manifest(RuntimeParameter("p", "string", "")), {})["p"]
+    param = parameters.params(_manifest(RuntimeParameter("p", "string", "")), {}, {})["p"]
     assert param.value == ""
     assert set(param.schema["type"]) == {"string", "null"}
     assert _value("string", "") == ""
@@ -77,14 +77,14 @@ def test_empty_text_stays_the_default_and_the_form_may_leave_it_empty() -> None:
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number"])
 def test_template_default_is_a_param_that_may_be_null(kind: str) -> None:
-    param = parameters.params(_manifest(RuntimeParameter("p", kind)), {"p": TEMPLATE})["p"]
+    param = parameters.params(_manifest(RuntimeParameter("p", kind)), {"p": TEMPLATE}, {})["p"]
     assert param.resolve() is None
     assert set(param.schema["type"]) == {"null", kind}
     assert TEMPLATE in (param.description or "")
 
 
 def test_parameter_without_a_default_must_be_given() -> None:
-    param = parameters.params(_manifest(RuntimeParameter("p", "integer")), {})["p"]
+    param = parameters.params(_manifest(RuntimeParameter("p", "integer")), {}, {})["p"]
     with pytest.raises(Exception, match="No value"):
         param.resolve()
     assert param.resolve(5) == 5
@@ -92,7 +92,7 @@ def test_parameter_without_a_default_must_be_given() -> None:
 
 def test_param_of_the_dag_file_is_used_as_it_is() -> None:
     own = Param(7, type="integer", maximum=9)
-    assert parameters.params(_manifest(RuntimeParameter("p", "integer", 1)), {"p": own})["p"] is own
+    assert parameters.params(_manifest(RuntimeParameter("p", "integer", 1)), {"p": own}, {})["p"] is own
     assert _value("integer", 1, override=own) == 7
 
 
@@ -104,7 +104,7 @@ def test_override_replaces_the_default_also_by_zero() -> None:
 
 def test_unknown_override_is_named_with_what_there_is() -> None:
     with pytest.raises(ConfigError) as caught:
-        parameters.params(_manifest(RuntimeParameter("steps", "integer", 1)), {"step": 2})
+        parameters.params(_manifest(RuntimeParameter("steps", "integer", 1)), {"step": 2}, {})
     assert "['step']" in str(caught.value)
     assert "['steps']" in str(caught.value)
     assert "'taxi'" in str(caught.value)
@@ -156,13 +156,13 @@ def test_what_somebody_types_into_the_form_is_not_rendered(override: str | None,
 @pytest.mark.parametrize("name", ["with-dash", 'with "quote"', "für"])
 def test_any_parameter_name_makes_a_valid_template(name: str) -> None:
     manifest = _manifest(RuntimeParameter(name, "integer", 4))
-    [text] = parameters.templates(manifest, (name,), {}).values()
+    [text] = parameters.templates(manifest, (name,), {}, {}).values()
     assert DAG("d").get_template_env().from_string(text).render({"params": {name: 4}}) == "4"
 
 
 def test_a_node_gets_only_its_own_parameters() -> None:
     manifest = _manifest(RuntimeParameter("a", "integer", 1), RuntimeParameter("b", "integer", 2))
-    assert set(parameters.templates(manifest, ("b",), {})) == {"b"}
+    assert set(parameters.templates(manifest, ("b",), {}, {})) == {"b"}
     assert parameters.bind(manifest, {"b": "2"}, {"a": 1, "b": 2}) == {"b": 2}
 
 
@@ -222,3 +222,19 @@ def test_value_that_does_not_fit_is_named_with_parameter_and_type(kind: str, val
 )
 def test_is_template(value: Any, expected: bool) -> None:
     assert parameters.is_template(value) is expected
+
+
+def test_computed_parameter_is_no_param_and_its_template_always_serves() -> None:
+    manifest = _manifest(RuntimeParameter("a", "integer", 1), RuntimeParameter("b", "string"))
+    computed = {"b": "{{ ti.xcom_pull('first') }}"}
+    assert set(parameters.params(manifest, {}, computed)) == {"a"}
+    assert parameters.templates(manifest, ("a", "b"), {}, computed)["b"] == computed["b"]
+    assert parameters.bind(manifest, {"b": "201403"}, {"a": 1}) == {"b": "201403"}
+
+
+def test_computed_parameter_that_is_not_there_or_given_twice_is_named() -> None:
+    manifest = _manifest(RuntimeParameter("b", "string"))
+    with pytest.raises(ConfigError, match=r"computed_parameters names \['c'\]"):
+        parameters.params(manifest, {}, {"c": "x"})
+    with pytest.raises(ConfigError, match=r"\['b'\] stand in both"):
+        parameters.params(manifest, {"b": "y"}, {"b": "x"})

@@ -381,6 +381,7 @@ def test_interpreter_that_cannot_serve_is_named_by_its_last_line(
     assert "ImportError: libcudart.so.12: no such file" in line
 
 
+@pytest.mark.slow
 def test_waiting_client_that_gives_up_is_never_served(bench: Bench) -> None:
     """Else the node would run twice: in the new process that took over, and in the late child."""
     bench.module("learned", "import time\ntime.sleep(3)")

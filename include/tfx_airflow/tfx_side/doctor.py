@@ -6,7 +6,6 @@ Reads the store's address from standard input, prints a JSON list of [good, text
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from importlib import metadata
@@ -34,15 +33,10 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
                 (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
             )
     from include.tfx_airflow.errors import MlmdError
-    from include.tfx_airflow.tfx_side import mlmd
+    from include.tfx_airflow.tfx_side import schema
 
-    name = mlmd.describe(address)
-    if address["kind"] == "sqlite" and not os.path.exists(address["path"]):
-        return [*found, (True, f"MLMD {name}: not there yet, the first node makes it")]
     try:
-        with mlmd.open_store(address) as store:
-            runs = len(store.get_contexts_by_type("pipeline_run"))
-            found.append((True, f"MLMD {name}: {runs} runs"))
+        found.append((True, f"MLMD {schema.status(address)}"))
     except MlmdError as error:
         found.append((False, str(error)))
     return found

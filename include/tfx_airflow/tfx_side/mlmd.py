@@ -19,10 +19,19 @@ from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 
 from include.tfx_airflow.errors import MlmdError
+from include.tfx_airflow.tfx_side import schema
+from include.tfx_airflow.tfx_side.postgresql import PostgresqlStore
+from include.tfx_airflow.tfx_side.server import is_true, unusable
 
 # The context that ties an execution to the Airflow task instance that made it.
 TASK_CONTEXT = "airflow_task_instance"
 _ATTEMPTS = 8
+# In a RuntimeError of MetadataStore(): another writer was in the way.
+_CONTENTION = ("concurrent writes", "deadlock", "locked")
+_REFUSED_BY_MYSQL = (
+    "the server lets a driver in but not ml_metadata, whose MySQL client knows one way to log in, "
+    "mysql_native_password, and its own rules for a server's certificate (verify_server_cert)."
+)
 _Result = TypeVar("_Result")
 _RUNNING = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
@@ -51,8 +60,8 @@ def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionC
     server.port = port if address["kind"] == "mysql" else str(port)
     ssl = server.ssl_options if address["kind"] == "mysql" else server.ssloption
     for key, value in address.get("ssl", {}).items():
-        if isinstance(getattr(ssl, key), bool) and isinstance(value, str):
-            value = value.lower() in ("true", "1", "yes")  # a Connection given as a URI has text only
+        if isinstance(getattr(ssl, key), bool):
+            value = is_true(value)
         setattr(ssl, key, value)
     return config
 
@@ -69,8 +78,12 @@ def retried(action: Callable[[], _Result]) -> _Result:
         except (errors.AlreadyExistsError, errors.AbortedError):
             if attempt == _ATTEMPTS - 1:
                 raise
-            time.sleep(random.uniform(0.05, 0.2) * 2**attempt)
+            _pause(attempt)
     raise AssertionError("unreachable")
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0.05, 0.2) * 2**attempt)
 
 
 class StoreLock:
@@ -117,6 +130,38 @@ class StoreLock:
         self.release()
 
 
+def connect(address: dict[str, Any]) -> mlmd.MetadataStore:
+    """Opens a store that was checked (`schema.check`): where there is no schema, this makes one.
+
+    Raises:
+      MlmdError: It cannot be opened.
+    """
+    config = connection_config(address)
+    kind = PostgresqlStore if address["kind"] == "postgresql" else mlmd.MetadataStore
+    for attempt in range(_ATTEMPTS):
+        try:
+            return retried(lambda: kind(config))
+        except (RuntimeError, errors.StatusError) as error:
+            contention = any(text in str(error).lower() for text in _CONTENTION)
+            if attempt == _ATTEMPTS - 1 or (attempt and not contention):
+                raise lost(address, error) from None
+            if not contention:
+                schema.check(address)  # says why; or the server is back already, and it is tried again
+            _pause(attempt)
+    raise AssertionError("unreachable")
+
+
+def lost(address: dict[str, Any], error: Exception) -> MlmdError:
+    """The error for a store that failed in use: with what its server says, which ml_metadata does not."""
+    try:
+        schema.check(address)
+    except MlmdError as reason:
+        return reason
+    if "mysql_real_connect" in str(error):
+        return unusable(address, _REFUSED_BY_MYSQL)
+    return unusable(address, error)
+
+
 @contextlib.contextmanager
 def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
     """Opens the store under its lock.
@@ -125,27 +170,8 @@ def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
       MlmdError: It cannot be reached, or has another schema version (it is never migrated here).
     """
     with StoreLock(address):
-        try:
-            store = retried(lambda: mlmd.MetadataStore(connection_config(address)))
-        except (RuntimeError, errors.StatusError) as error:
-            raise unusable(address, error) from None
-        yield store
-
-
-def describe(address: dict[str, Any]) -> str:
-    """The address for people: without the password."""
-    if address["kind"] == "sqlite":
-        return f"sqlite:///{address['path']}"
-    port = f":{address['port']}" if address.get("port") else ""
-    return f"{address['kind']}://{address['user']}@{address['host']}{port}/{address['database']}"
-
-
-def unusable(address: dict[str, Any], error: Exception) -> MlmdError:
-    """The error for a store that cannot be used; without the password, should the server repeat it."""
-    text = str(error)
-    if address.get("password"):
-        text = text.replace(address["password"], "***")
-    return MlmdError(f"{describe(address)} cannot be used: {text}")
+        schema.check(address)
+        yield connect(address)
 
 
 def executions_of(

@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import re
+import threading
 from typing import Any
 
 from ml_metadata import errors
@@ -24,15 +25,20 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import ir, mlmd, outputs, user_code
+from include.tfx_airflow.tfx_side import ir, mlmd, outputs, schema, user_code
 
 log = logging.getLogger(__name__)
 
 _Execution = metadata_store_pb2.Execution
+_GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededError)
 
 
 class LockedMetadata(metadata.Metadata):
-    """TFX's store handle; entering it takes the lock of a SQLite store (see `mlmd.StoreLock`)."""
+    """TFX's store handle; entering it takes the lock of a SQLite store (see `mlmd.StoreLock`).
+
+    The store must have been checked (`schema.checked`). A server that goes away in the block ends the
+    block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
+    """
 
     def __init__(self, address: dict[str, Any]):
         super().__init__(mlmd.connection_config(address))
@@ -42,13 +48,9 @@ class LockedMetadata(metadata.Metadata):
     def __enter__(self) -> LockedMetadata:
         self._lock.acquire()
         try:
-            if self._users:
-                self._users += 1
-            else:
-                super().__enter__()
-        except (RuntimeError, errors.StatusError) as error:
-            self._lock.release()
-            raise mlmd.unusable(self._address, error) from None
+            if not self._users:  # not TFX's own way, which tries for ten seconds whatever the error
+                self._store = mlmd.connect(self._address)
+            self._users += 1
         except BaseException:
             self._lock.release()
             raise
@@ -59,10 +61,36 @@ class LockedMetadata(metadata.Metadata):
             super().__exit__(*arguments)
         finally:
             self._lock.release()
+        if isinstance(error := arguments[1], _GONE):
+            raise mlmd.lost(self._address, error) from None
 
 
-def run(request: NodeRequest) -> NodeResult:
+class _Launcher(launcher.Launcher):
+    """TFX's launcher, which publishes only what is still asked for.
+
+    Attributes:
+      given_up: Set when the asking task is dead: its retry may be at work by now.
+    """
+
+    given_up: threading.Event
+
+    def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
+        with self._mlmd_connection as handle:
+            [execution] = handle.store.get_executions_by_id([execution_id])
+            if execution.last_known_state == _Execution.FAILED:
+                raise RuntimeError(f"a later attempt has taken over: execution {execution_id} is FAILED.")
+            if not self.given_up.is_set():
+                super()._publish_successful_execution(execution_id, *arguments)
+                return
+        threading.Event().wait()  # until the thread that records the failure has ended this process
+
+
+def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
     """Runs the node of the request.
+
+    Args:
+      request: What to run.
+      given_up: Set, from another thread that ends this process, when nobody wants the result any more.
 
     Returns:
       The result; a node that failed without an exception (inputs that cannot be resolved) has state
@@ -82,13 +110,13 @@ def run(request: NodeRequest) -> NodeResult:
     user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
 
     connection = LockedMetadata(request.mlmd)
-    with connection as handle:
+    with schema.checked(request.mlmd), connection as handle:
         _prepare_attempt(handle, pipeline, node, request)
     reason = _SkipReason()
     logging.getLogger("absl").addFilter(reason)
     try:
         try:
-            node_launcher = launcher.Launcher(
+            node_launcher = _Launcher(
                 pipeline_node=node,
                 mlmd_connection=connection,
                 pipeline_info=pipeline.pipeline_info,
@@ -101,6 +129,7 @@ def run(request: NodeRequest) -> NodeResult:
             with connection as handle:
                 _register_failure(handle, node)
             raise
+        node_launcher.given_up = given_up or threading.Event()
         info = node_launcher.launch()
     finally:
         logging.getLogger("absl").removeFilter(reason)
@@ -189,13 +218,20 @@ def _prepare_attempt(
     # Two nodes that start together create the same types and contexts: here it can be tried again,
     # in the middle of the launcher it cannot.
     mlmd.retried(lambda: context_lib.prepare_contexts(handle, node.contexts))
-    types = [node.node_info.type, *(o.artifact_spec.type for o in node.outputs.outputs.values())]
+    types = [
+        node.node_info.type,
+        metadata_store_pb2.ContextType(name=context_lib.CONTEXT_TYPE_EXECUTION_CACHE),
+        *(output.artifact_spec.type for output in node.outputs.outputs.values()),
+    ]
     for metadata_type in types:
         mlmd.retried(functools.partial(common_utils.register_type_if_not_exist, handle, metadata_type))
 
 
 def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest, name: str) -> None:
-    """A cleared task runs again without cache; a retry takes what an earlier try of it has finished."""
+    """A cleared task runs again without cache; a retry takes what an earlier try of it has finished.
+
+    A backfill clears whole runs, to bring them up to date: there the pipeline's own setting stays.
+    """
     first, this = request.task["first_try"], request.task["try_number"]
     tries = [
         context.properties["try_number"].int_value
@@ -206,6 +242,8 @@ def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeR
     if any(first <= earlier < this for earlier in tries):
         log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
         node.execution_options.caching_options.enable_cache = True
+    elif request.task.get("backfill"):
+        return
     elif any(earlier < first for earlier in tries):
         log.info("This task was cleared after it had finished: the node runs again, without cache.")
         node.execution_options.caching_options.enable_cache = False

@@ -39,7 +39,8 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
                 facts = reader(artifact)
             except Exception as error:
                 facts = {"unreadable": f"{type(error).__name__}: {error}"}
-        summary.update({k: v for k, v in facts.items() if k != "note"})
+        if event.type != _Event.INTERNAL_OUTPUT:  # a Resolver's: what an earlier run made
+            summary.update({k: v for k, v in facts.items() if k != "note"})
         for key in {step.key for step in event.path.steps if step.key} or {artifact.type}:
             outputs.setdefault(key, []).append(
                 {

@@ -53,10 +53,13 @@ def configure_logging() -> None:
         logging.getLogger(name).setLevel(logging.ERROR if name == "py.warnings" else logging.WARNING)
 
 
-def end_when_asked(request: NodeRequest) -> None:
+def end_when_asked(request: NodeRequest) -> threading.Event:
     """On SIGTERM, or when the asking task dies: records the failure, then ends the process group.
 
     A thread does it, because the main thread may sit in C++ for minutes.
+
+    Returns:
+      Set from that moment on: nothing may be published any more.
     """
     asked = threading.Event()
 
@@ -81,9 +84,10 @@ def end_when_asked(request: NodeRequest) -> None:
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     for target in (watch, end):
         threading.Thread(target=target, daemon=True).start()
+    return asked
 
 
-def outcome(request: NodeRequest) -> NodeResult:
+def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
     """Runs the node; turns what it raises into a result that ends with the node's own traceback."""
     started = time.time()
     gc.disable()  # it takes nearly half of the time of these imports, and finds nothing
@@ -93,12 +97,13 @@ def outcome(request: NodeRequest) -> NodeResult:
         gc.freeze()
         gc.enable()
         started = time.time()
-        result = node.run(request)
+        result = node.run(request, given_up)
     except BaseException as error:  # the asking task must hear of SystemExit in user code as well
-        from include.tfx_airflow.errors import ManifestError
+        from include.tfx_airflow.errors import ManifestError, MlmdError, MlmdSchemaError
 
-        state = "refused" if isinstance(error, ManifestError) else "failed"
-        result = NodeResult(state, message=_traceback(error))
+        state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError)) else "failed"
+        # A store that fails says so in one line; where in TFX it was needed helps nobody.
+        result = NodeResult(state, message=str(error) if isinstance(error, MlmdError) else _traceback(error))
     return dataclasses.replace(result, started=started, seconds=time.time() - started)
 
 
@@ -120,8 +125,7 @@ def main() -> int:
         return child.FAILED  # the asking task has gone, or gave this child up before it was there
     request = NodeRequest(**json.loads(line))
     configure_logging()
-    end_when_asked(request)
-    result = outcome(request)
+    result = outcome(request, end_when_asked(request))
     sys.stdout.flush()
     with open(result_fd, "w", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(result)) + "\n")

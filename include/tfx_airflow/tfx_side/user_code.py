@@ -2,7 +2,8 @@
 
 TFX keys its cache on a module's name or, for a wheel, on every file of its folder: the first never
 notices an edit, the second notices edits of unrelated files. Here the key holds the module and
-what it imports of the user's own files, transitively, and nothing else.
+what it imports of the user's own files, transitively, and nothing else. The same holds for data that
+a property names: a file beside the user's code, and the reviewed schema of ImportSchemaGen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
+
+from include.tfx_airflow.fingerprint import content_key
 
 # Execution property that carries the key; the panel compares it between runs.
 FINGERPRINT_PROPERTY = "code_fingerprint"
@@ -53,9 +56,17 @@ def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: lis
     names = [text["module_path"]] if "@" not in text.get("module_path", "@") else []
     for value in (*text.values(), _class_path(executor_spec)):
         names += _DOTTED_NAME.findall(value)
-    key = fingerprint(names, folders)
+    text.pop("module_file", None)
+    named = [value for key, value in text.items() if _is_data(key, value, folders)]
+    key = fingerprint(names, folders, named)
     if key:
         parameters[FINGERPRINT_PROPERTY].field_value.string_value = key
+
+
+def _is_data(key: str, value: str, folders: list[str]) -> bool:
+    # Elsewhere a path may be one that the node writes to.
+    ours = key == "schema_file" or any(Path(folder) in Path(value).parents for folder in folders)
+    return os.path.isabs(value) and ours and os.path.isfile(value)
 
 
 def _class_path(executor_spec: object) -> str:
@@ -66,15 +77,16 @@ def _class_path(executor_spec: object) -> str:
     return ""
 
 
-def fingerprint(names: list[str], folders: list[str]) -> str:
-    """SHA-256 over the source of modules and of what they import of the user's files.
+def fingerprint(names: list[str], folders: list[str], files: list[str]) -> str:
+    """SHA-256 over the source of modules and of what they import of the user's files, and over files.
 
     Args:
       names: Dotted module names; those not found below `folders` are not the user's and not counted.
       folders: Import roots of the user's modules.
+      files: Paths of further files, data.
 
     Returns:
-      16 hexadecimal digits, or "" when no named module is the user's.
+      16 hexadecimal digits, or "" when there are no files and no named module is the user's.
     """
     seen: dict[str, bytes] = {}
     queue = [prefix for name in names for prefix in _with_packages(name)]
@@ -87,9 +99,12 @@ def fingerprint(names: list[str], folders: list[str]) -> str:
         seen[name] = source
         package = name if found.name == "__init__.py" else name.rpartition(".")[0]
         queue += _imports(source, package)
-    if not seen:
+    if not seen and not files:
         return ""
     digest = hashlib.sha256()
+    for path in sorted(files):  # by content: where it lies may differ from machine to machine
+        folder, name = os.path.split(path)
+        digest.update(str(content_key([f"${{FOLDER}}/{name}"], {"FOLDER": folder}, {})).encode())
     for name, source in sorted(seen.items()):
         digest.update(name.encode() + b"\0" + source + b"\0")
     return digest.hexdigest()[:16]

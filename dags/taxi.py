@@ -1,0 +1,17 @@
+"""Chicago taxi: from raw trips to a pushed model, one Airflow task per TFX component."""
+
+from datetime import datetime
+
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig
+
+dag = AirflowDagRunner(
+    AirflowPipelineConfig(
+        airflow_dag_config={
+            "schedule": None,
+            "start_date": datetime(2014, 1, 1),
+            "max_active_runs": 1,
+            "tags": ["tfx", "taxi"],
+        },
+        node_configs={"Trainer": NodeConfig(retries=1)},
+    )
+).run("include.taxi.pipeline:create_pipeline", serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi")

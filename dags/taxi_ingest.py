@@ -1,0 +1,89 @@
+"""### Raw taxi trips become monthly spans
+
+`partition` is a Beam batch job: it reads raw trips, sorts them by month and writes each month below `<home>/taxi/spans` as a
+version with a completion marker, written last. A month whose rows have not changed is left alone, so the same delivery twice
+changes nothing. Rows that cannot be used go to `<home>/taxi/bad_rows`, each with its reason; the log ends with Beam's counters.
+
+`announce` makes an event of asset `taxi_spans` for each month that is new, with the month as its partition: a DAG with
+`schedule=PartitionedAssetTimetable(assets=Asset("taxi_spans"))` gets a run per month. Nothing new, no event: it is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Param, task
+
+from include.tfx_airflow.beam import FROM_PARAMS, BeamProgramOperator, runner_params
+from include.tfx_airflow.compat import AirflowSkipException
+from include.tfx_airflow.settings import read_settings
+from include.tfx_airflow.spans import MARKER
+
+spans = Asset("taxi_spans")
+
+with DAG(
+    "taxi_ingest",
+    schedule=None,
+    start_date=datetime(2014, 1, 1),
+    catchup=False,
+    max_active_runs=1,  # two jobs would choose the same versions
+    doc_md=__doc__,
+    tags=["beam", "taxi"],
+    params={
+        "raw": Param(
+            None,
+            type=["null", "string"],
+            title="Raw trips",
+            description="File pattern of CSV files with a header. Empty: the 15,002 trips that come with TFX.",
+        ),
+        "shards": Param(1, type="integer", minimum=1, description="Files per month, at most."),
+        **runner_params(),
+    },
+) as dag:
+    partition = BeamProgramOperator(
+        task_id="partition",
+        module="include.taxi.ingest",
+        pipeline_options={
+            "raw": "{{ params.raw or '' }}",
+            "root": "${TFX_AIRFLOW_HOME}/taxi",
+            "delivery": "{{ run_id }}",
+            "shards": "{{ params.shards }}",
+        },
+        **FROM_PARAMS,
+    )
+
+    @task(outlets=[spans])
+    def announce(**context: Any) -> None:
+        """Emits an event per month that this run delivered, or that an earlier run delivered and did not announce."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in Path(read_settings().home, "taxi", "spans").glob(f"*/v[0-9]*/{MARKER}"):
+            marker = {"rows": None, "delivery": None, **json.loads(path.read_text() or "{}")}
+            span, version = path.parts[-3], int(path.parts[-2][1:])
+            if version >= found.get(span, {"version": 0})["version"]:
+                found[span] = {
+                    "version": version,
+                    "rows": marker["rows"],
+                    "path": str(path.parent),
+                    "delivery": marker["delivery"],
+                }
+        announced = context["asset_state_store"].get("versions") or {}
+        new = {
+            span: {key: facts[key] for key in ("version", "rows", "path")}
+            for span, facts in sorted(found.items())
+            if facts["delivery"] == context["run_id"] or announced.get(span) != facts["version"]
+        }
+        if not new:
+            raise AirflowSkipException(f"None of the {len(found)} months is new.")
+        for span, facts in new.items():
+            print(f"{span}: version {facts['version']}, {facts['rows']} rows, {facts['path']}")
+        event = context["outlet_events"][spans]
+        event.extra = new  # one for all partitions of a task
+        event.partition_keys = list(new)  # not add_partitions(): a set, and the runs would come in any order
+        context["asset_state_store"].set(
+            "versions", {**announced, **{s: f["version"] for s, f in new.items()}}
+        )
+
+    partition >> announce()

@@ -1,0 +1,58 @@
+"""A Resolver strategy: the last model that was blessed on data from before this run's span."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import logging
+from tfx import v1 as tfx
+
+from include.components.lineage import SPAN, number, spans_behind
+
+
+class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
+    """Picks the baseline of a run, and the model that training starts from.
+
+    Unlike LatestBlessedModelStrategy of TFX, which takes the last blessed model of the store: in a
+    backfill, a model that was trained on later data, perhaps on the very data it is evaluated on.
+
+    baseline = tfx.dsl.Resolver(
+        strategy_class=BlessedBefore,
+        model=tfx.dsl.Channel(type=Model),
+        model_blessing=tfx.dsl.Channel(type=ModelBlessing),
+        newest=example_gen.outputs["examples"],
+    )
+
+    The span of a model is that of the examples on which its Evaluator blessed it.
+    """
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[tfx.dsl.Artifact]]
+    ) -> dict[str, list[tfx.dsl.Artifact]]:
+        """Resolves; called by TFX.
+
+        Args:
+          store: The MLMD store, asked for the examples of each blessing.
+          input_dict: `model` and `model_blessing`, those of all runs, and `newest`, this run's examples.
+
+        Returns:
+          The same keys; no model and no blessing when there is none, as in the first run.
+        """
+        [newest] = input_dict["newest"]
+        span = number(newest, SPAN)
+        models = {model.id: model for model in input_dict["model"]}
+        blessed = {
+            blessing.id: blessing
+            for blessing in input_dict["model_blessing"]
+            if blessing.get_int_custom_property("blessed") == 1
+            and blessing.get_int_custom_property("current_model_id") in models
+        }
+        # Of two blessings on one span, as after a second delivery of it, the later counts.
+        earlier = sorted((found, id_) for id_, found in spans_behind(store, blessed).items() if found < span)
+        if not earlier:
+            logging.info("Baseline of span %d: no model was blessed on an earlier span.", span)
+            return {"model": [], "model_blessing": [], "newest": [newest]}
+        found, id_ = earlier[-1]
+        model = models[blessed[id_].get_int_custom_property("current_model_id")]
+        logging.info("Baseline of span %d: model %d, blessed on span %d.", span, model.id, found)
+        return {"model": [model], "model_blessing": [blessed[id_]], "newest": [newest]}

@@ -1,0 +1,74 @@
+"""Which span of data an artifact goes back to: MLMD's lineage, read upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+
+SPAN, VERSION = "span", "version"
+_Event = metadata_store_pb2.Event
+# From a PushedModel: its Pusher's blessing, that one's Evaluator's examples. From hyper-parameters: the
+# Tuner's transformed examples, their Transform's examples.
+_STEPS = 4
+
+
+def number(artifact: tfx.dsl.Artifact, name: str) -> int:
+    """Returns the span or version that ExampleGen recorded; 0 without one."""
+    if not artifact.has_custom_property(name):
+        return 0
+    # TFX before 0.30 stored them as text.
+    return int(artifact.get_string_custom_property(name) or artifact.get_int_custom_property(name))
+
+
+def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
+    """Finds the span that each artifact goes back to.
+
+    Going upstream, the nearest step that read examples with a span decides, and of its spans the highest:
+    a model's training window lies behind its evaluation, and earlier models behind that do not count.
+
+    Args:
+        store: The MLMD store; asked four questions a step, for all artifacts together.
+        artifacts: Ids, such as those of ModelBlessings, PushedModels or HyperParameters.
+
+    Returns:
+        Span by artifact id; artifacts without a span behind them are left out.
+    """
+    sources: dict[int, set[int]] = {artifact: {artifact} for artifact in artifacts}
+    found: dict[int, int] = {}
+    for _ in range(_STEPS):
+        upstream, spans = _inputs(store, {source for ids in sources.values() for source in ids})
+        for artifact, ids in list(sources.items()):
+            read = set().union(*(upstream.get(source, set()) for source in ids))
+            known = [spans[source] for source in read if source in spans]
+            if known:
+                found[artifact] = max(known)
+            if known or not read:
+                del sources[artifact]
+            else:
+                sources[artifact] = read
+    return found
+
+
+def _inputs(store: Any, artifacts: set[int]) -> tuple[dict[int, set[int]], dict[int, int]]:
+    """What the executions read that made each artifact, and the spans of the examples among it."""
+    if not artifacts:
+        return {}, {}
+    made: dict[int, set[int]] = {}
+    for event in store.get_events_by_artifact_ids(sorted(artifacts)):
+        if event.type == _Event.OUTPUT:
+            made.setdefault(event.execution_id, set()).add(event.artifact_id)
+    upstream: dict[int, set[int]] = {}
+    for event in store.get_events_by_execution_ids(sorted(made)) if made else ():
+        if event.type == _Event.INPUT:
+            for artifact in made[event.execution_id]:
+                upstream.setdefault(artifact, set()).add(event.artifact_id)
+    ids = sorted({source for sources in upstream.values() for source in sources})
+    spans = {
+        artifact.id: artifact.custom_properties[SPAN].int_value
+        for artifact in (store.get_artifacts_by_id(ids) if ids else ())
+        if artifact.type == "Examples" and SPAN in artifact.custom_properties
+    }
+    return upstream, spans

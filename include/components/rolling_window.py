@@ -1,0 +1,75 @@
+"""A Resolver strategy: the examples of the last N spans before this run's span."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absl import logging
+from tfx import v1 as tfx
+from tfx.orchestration.portable.input_resolution.exceptions import SkipSignal
+
+from include.components.gates import passed
+from include.components.lineage import SPAN, VERSION, number
+
+
+class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
+    """Picks the training data of a run by its own span, never by what is the newest in the store.
+
+    Unlike `rolling_range` of TFX (proto/range_config.proto), which counts back from the latest span of
+    the store: a backfill of an earlier month would train on later ones.
+
+    window = tfx.dsl.Resolver(
+        strategy_class=RollingWindow,
+        config={"spans": 6, "gate": AnomalyGate},
+        examples=tfx.dsl.Channel(type=Examples, producer_component_id="SpanExampleGen"),
+        newest=example_gen.outputs["examples"],
+    )
+    window.outputs["examples"]   # one artifact per span, oldest first
+
+    The window reaches back over spans that were never delivered, or that did not pass the gate. Of a span that
+    was delivered again, the highest version serves.
+    """
+
+    def __init__(self, spans: int, at_least: int = 1, gate: str = ""):
+        """Takes what makes a window.
+
+        Args:
+          spans: Its length.
+          at_least: Fewer spans than this are too few to train on; the node is skipped then.
+          gate: Name of an execution type, such as that of AnomalyGate: only examples that such an
+            execution has read and let pass count. Empty: all count.
+        """
+        self._spans, self._at_least, self._gate = spans, at_least, gate
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[tfx.dsl.Artifact]]
+    ) -> dict[str, list[tfx.dsl.Artifact]]:
+        """Resolves; called by TFX.
+
+        Args:
+          store: The MLMD store, asked what has passed the gate.
+          input_dict: `examples`, those of all runs, and `newest`, those of this run.
+
+        Returns:
+          The same keys.
+
+        Raises:
+          SkipSignal: There are too few spans to train on.
+        """
+        [newest] = input_dict["newest"]
+        span = number(newest, SPAN)
+        earlier = [artifact for artifact in input_dict["examples"] if number(artifact, SPAN) < span]
+        usable = passed(store, earlier, self._gate)
+        found: dict[int, tfx.dsl.Artifact] = {}
+        for artifact in sorted(earlier, key=lambda a: (number(a, VERSION), a.id)):
+            if artifact.id in usable:
+                found[number(artifact, SPAN)] = artifact
+        window = [found[number_] for number_ in sorted(found)[-self._spans :]]
+        names = ", ".join(f"{number(a, SPAN)} (version {number(a, VERSION)})" for a in window) or "none"
+        if len(window) < self._at_least:
+            raise SkipSignal(
+                f"too few spans to train on: before span {span} the store has {names}, and "
+                f"{self._at_least} are needed. Run the earlier spans first, oldest first."
+            )
+        logging.info("Window of span %d: %d of %d spans: %s", span, len(window), self._spans, names)
+        return {"examples": window, "newest": [newest]}

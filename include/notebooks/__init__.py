@@ -1,0 +1,1 @@
+"""The taxi pipeline's components one by one in a notebook; in the TFX interpreter only."""

@@ -1,0 +1,75 @@
+"""The promotion pipeline, short enough for a task group: a trained model is judged anew, and pushed if it is good."""
+
+from __future__ import annotations
+
+from tfx import v1 as tfx
+
+from include.components.chosen_model import ChosenModel
+from include.components.chosen_number import ChosenNumber
+from include.components.examples_of_span import ExamplesOfSpan
+from include.taxi import evaluation, family, pipeline
+
+
+def create_pipeline(
+    pipeline_name: str = "taxi_promotion",
+    pipeline_root: str = "",
+    serving_dir: str = "serving_model",
+    min_auc: float = 0.91,
+    min_accuracy: float = 0.85,
+    beam_pipeline_args: list[str] | None = None,
+    enable_cache: bool = True,
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline; Pusher stands in a Cond and is skipped when the model is not blessed.
+
+    Models and trips are those of `include.taxi.retraining`, found in the MLMD store. Runtime parameters: "span" is
+    the month on which the model is judged, one that it was not trained on; "model" is its id, 0 for the one that
+    was trained last.
+
+    Args:
+        pipeline_name: Name under which runs and artifacts are recorded.
+        pipeline_root: Folder for the artifacts.
+        serving_dir: Folder that receives one numbered subfolder per pushed model.
+        min_auc: Lower bound of the AUC.
+        min_accuracy: Lower bound of the accuracy.
+        beam_pipeline_args: Options for Beam; None for the in-memory runner with one worker.
+        enable_cache: Whether a component with unchanged inputs reuses its earlier outputs.
+
+    Returns:
+        The pipeline, to be run by any TFX orchestrator.
+    """
+    parameter = tfx.dsl.experimental.RuntimeParameter
+    span = ChosenNumber(number=parameter(name="span", ptype=int)).with_id("chosen_span")
+    number = ChosenNumber(
+        number=parameter(
+            name="model",
+            ptype=int,
+            default=0,
+            description="Id of a Model artifact; 0 for the one trained last",
+        )
+    ).with_id("chosen_model_id")
+    trips = tfx.dsl.Resolver(
+        strategy_class=ExamplesOfSpan, examples=family.spans(), span=span.outputs["chosen"]
+    ).with_id("examples_of_span")
+    candidate = tfx.dsl.Resolver(
+        strategy_class=ChosenModel,
+        model=family.trained_models(),
+        chosen=number.outputs["chosen"],
+        examples=trips.outputs["examples"],
+    ).with_id("candidate")
+    judgement = evaluation.Judgement(min_auc, min_accuracy, 1.0, 1.0, slice_features=(), slice_companies=())
+    evaluator = tfx.components.Evaluator(
+        examples=trips.outputs["examples"],
+        example_splits=["train", "eval"],
+        model=candidate.outputs["model"],
+        eval_config=evaluation.eval_config(judgement),
+    )
+    blessing = evaluator.outputs["blessing"]
+    with tfx.dsl.Cond(blessing.future()[0].custom_property("blessed") == 1):
+        pusher = pipeline.pusher(candidate.outputs["model"], blessing, serving_dir)
+    return tfx.dsl.Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=[span, number, trips, candidate, evaluator, pusher],
+        enable_cache=enable_cache,
+        beam_pipeline_args=list(beam_pipeline_args or pipeline.DEFAULT_BEAM_ARGS),
+    )

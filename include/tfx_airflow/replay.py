@@ -1,0 +1,193 @@
+"""`replay`: plays past data intervals of a DAG through the real scheduler, with progress and a picture.
+
+A backfill, as `airflow backfill create` makes it: one run after the other, oldest first, since each trains on
+the data of those before it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from include.tfx_airflow import history, process, report, standalone
+from include.tfx_airflow.settings import BUNDLE_ROOT, read_settings
+
+_POLL_SECONDS = 2.0
+_PARSE_SECONDS = 300.0
+_TRIES = 6
+_COMPLETE_SECONDS = 90.0  # the scheduler looks every 30
+_DONE = ("success", "failed")
+
+
+def main(dag_id: str, first: str, last: str, before: str | None, metric: str) -> int:
+    """Starts Airflow, plays the intervals, prints the table; returns the exit code.
+
+    Args:
+      dag_id: The DAG to play.
+      first: Date of the first data interval's start, such as "2013-12-01".
+      last: Date of the last data interval's start.
+      before: DAG to run once before, such as one that delivers the data.
+      metric: Metric of the table and the picture.
+    """
+    begun = time.monotonic()
+    try:
+        rows = _play(dag_id, first, last, before, metric)
+    except KeyboardInterrupt:
+        return 1
+    if not rows:
+        return 1
+    print(f"==> {len(rows)} runs in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+    print("\n".join(history.lines(rows, metric)))
+    print(f"Picture: {draw(dag_id, rows, metric)}")
+    return 1 if any(row.state == "failed" for row in rows) else 0
+
+
+def _play(dag_id: str, first: str, last: str, before: str | None, metric: str) -> list[history.Row]:
+    with standalone.running(0) as airflow:
+        if airflow is None or (before and not _run_once(before)) or not _backfill(dag_id, first, last):
+            return []
+        rows = _follow(dag_id, first, last, metric)
+        _wait_for_the_end(dag_id)
+        return rows
+
+
+def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
+    """Draws the metric over the runs, in the TFX interpreter, which has the library for it.
+
+    Returns:
+      The picture, an SVG file below `home`.
+    """
+    settings = read_settings()
+    path = Path(settings.home) / "history" / f"{dag_id}.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    points = [
+        {"label": row.date[:7], "blessed": row.blessed, "pushed": bool(row.pushed), **row.metrics[metric]}
+        for row in rows
+        if metric in row.metrics
+    ]
+    subprocess.run(
+        [settings.interpreter(), "-m", "include.tfx_airflow.tfx_side.draw", str(path), metric],
+        input=json.dumps(points),
+        text=True,
+        env=process.child_environment(settings),
+        cwd=BUNDLE_ROOT,
+        check=True,
+    )
+    return path
+
+
+def _run_once(dag_id: str) -> bool:
+    if not _unpause(dag_id) or not _airflow("dags", "trigger", dag_id):
+        return False
+    while True:
+        run = report.read_run(dag_id, None)
+        if run["state"] in _DONE:
+            print(f"    {dag_id}: {run['state']}, {run['seconds']:.0f} s", flush=True)
+            return run["state"] == "success"
+        time.sleep(_POLL_SECONDS)
+
+
+def _unpause(dag_id: str) -> bool:
+    return _is_parsed(dag_id) and _airflow("dags", "unpause", dag_id, "--yes")
+
+
+def _is_parsed(dag_id: str) -> bool:
+    """Waits until a DAG is parsed: before that `unpause` does nothing, and says that all is well."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    deadline = time.monotonic() + _PARSE_SECONDS
+    while time.monotonic() < deadline:
+        with create_session() as session:
+            if session.get(DagModel, dag_id) is not None:
+                return True
+        time.sleep(_POLL_SECONDS)
+    print(
+        f"DAG {dag_id!r} was not parsed within {_PARSE_SECONDS:.0f} s; see 'airflow dags list-import-errors'.",
+        file=sys.stderr,
+    )
+    return False
+
+
+def _backfill(dag_id: str, first: str, last: str) -> bool:
+    # Paused until the backfill stands whole: in the meantime the scheduler leaves the DAG alone.
+    arguments = ("backfill", "create", "--dag-id", dag_id, "--from-date", first, "--to-date", last)
+    # What has run well stays: a second replay shows it again.
+    options = ("--max-active-runs", "1", "--reprocess-behavior", "failed")
+    return (
+        _is_parsed(dag_id)
+        and _airflow(*arguments, *options, undo=lambda: _remove_half_a_backfill(dag_id))
+        and _unpause(dag_id)
+    )
+
+
+def _remove_half_a_backfill(dag_id: str) -> None:
+    """Removes what a failed `backfill create` has left: it commits run by run, and no other may follow an open one."""
+    from airflow.models.backfill import Backfill
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, select, update
+
+    with create_session() as session:
+        half = select(Backfill.id).where(Backfill.dag_id == dag_id, Backfill.completed_at.is_(None))
+        session.execute(delete(DagRun).where(DagRun.backfill_id.in_(half), DagRun.state == "queued"))
+        now = datetime.now(timezone.utc)
+        session.execute(update(Backfill).where(Backfill.id.in_(half)).values(completed_at=now))
+
+
+def _follow(dag_id: str, first: str, last: str, metric: str) -> list[history.Row]:
+    """Prints a line for each run that ends, until all have."""
+    told: set[str] = set()
+    while True:
+        runs = [run for run in report.read_runs(dag_id) if first <= run["date"][:10] <= last]
+        ended = [run for run in runs if run["state"] in _DONE]
+        for run in ended:
+            if run["run_id"] not in told:
+                told.add(run["run_id"])
+                line = history.lines([history.row(run)], metric)[1:]
+                print(f"    {len(told):>3} of {len(runs)}  " + "\n".join(line), flush=True)
+        if runs and len(ended) == len(runs):
+            return [history.row(run) for run in runs]
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_for_the_end(dag_id: str) -> None:
+    """Waits until the scheduler has seen that the backfill is complete: as long as one is open, none can follow."""
+    from airflow.models.backfill import Backfill
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    deadline = time.monotonic() + _COMPLETE_SECONDS
+    while time.monotonic() < deadline:
+        with create_session() as session:
+            if not session.scalars(select(Backfill).filter_by(dag_id=dag_id, completed_at=None)).first():
+                return
+        time.sleep(_POLL_SECONDS)
+
+
+def _airflow(*arguments: str, undo: Callable[[], None] | None = None) -> bool:
+    """Runs an `airflow` command; again, when SQLite let the scheduler write first. Prints why it failed.
+
+    Args:
+      *arguments: Of the command.
+      undo: Takes back what a failed command may have done.
+    """
+    for attempt in range(_TRIES):
+        command = [sys.executable, "-m", "airflow", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return True
+        said = (done.stdout + done.stderr).strip()
+        if "database is locked" not in said:
+            break
+        time.sleep(1 + attempt)
+        if undo:
+            undo()
+    last = "\n".join(said.splitlines()[-5:])
+    print(f"'airflow {' '.join(arguments)}' failed:\n{last}", file=sys.stderr)
+    return False

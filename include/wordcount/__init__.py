@@ -1,0 +1,1 @@
+"""Beam's introduction: which words stand in a text, and how often."""

@@ -1,0 +1,90 @@
+"""Where the ML Metadata store is: SQLAlchemy URLs from an Airflow Connection, a setting or a file's path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mlmd_panel.errors import SettingsError
+
+_KINDS = {"sqlite": "sqlite", "mysql": "mysql", "postgres": "postgresql", "postgresql": "postgresql"}
+_EXAMPLES = "as sqlite:////srv/mlmd/metadata.db, mysql://user@host/mlmd or postgresql://user@host/mlmd"
+# Extras of the Connection that the orchestrator hands to MLMD, and what the drivers call them.
+_SSL = {
+    "mysql": {
+        "key": "ssl_key",
+        "cert": "ssl_cert",
+        "ca": "ssl_ca",
+        "capath": "ssl_capath",
+        "cipher": "ssl_cipher",
+        "verify_server_cert": "ssl_check_hostname",
+    },
+    "postgresql": {name: name for name in ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert")},
+}
+
+
+def of_file(path: str | Path) -> URL:
+    """URL of an SQLite file."""
+    return URL.create("sqlite", database=str(path))
+
+
+def of_text(text: str) -> URL:
+    """URL as an administrator writes it.
+
+    Raises:
+      SettingsError: It is no URL.
+    """
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):  # their messages show the text, which may hold a password
+        raise SettingsError(f"The store's address is no SQLAlchemy URL; write it {_EXAMPLES}.") from None
+
+
+def of_connection(connection: Any) -> URL:
+    """URL of an Airflow Connection, read as the orchestrator reads it.
+
+    Args:
+      connection: With Airflow's attributes conn_id, conn_type, host, port, schema, login, password, extra_dejson.
+
+    Raises:
+      SettingsError: Its type or fields name no store.
+    """
+    name = connection.conn_id
+    kind = _KINDS.get((connection.conn_type or "").lower())
+    if kind is None:
+        raise SettingsError(
+            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(_KINDS.values()))}."
+        )
+    if kind == "sqlite":
+        path = connection.host or connection.schema
+        if not path:
+            raise SettingsError(
+                f"Connection {name!r} names no file; write it as sqlite:////absolute/path/metadata.db."
+            )
+        return of_file(path)
+    for field in ("host", "schema"):
+        if not getattr(connection, field):
+            raise SettingsError(
+                f"Connection {name!r} ({kind}) has no {field}; give it, schema being the database."
+            )
+    extra = connection.extra_dejson
+    query = {
+        driver_name: str(extra[name]).lower() if isinstance(extra[name], bool) else str(extra[name])
+        for name, driver_name in _SSL[kind].items()
+        if name in extra
+    }
+    if kind == "mysql" and query:
+        # MLMD compares the server's name with its certificate only when told to; the driver unless told not to.
+        query.setdefault("ssl_check_hostname", "false")
+    return URL.create(
+        kind,
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema,
+        query=query,
+    )

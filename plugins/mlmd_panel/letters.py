@@ -1,0 +1,52 @@
+"""Letters that a store on a server does not keep as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+# What this bundle's nodes write for a backslash, of which ml_metadata makes broken SQL on PostgreSQL.
+_BACKSLASH = "\ue05c"
+# MySQL's latin1: Windows' code page 1252, with control characters where that has none.
+_TO_BYTE = {bytes([b]).decode("cp1252", "ignore") or chr(b): b for b in range(256)}
+_FROM_BYTE = {b: letter for letter, b in _TO_BYTE.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Letters:
+    """Between texts and what the store's columns have for them.
+
+    ml_metadata's client sends UTF-8 to MySQL and says that it is latin1: the server has two letters for an umlaut.
+
+    Attributes:
+      dialect: SQLAlchemy's name of the database.
+    """
+
+    dialect: str
+
+    def read(self, text: str | None) -> str:
+        """The text of a column; of NULL the empty one."""
+        if not text:
+            return ""
+        if self.dialect == "postgresql":
+            return text.replace(_BACKSLASH, "\\")
+        if self.dialect == "mysql" and not text.isascii():
+            try:
+                return bytes(_TO_BYTE[letter] for letter in text).decode()
+            except (KeyError, UnicodeDecodeError):
+                return text  # not written by ml_metadata
+        return text
+
+    def write(self, text: str) -> str:
+        """What a column has for a text."""
+        if self.dialect == "postgresql":
+            return text.replace("\\", _BACKSLASH)
+        if self.dialect == "mysql" and not text.isascii():
+            return "".join(_FROM_BYTE[byte] for byte in text.encode(errors="replace"))
+        return text
+
+    def pattern(self, text: str, before: str = "%") -> str:
+        """For LIKE with ESCAPE '!': the text, with anything after it and, unless `before` is empty, before it."""
+        written = self.write(text)
+        for letter in "!%_":
+            written = written.replace(letter, "!" + letter)
+        return f"{before}{written}%"

@@ -1,0 +1,70 @@
+"""Answers as HTML: the Jinja environment, with every string of the store escaped."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from mlmd_panel import charts, drawings, evaluation_table, formats
+from mlmd_panel.answer import Answer, plain
+from mlmd_panel.errors import PanelError
+from mlmd_panel.visit import Panel, Urls
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates with the panel's filters; a name that a template misspells is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("mlmd_panel"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        number=formats.number,
+        percent=formats.percent,
+        size=formats.size,
+        duration=formats.duration,
+        utc=formats.utc,
+        short_type=formats.short_type,
+        last_path=formats.last_path,
+        json_text=_json_text,
+        script_json=_script_json,
+    )
+    made.globals.update(charts=charts, draw=drawings, evaluation_table=evaluation_table.table)
+    return made
+
+
+def page(answer: Answer, panel: Panel, urls: Urls) -> str:
+    """The HTML of an answer."""
+    return (
+        environment()
+        .get_template(answer.template)
+        .render(
+            **answer.data, **answer.only_html, title=answer.title, panel=panel, urls=urls, links=panel.links
+        )
+    )
+
+
+def error_page(error: PanelError, panel: Panel, urls: Urls) -> str:
+    """The HTML of a page that consists of an error."""
+    return (
+        environment()
+        .get_template("error.html")
+        .render(error=error, title=error.headline, panel=panel, urls=urls, links=panel.links)
+    )
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+
+
+def _script_json(value: Any) -> Markup:
+    # Inside <script> HTML escapes mean nothing: what could end the element is written as JSON escapes.
+    text = json.dumps(plain(value), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

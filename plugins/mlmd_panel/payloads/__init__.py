@@ -1,0 +1,1 @@
+"""What lies behind an artifact's URI, one file per artifact type, read without TensorFlow."""

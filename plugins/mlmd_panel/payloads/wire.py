@@ -1,0 +1,90 @@
+"""Serialized messages without parsing them: the fields of a large one, and how many messages are inside.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlmd_panel.errors import PayloadError
+
+# An empty message takes two bytes in a file, and some 200 when it is parsed.
+MAX_MESSAGES = 200_000
+_SMALL = 256 << 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def fields(data: memoryview, name: str) -> Iterator[tuple[int, memoryview]]:
+    """Yields (field number, bytes) of each field that is a message, text or bytes; passes over others.
+
+    Args:
+      data: The message.
+      name: File that it comes from, for the error.
+
+    Raises:
+      PayloadError: It is no message.
+    """
+    place = 0
+    while place < len(data):
+        tag, place = _varint(data, place, name)
+        number, kind = tag >> 3, tag & 7
+        if kind == _BYTES:
+            length, place = _varint(data, place, name)
+            if not number or length > len(data) - place:
+                raise PayloadError(f"{name} is broken: a field goes beyond its end.")
+            yield number, data[place : place + length]
+            place += length
+        elif kind == _VARINT:
+            _, place = _varint(data, place, name)
+        elif kind in (_FIXED64, _FIXED32):
+            place += 8 if kind == _FIXED64 else 4
+        else:
+            raise PayloadError(f"{name} is broken: it is no serialized message.")
+    if place > len(data):
+        raise PayloadError(f"{name} is broken: it is cut off.")
+
+
+def check(data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX_MESSAGES) -> None:
+    """Refuses what would take much memory when it is parsed.
+
+    Args:
+      data: A serialized message.
+      descriptor: Of the message.
+      name: File that it comes from, for the error.
+      limit: Number of messages that may be inside.
+
+    Raises:
+      PayloadError: There are more, or it is no message.
+    """
+    if len(data) <= _SMALL:
+        return
+    count = 0
+    inside: dict[str, dict[int, Any]] = {}
+    left = [(memoryview(data), descriptor)]
+    while left:
+        part, kind = left.pop()
+        if kind.full_name not in inside:
+            inside[kind.full_name] = {f.number: f.message_type for f in kind.fields if f.message_type}
+        known = inside[kind.full_name]
+        for number, value in fields(part, name):
+            if number in known:
+                count += 1
+                if count > limit:
+                    raise PayloadError(f"{name} has more than the {limit} parts that the panel reads.")
+                if value:
+                    left.append((value, known[number]))
+
+
+def _varint(data: memoryview, place: int, name: str) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= len(data):
+            raise PayloadError(f"{name} is broken: it is cut off.")
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise PayloadError(f"{name} is broken: it is no serialized message.")

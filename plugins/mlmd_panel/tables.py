@@ -1,0 +1,110 @@
+"""MLMD's tables, schema version 10: the columns that are read here."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import sqlalchemy as sa
+
+VERSION = 10
+# Of Type.type_kind.
+EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2
+EVENT_KINDS = (
+    "UNKNOWN",
+    "DECLARED_OUTPUT",
+    "DECLARED_INPUT",
+    "INPUT",
+    "OUTPUT",
+    "INTERNAL_INPUT",
+    "INTERNAL_OUTPUT",
+    "PENDING_OUTPUT",
+)
+# Event kinds by number, as `models.Event.is_output` and `is_input` tell them.
+OUTPUTS, INPUTS = (1, 4, 7), (2, 3, 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The tables under the names that one kind of server has for them."""
+
+    type: sa.Table
+    artifact: sa.Table
+    execution: sa.Table
+    context: sa.Table
+    artifact_property: sa.Table
+    execution_property: sa.Table
+    context_property: sa.Table
+    event: sa.Table
+    event_path: sa.Table
+    association: sa.Table
+    attribution: sa.Table
+    version: sa.Table
+
+
+@functools.cache
+def tables(dialect: str) -> Tables:
+    """The tables for a SQLAlchemy dialect's name; PostgreSQL has them in small letters."""
+    metadata = sa.MetaData()
+
+    def table(name: str, /, **columns: object) -> sa.Table:
+        name = name.lower() if dialect == "postgresql" else name
+        return sa.Table(name, metadata, *(sa.Column(column, kind) for column, kind in columns.items()))
+
+    def properties(name: str, owner: str) -> sa.Table:
+        return table(
+            name,
+            **{owner: sa.Integer},
+            name=sa.String,
+            is_custom_property=sa.Boolean,
+            int_value=sa.BigInteger,
+            double_value=sa.Float,
+            string_value=sa.Text,
+            # Base64 as text; a column of bytes on servers and, in name, in SQLite too.
+            proto_value=sa.types.NullType,
+            bool_value=sa.Boolean,
+        )
+
+    times = {"create_time_since_epoch": sa.BigInteger, "last_update_time_since_epoch": sa.BigInteger}
+    return Tables(
+        type=table("Type", id=sa.Integer, name=sa.String, type_kind=sa.Integer),
+        artifact=table(
+            "Artifact",
+            id=sa.Integer,
+            type_id=sa.Integer,
+            uri=sa.Text,
+            state=sa.Integer,
+            name=sa.String,
+            **times,
+        ),
+        execution=table(
+            "Execution",
+            id=sa.Integer,
+            type_id=sa.Integer,
+            last_known_state=sa.Integer,
+            name=sa.String,
+            **times,
+        ),
+        context=table("Context", id=sa.Integer, type_id=sa.Integer, name=sa.String, **times),
+        artifact_property=properties("ArtifactProperty", "artifact_id"),
+        execution_property=properties("ExecutionProperty", "execution_id"),
+        context_property=properties("ContextProperty", "context_id"),
+        event=table(
+            "Event",
+            id=sa.Integer,
+            artifact_id=sa.Integer,
+            execution_id=sa.Integer,
+            type=sa.Integer,
+            milliseconds_since_epoch=sa.BigInteger,
+        ),
+        event_path=table(
+            "EventPath",
+            event_id=sa.Integer,
+            is_index_step=sa.Boolean,
+            step_index=sa.Integer,
+            step_key=sa.Text,
+        ),
+        association=table("Association", id=sa.Integer, context_id=sa.Integer, execution_id=sa.Integer),
+        attribution=table("Attribution", id=sa.Integer, context_id=sa.Integer, artifact_id=sa.Integer),
+        version=table("MLMDEnv", schema_version=sa.Integer),
+    )

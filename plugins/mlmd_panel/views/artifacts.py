@@ -1,0 +1,100 @@
+"""The list of artifacts, and the page of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from mlmd_panel.answer import Answer
+from mlmd_panel.errors import BadQuery, PayloadError
+from mlmd_panel.evaluation_table import Choosing
+from mlmd_panel.filters import ArtifactFilter, PropertyFilter
+from mlmd_panel.models import ARTIFACT_STATES, Artifact
+from mlmd_panel.payloads import read as payloads
+from mlmd_panel.visit import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
+
+_PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
+Properties = Annotated[
+    list[str], Query(max_length=10, description="Such as span>=201401, blessed=1, pushed_destination~serving")
+]
+
+
+def artifacts(
+    visit: Visiting,
+    pipeline: Text = None,
+    run: OptionalId = None,
+    type: Text = None,
+    state: Text = None,
+    producer: Text = None,
+    property: Properties = [],  # noqa: B006 - FastAPI copies it
+    uri: Text = None,
+    since: Time = None,
+    until: Time = None,
+    text: Text = None,
+    after: Cursor = None,
+    limit: Limit = 50,
+) -> Answer:
+    """Artifacts, newest first."""
+    chosen = ArtifactFilter(
+        pipeline=pipeline or "",
+        run=run,
+        type=type or "",
+        state=state or "",
+        producer=producer or "",
+        properties=tuple(_property(text) for text in property if text.strip()),
+        uri=uri or "",
+        since=since,
+        until=until,
+        text=text or "",
+    )
+    page = visit.store.artifacts(chosen, visit.dags, limit=limit, after=after)
+    return Answer(
+        "artifacts.html",
+        "Artifacts",
+        {
+            "filter": dataclasses.asdict(chosen),
+            "artifacts": page.rows,
+            "after": page.after,
+            "searched_to": page.searched_to,
+        },
+        {"types": visit.store.types()["artifact"], "states": ARTIFACT_STATES},
+    )
+
+
+def artifact(visit: Visiting, id: Id, choice: Choosing) -> Answer:
+    """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
+    found = visit.store.artifact(id, visit.dags)
+    events, cut = visit.store.events_of_artifact(id, visit.dags)
+    rows = [{"event": event, "execution": execution} for event, execution in events]
+    return Answer(
+        "artifact.html",
+        f"{found.type} #{found.id}",
+        {
+            "artifact": found,
+            "made_by": [r for r in rows if r["event"].is_output and r["execution"].state != "CACHED"],
+            "reused_by": [r for r in rows if r["event"].is_output and r["execution"].state == "CACHED"],
+            "used_by": [r for r in rows if r["event"].is_input],
+            "chosen_by": [r for r in rows if not r["event"].is_output and not r["event"].is_input],
+            "cut": cut,
+            **typed_view(visit, found),
+        },
+        {"choice": choice},
+    )
+
+
+def typed_view(visit: Visit, artifact: Artifact) -> dict[str, Any]:
+    """What an artifact's files hold, or the sentence that says why they cannot be shown."""
+    try:
+        return {"payload": payloads.read(artifact, visit.panel.files), "payload_problem": None}
+    except PayloadError as error:
+        return {"payload": None, "payload_problem": {"headline": error.headline, "error": str(error)}}
+
+
+def _property(text: str) -> PropertyFilter:
+    match = _PROPERTY.fullmatch(text)
+    if not match:
+        raise BadQuery(f"{text!r} is no comparison of a property, such as span>=201401 or blessed=1.")
+    return PropertyFilter(*match.groups())

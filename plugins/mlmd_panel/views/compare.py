@@ -1,0 +1,114 @@
+"""Two runs' evaluations beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import Query
+
+from mlmd_panel import compare as comparing
+from mlmd_panel.answer import Answer
+from mlmd_panel.errors import NotFound, PayloadError
+from mlmd_panel.evaluation_table import names_in
+from mlmd_panel.filters import RunFilter
+from mlmd_panel.key_metrics import default_names, of_evaluation
+from mlmd_panel.models import Run
+from mlmd_panel.payloads import evaluation
+from mlmd_panel.summaries import RunSummary, summaries
+from mlmd_panel.visit import OptionalId, Visit, Visiting
+
+MAX_ROWS = 2000
+CHOICES = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which rows of a comparison are shown."""
+
+    metrics: tuple[str, ...]
+    slices: str
+    changed: bool
+    worse: bool
+    min_examples: int
+
+
+def compare(
+    visit: Visiting,
+    base: OptionalId = None,
+    other: OptionalId = None,
+    metrics: Annotated[str, Query(max_length=1000, description="Names with commas; * is all")] = "",
+    slices: Annotated[str, Query(max_length=200, description="Text in the slice's name")] = "",
+    changed: bool = False,
+    worse: bool = False,
+    min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
+) -> Answer:
+    """Metrics of two runs in each slice, with their difference; without a base, the run before is it."""
+    two = _runs(visit, base, other)
+    choices = _choices(visit, two)
+    data: dict = {"base": two[0], "other": two[1], "comparison": None, "problem": None}
+    choice = Choice((), slices.strip(), changed, worse, min_examples)
+    if two[0] and two[1]:
+        try:
+            read = [_evaluation(visit, row) for row in two]
+        except (NotFound, PayloadError) as error:
+            data["problem"] = str(error)
+        else:
+            found = comparing.compare(*read)
+            available = tuple(sorted({row.metric for row in found.rows}))
+            names = names_in(metrics)
+            if not names:
+                overall = [kept for row in two if (kept := of_evaluation(visit, row.evaluation))]
+                names = default_names(overall) or available[:5]
+            choice = dataclasses.replace(choice, metrics=available if "*" in names else names)
+            rows = [row for row in found.rows if _wanted(row, choice)]
+            data["comparison"] = {
+                "rows": rows[:MAX_ROWS],
+                "rows_in_all": len(rows),
+                "slices": len(found.slices),
+                "only_base": found.only_base[:50],
+                "only_other": found.only_other[:50],
+                "cut": found.cut or len(rows) > MAX_ROWS,
+                "available_metrics": available,
+            }
+    data["choice"] = choice
+    return Answer("compare.html", "Compare two evaluations", data, {"choices": choices})
+
+
+def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary | None]:
+    found: list[RunSummary | None] = [
+        summaries(visit.store, [visit.store.run(id_, visit.dags)])[0] if id_ else None
+        for id_ in (base, other)
+    ]
+    if found[1] and not found[0]:
+        before = RunFilter(pipeline=found[1].run.pipeline)
+        rows = visit.store.runs(before, visit.dags, limit=20, after=found[1].run.id).rows
+        found[0] = next((row for row in summaries(visit.store, rows) if row.evaluation), None)
+    return found
+
+
+def _choices(visit: Visit, two: list[RunSummary | None]) -> list[Run]:
+    """The last runs that have an evaluation, of the pipeline looked at when there is one, and the two themselves."""
+    chosen = [row.run for row in two if row]
+    wanted = RunFilter(pipeline=chosen[0].pipeline) if chosen else RunFilter()
+    rows = summaries(visit.store, visit.store.runs(wanted, visit.dags, limit=CHOICES).rows)
+    found = {run.id: run for run in [*chosen, *(row.run for row in rows if row.evaluation)]}
+    return sorted(found.values(), key=lambda run: -run.id)
+
+
+def _evaluation(visit: Visit, row: RunSummary | None) -> evaluation.EvaluationPayload:
+    assert row is not None
+    if row.evaluation is None:
+        raise NotFound(f"Run '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")
+    return evaluation.read(row.evaluation, visit.panel.files, parts=())
+
+
+def _wanted(row: comparing.Row, choice: Choice) -> bool:
+    if row.metric not in choice.metrics or (choice.changed and not row.changed):
+        return False
+    if choice.worse and row.outcome != comparing.WORSE:
+        return False
+    if choice.slices.lower() not in row.slice.name.lower():
+        return False
+    known = [side.examples for side in (row.base, row.other) if side and side.examples is not None]
+    return not choice.min_examples or not known or min(known) >= choice.min_examples

@@ -1,0 +1,19 @@
+"""The list of pipelines."""
+
+from __future__ import annotations
+
+from mlmd_panel.answer import Answer
+from mlmd_panel.summaries import summaries
+from mlmd_panel.visit import Visiting
+
+
+def pipelines(visit: Visiting) -> Answer:
+    """All pipelines, each with its latest run."""
+    found = visit.store.pipelines(visit.dags)
+    latest = [pipeline.latest for pipeline in found[:100] if pipeline.latest]
+    latest_runs = {summary.run.id: summary for summary in summaries(visit.store, latest)}
+    rows = [
+        {"pipeline": pipeline, "latest": latest_runs.get(pipeline.latest.id) if pipeline.latest else None}
+        for pipeline in found
+    ]
+    return Answer("pipelines.html", "Pipelines", {"pipelines": rows})

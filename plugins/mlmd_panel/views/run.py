@@ -1,0 +1,90 @@
+"""The page of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from mlmd_panel import key_metrics, layout
+from mlmd_panel.answer import Answer
+from mlmd_panel.errors import PayloadError
+from mlmd_panel.filters import RunFilter
+from mlmd_panel.models import Artifact, Execution, Lineage, RunDetail
+from mlmd_panel.payloads import evaluation
+from mlmd_panel.summaries import latest_executions, outputs, summaries, summary
+from mlmd_panel.visit import Id, Visit, Visiting
+
+
+def run(
+    visit: Visiting,
+    id: Id,
+    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+) -> Answer:
+    """A run: its nodes with state and time, their artifacts, its verdict, key metrics and lineage."""
+    found = visit.store.run(id, visit.dags)
+    (detail,) = visit.store.run_details([found], None)
+    row = summary(detail)
+    table = key_metrics.of_runs(visit, [row], metrics)
+    verdict, problem = _verdict(visit, row.evaluation)
+    graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
+    return Answer(
+        "run.html",
+        found.run_id,
+        {
+            "summary": row,
+            "nodes": nodes_of(detail),
+            "metrics": table.names,
+            "available_metrics": table.available,
+            "metric_values": table.values.get(found.id, {}),
+            "verdict": verdict,
+            "verdict_problem": problem,
+            "earlier": _earlier(visit, detail),
+        },
+        {"picture": layout.picture(graph)},
+    )
+
+
+def nodes_of(detail: RunDetail) -> list[dict]:
+    """Each node of a run with its last execution, number of attempts, and artifacts by channel."""
+    made: dict[int, list] = {}
+    for event, artifact in outputs(detail):
+        made.setdefault(event.execution_id, []).append({"key": event.key, "artifact": artifact})
+    attempts: dict[str, list[Execution]] = {}
+    for execution in detail.executions:
+        attempts.setdefault(execution.node, []).append(execution)
+    return [
+        {
+            "node": node,
+            "execution": execution,
+            "attempts": len(attempts[node]),
+            "started": execution.created,
+            "ended": None if execution.state in ("RUNNING", "NEW") else execution.updated,
+            "outputs": made.get(execution.id, []),
+        }
+        for node, execution in latest_executions(detail.executions).items()
+    ]
+
+
+def _verdict(visit: Visit, artifact: Artifact | None):
+    if artifact is None:
+        return None, None
+    try:
+        read = evaluation.read(artifact, visit.panel.files, parts=("validation",))
+    except PayloadError as error:
+        return None, str(error)
+    return read.validation, next(iter(read.problems), None)
+
+
+def _earlier(visit: Visit, detail: RunDetail) -> dict:
+    """Runs of the same pipeline that this one may be compared with: the one before, and the last blessed before."""
+    previous, after = None, detail.run.id
+    for limit in (4, 16):  # most often one of the first few was blessed, and few rows are read fast
+        page = visit.store.runs(RunFilter(pipeline=detail.run.pipeline), visit.dags, limit=limit, after=after)
+        rows = [row for row in summaries(visit.store, page.rows) if row.evaluation]
+        previous = previous or next((row.run for row in rows), None)
+        blessed = next((row.run for row in rows if row.blessed), None)
+        if blessed or page.after is None:
+            return {"previous": previous, "blessed": blessed}
+        after = page.after
+    return {"previous": previous, "blessed": None}

@@ -1,0 +1,58 @@
+"""The list of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import Query
+
+from mlmd_panel import key_metrics
+from mlmd_panel.answer import Answer
+from mlmd_panel.filters import RunFilter
+from mlmd_panel.summaries import summaries
+from mlmd_panel.visit import Cursor, Limit, Text, Time, Visiting
+
+
+def runs(
+    visit: Visiting,
+    pipeline: Text = None,
+    dag_id: Text = None,
+    state: Text = None,
+    since: Time = None,
+    until: Time = None,
+    text: Text = None,
+    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+    after: Cursor = None,
+    limit: Limit = 25,
+) -> Answer:
+    """Runs, newest first, each with its state, duration, span, verdict, push and chosen metrics."""
+    chosen = RunFilter(
+        pipeline=pipeline or "",
+        dag_id=dag_id or "",
+        state=state or "",
+        since=since,
+        until=until,
+        text=text or "",
+    )
+    page = visit.store.runs(chosen, visit.dags, limit=limit, after=after)
+    rows = summaries(visit.store, page.rows)
+    table = key_metrics.of_runs(visit, rows, metrics)
+    return Answer(
+        "runs.html",
+        "Runs",
+        {
+            "filter": dataclasses.asdict(chosen),
+            "metrics": table.names,
+            "available_metrics": table.available,
+            "runs": [{"summary": row, "metrics": table.values.get(row.run.id, {})} for row in rows],
+            "after": page.after,
+            "searched_to": page.searched_to,
+        },
+        {
+            "trends": {
+                name: [table.values.get(row.run.id, {}).get(name) for row in reversed(rows)]
+                for name in table.names
+            }
+        },
+    )

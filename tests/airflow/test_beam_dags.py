@@ -1,0 +1,264 @@
+"""The Beam DAGs of the bundle: what they write, say and announce, under `dags test` and the real scheduler."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bundle import ROOT, Bundle
+from tests.scheduler import Scheduler, running
+from tests.server import wait_until
+
+_MONTHS = {"201401": 1389000000, "201402": 1392000000, "201403": 1394500000}
+_COLUMNS = (
+    "pickup_community_area dropoff_community_area trip_start_month trip_start_hour trip_start_day "
+    "pickup_census_tract dropoff_census_tract trip_start_timestamp trip_seconds fare trip_miles tips "
+    "pickup_latitude pickup_longitude dropoff_latitude dropoff_longitude payment_type company"
+).split()
+
+_CONSUMER = """
+import json
+from datetime import datetime
+from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, task
+
+schedule = PartitionedAssetTimetable(assets=Asset("taxi_spans"))
+with DAG("consumer", schedule=schedule, start_date=datetime(2014, 1, 1), catchup=False, max_active_runs=1):
+    @task
+    def write(**context):
+        [[event]] = context["triggering_asset_events"].values()
+        key = context["partition_key"]
+        with open({path!r}, "a") as file:
+            print(json.dumps([key, event.partition_key, event.extra[key]]), file=file)
+    write()
+"""
+
+_STUCK = """
+from datetime import datetime
+from airflow.sdk import DAG
+from include.tfx_airflow.beam import BeamProgramOperator
+
+with DAG("stuck", schedule=None, start_date=datetime(2014, 1, 1)):
+    BeamProgramOperator(
+        task_id="partition", module="include.taxi.ingest",
+        pipeline_options={{"raw": {fifo!r}, "root": "${{TFX_AIRFLOW_HOME}}/stuck", "delivery": "stuck"}},
+    )
+"""
+
+
+def _raw(path: Path, *, tips: float = 1, bad: bool = False) -> str:
+    """Three months of two trips each, and rows that cannot be used."""
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS, restval="")
+        writer.writeheader()
+        for month, moment in _MONTHS.items():
+            for fare in (5, 6):
+                changed = tips if month == "201402" else 1
+                writer.writerow({"trip_start_timestamp": moment, "tips": changed, "fare": fare})
+        if bad:
+            writer.writerow({"trip_start_timestamp": _MONTHS["201401"], "tips": 1, "fare": "free"})
+            writer.writerow({"trip_start_timestamp": "", "tips": 1})
+    return str(path)
+
+
+def _copy(bundle: Bundle, *dag_ids: str) -> None:
+    for dag_id in dag_ids:
+        shutil.copy(ROOT / "dags" / f"{dag_id}.py", bundle.folder / "dags")
+
+
+def _times(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def _events(bundle: Bundle) -> list[tuple[str, dict[str, Any]]]:
+    rows = bundle.airflow_rows(
+        "select e.partition_key, e.extra from asset_event e join asset a on a.id = e.asset_id"
+        " where a.name = 'taxi_spans' order by e.id"
+    )
+    return [(key, json.loads(extra)) for key, extra in rows]
+
+
+def _running(marker: str) -> list[int]:
+    """Processes with that text in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and marker in (entry / "cmdline").read_text(errors="replace"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("dag_id", ["taxi_ingest", "beam_wordcount"])
+def test_parsing_a_beam_dag_imports_no_beam_and_finds_no_machine_path(bundle: Bundle, dag_id: str) -> None:
+    code = (
+        "import json, runpy, sys\n"
+        f"dag = runpy.run_path('dags/{dag_id}.py')['dag']\n"
+        "from airflow.serialization.serialized_objects import DagSerialization\n"
+        "heavy = {'apache_beam', 'tensorflow', 'tfx'} & set(sys.modules)\n"
+        "print('RESULT' + json.dumps([sorted(heavy), json.dumps(DagSerialization.to_dict(dag))]))\n"
+    )
+    heavy, serialized = json.loads(bundle.python(code).rpartition("RESULT")[2])
+    assert heavy == []
+    assert str(bundle.home) not in serialized and "/bin/python" not in serialized
+
+
+def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_nothing(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    _copy(bundle, "taxi_ingest")
+    raw = _raw(tmp_path / "raw.csv", bad=True)
+    earlier = len(_events(bundle))
+    first = bundle.dags_test("taxi_ingest", "--conf", json.dumps({"raw": raw}))
+    assert first.returncode == 0, first.stdout[-4000:]
+    for line in (
+        "8  rows read",
+        "1  bad rows: fare: not a number",
+        "1  bad rows: trip_start_timestamp: missing",
+    ):
+        assert line in first.stdout
+    spans = bundle.home / "tfx/taxi/spans"
+    [version] = {len(json.loads(path.read_text())["files"]) for path in spans.glob("*/v0/_SUCCESS")}
+    assert version == 1
+    assert len((bundle.home / "tfx/taxi/bad_rows/v0/rows-00000-of-00001.jsonl").read_text().splitlines()) == 2
+    events = _events(bundle)[earlier:]
+    assert [key for key, _ in events] == list(_MONTHS)
+    assert events[1][1]["201402"] == {"version": 0, "rows": 2, "path": str(spans / "201402/v0")}
+
+    before = _times(bundle.home / "tfx/taxi")
+    second = bundle.dags_test("taxi_ingest", "--conf", json.dumps({"raw": raw}))
+    assert second.returncode == 0, second.stdout[-4000:]
+    assert "4  folders unchanged" in second.stdout
+    assert "None of the 3 months is new." in second.stdout
+    assert _times(bundle.home / "tfx/taxi") == before
+    assert _events(bundle)[earlier:] == events
+
+
+@pytest.fixture
+def job_server(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
+    """Address of a job server: Beam's own in Python, which speaks the protocol of Flink's."""
+    python = bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"]
+    log = tmp_path / "job-server.log"
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            [python, "-m", "apache_beam.runners.portability.local_job_service_main", "--port=0"], stderr=file
+        )
+    try:
+        wait_until(lambda: "Listening for beam jobs on port" in log.read_text(), 60, "the job server")
+        [port] = re.findall(r"Listening for beam jobs on port (\d+)", log.read_text())
+        yield f"localhost:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_word_count_is_the_same_in_several_processes_and_by_way_of_a_job_server(
+    bundle: Bundle, job_server: str
+) -> None:
+    _copy(bundle, "beam_wordcount")
+    for conf in ({"runner": "several processes"}, {"runner": "Flink", "job_endpoint": job_server}):
+        done = bundle.dags_test("beam_wordcount", "--conf", json.dumps(conf))
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert "19  and" in done.stdout and "581  words" in done.stdout
+        assert "FutureWarning" not in done.stdout
+    one, two = (bundle.home / "tfx/wordcount").glob("*/counts.csv")
+    assert sorted(one.read_text().splitlines()) == sorted(two.read_text().splitlines())
+
+
+def test_a_beam_job_sees_nothing_of_airflow_and_ends_when_its_task_is_killed(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "nobody-writes"
+    os.mkfifo(fifo)
+    (bundle.folder / "dags" / "stuck.py").write_text(_STUCK.format(fifo=str(fifo)))
+    bundle.environment["AIRFLOW_CONN_SECRET"] = "mysql://user:password@host/db"
+    task = bundle.start_dags_test("stuck")
+    try:
+        wait_until(lambda: _running(f"--raw={fifo}"), 60, "the job")
+        [job] = _running(f"--raw={fifo}")
+        environment = Path(f"/proc/{job}/environ").read_text(errors="replace").split("\0")
+        assert not [line for line in environment if line.startswith(("AIRFLOW", "_AIRFLOW"))]
+        assert f"PYTHONPATH={ROOT}" in environment
+    finally:
+        del bundle.environment["AIRFLOW_CONN_SECRET"]
+        task.kill()
+        task.wait()
+    wait_until(lambda: not _running(f"--raw={fifo}"), 20, "the job to end with its task")
+
+
+@pytest.fixture(scope="module")
+def scheduler(bundle: Bundle) -> Iterator[Scheduler]:
+    """A running Airflow with taxi_ingest and a DAG that wants each span."""
+    folder = bundle.folder / "beam"
+    folder.mkdir()
+    shutil.copy(ROOT / "dags" / "taxi_ingest.py", folder)
+    (folder / "consumer.py").write_text(_CONSUMER.format(path=str(bundle.folder / "consumed")))
+    shutil.rmtree(bundle.home / "tfx/taxi", ignore_errors=True)
+    with bundle.dag_bundles(beam=folder), running(bundle, print) as client:
+        yield client
+    shutil.rmtree(bundle.home / "tfx/taxi", ignore_errors=True)
+
+
+def _ingest(scheduler: Scheduler, run_id: str, **conf: Any) -> dict[str, str]:
+    scheduler.trigger("taxi_ingest", run_id, conf)
+    scheduler.wait_for_run("taxi_ingest", run_id, 120)
+    return {name: task["state"] for name, task in scheduler.tasks("taxi_ingest", run_id).items()}
+
+
+def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
+    bundle: Bundle, scheduler: Scheduler, tmp_path: Path
+) -> None:
+    scheduler.unpause("consumer")
+    path = bundle.folder / "consumed"
+
+    def consumed() -> list[Any]:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    raw = _raw(tmp_path / "raw.csv")
+    assert _ingest(scheduler, "first", raw=raw) == {"partition": "success", "announce": "success"}
+    wait_until(lambda: len(consumed()) >= 3, 60, "three runs")
+    spans = bundle.home / "tfx/taxi/spans"
+    assert consumed() == [
+        [month, month, {"version": 0, "rows": 2, "path": str(spans / month / "v0")}] for month in _MONTHS
+    ]
+    # The same delivery again: no event. One month changed: one event, with the new version.
+    assert _ingest(scheduler, "same", raw=raw) == {"partition": "success", "announce": "skipped"}
+    _raw(tmp_path / "raw.csv", tips=2)
+    assert _ingest(scheduler, "changed", raw=raw) == {"partition": "success", "announce": "success"}
+    wait_until(lambda: len(consumed()) >= 4, 60, "a fourth run")
+    assert consumed()[3:] == [
+        ["201402", "201402", {"version": 1, "rows": 2, "path": str(spans / "201402/v1")}]
+    ]
+    # A try that finds all written by the one before announces what its run delivered and is still the newest.
+    scheduler.clear("taxi_ingest", "first", "partition")
+    scheduler.wait_for_try("taxi_ingest", "first", "announce", 2)
+    wait_until(lambda: len(consumed()) >= 6, 60, "two runs more")
+    assert [key for key, *_ in consumed()[4:]] == ["201401", "201403"]
+    runs = scheduler.call("GET", "/api/v2/dags/consumer/dagRuns")["dag_runs"]
+    assert sorted(run["partition_key"] for run in runs) == sorted(key for key, *_ in consumed())
+
+
+def test_a_job_whose_task_is_marked_failed_ends_and_one_that_fails_says_why(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "nobody-writes"
+    os.mkfifo(fifo)
+    run_id = scheduler.trigger("taxi_ingest", conf={"raw": str(fifo)})
+    wait_until(lambda: _running(f"--raw={fifo}"), 60, "the job")
+    scheduler.fail_task("taxi_ingest", run_id, "partition")
+    wait_until(lambda: not _running(f"--raw={fifo}"), 20, "the job to end with its task")
+    assert scheduler.wait_for_run("taxi_ingest", run_id) == "failed"
+    (tmp_path / "raw.csv").write_text("fare,tips\n1,2\n")
+    run_id = scheduler.trigger("taxi_ingest", conf={"raw": str(tmp_path / "raw.csv")})
+    assert scheduler.wait_for_run("taxi_ingest", run_id, 60) == "failed"
+    log = scheduler.log("taxi_ingest", run_id, "partition")
+    assert "Beam job failed: 'include.taxi.ingest' ended with exit code 1" in log and "has no columns" in log

@@ -1,0 +1,278 @@
+"""docker-compose.yaml by hand: each service's own command, environment and health check, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests import compose
+from tests.bundle import ROOT, STATE
+from tests.scheduler import Scheduler
+from tests.servers import Postgresql
+
+_DAG = """
+from datetime import datetime
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
+
+dag = AirflowDagRunner(
+    AirflowPipelineConfig(airflow_dag_config=dict(start_date=datetime(2014, 1, 1), schedule=None))
+).run("tests.pipelines.small:write_and_read", message="hello from a service")
+"""
+
+
+class Services:
+    """Docker Compose, as far as this file needs it: no images, no networks, no namespaces."""
+
+    def __init__(self, folder: Path, variables: dict[str, str], postgres_port: int):
+        """Makes the folders that stand for the image's and the volumes'."""
+        self.folder = folder
+        self.port = _free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._user = folder / "user"
+        self._user.mkdir()
+        places = {
+            "/opt/airflow": str(folder / "airflow"),
+            "/opt/bundle": str(folder / "bundle"),
+            "/opt/state": str(STATE),
+            "@postgres:5432": f"@127.0.0.1:{postgres_port}",
+            "//api-server:": "//127.0.0.1:",
+            "8080": str(self.port),
+        }
+
+        def here(text: str) -> str:
+            for place, replacement in places.items():
+                text = text.replace(place, replacement)
+            return text
+
+        # Places first: a secret may hold any text.
+        placed = compose.walk(compose.read(), here)
+        self.file = compose.walk(placed, lambda text: compose.fill_in(text, variables))
+        self.services: dict[str, Any] = self.file["services"]
+
+    def build(self) -> None:
+        """Copies what .dockerignore lets into the image, with a DAG file instead of the bundle's own."""
+        bundle = self.folder / "bundle"
+        bundle.mkdir()
+        for line in (ROOT / ".dockerignore").read_text().splitlines():
+            source = ROOT / line.removeprefix("!")
+            if line.startswith("!") and source.is_dir():
+                shutil.copytree(source, bundle / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif line.startswith("!") and source.exists():
+                shutil.copy(source, bundle)
+        shutil.rmtree(bundle / "dags")
+        (bundle / "dags").mkdir()
+        (bundle / "dags" / "small.py").write_text(_DAG)
+        shutil.copytree(ROOT / "tests" / "pipelines", bundle / "tests" / "pipelines")
+        (bundle / "tests" / "__init__.py").touch()
+        for volume in self.services["init"]["volumes"]:
+            Path(volume.split(":")[1]).mkdir(parents=True)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """A container inherits nothing."""
+        return {**self.services[name]["environment"], "HOME": str(self._user)}
+
+    def start(self, name: str) -> None:
+        """Starts a service in a session of its own."""
+        service = self.services[name]
+        with open(self.folder / f"{name}.log", "wb") as log:
+            self.processes[name] = subprocess.Popen(
+                service["command"],
+                env=self.environment(name),
+                cwd=service["working_dir"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_completed(self, name: str) -> None:
+        """Waits until a service has ended well."""
+        assert self.processes[name].wait(180) == 0, self.log(name)
+
+    def wait_until_healthy(self, name: str) -> None:
+        """Waits until a service's own health check succeeds, in its own environment."""
+        check = self.services[name]["healthcheck"]
+        deadline = time.monotonic() + _seconds(check["start_period"])
+        while (said := self._check(name)) is not None:
+            assert self.processes[name].poll() is None, self.log(name)
+            assert time.monotonic() < deadline, f"{name}: {said}\n{self.log(name)}"
+            time.sleep(0.5)
+
+    def _check(self, name: str) -> str | None:
+        check = self.services[name]["healthcheck"]
+        try:
+            subprocess.run(
+                check["test"][1:],
+                env=self.environment(name),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=_seconds(check["timeout"]),
+                text=True,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
+            return f"{error}\n{error.output}"
+        return None
+
+    def stop(self, names: list[str]) -> None:
+        """SIGTERM to their main processes, as `docker compose stop`; each must end in the time that it has."""
+        for name in names:
+            self.processes[name].terminate()
+        for name in names:
+            self.processes[name].wait(_seconds(self.services[name]["stop_grace_period"]))
+
+    def log(self, name: str) -> str:
+        """The end of what a service has printed."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]
+
+    def left(self) -> dict[int, str]:
+        """Command lines of processes that work in the image's folder, or know it; a title may have replaced both."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and int(entry.name) != os.getpid():
+                    known = (entry / "environ").read_bytes() + os.readlink(entry / "cwd").encode()
+                    if str(self.folder / "bundle").encode() in known:
+                        found[int(entry.name)] = (
+                            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                        )
+        return found
+
+
+@contextlib.contextmanager
+def _database(folder: Path, variables: dict[str, str]) -> Iterator[Postgresql]:
+    """A PostgreSQL whose superuser has POSTGRES_PASSWORD, as the image makes it, without the databases."""
+    made = type("Made", (Postgresql,), {"password": variables["POSTGRES_PASSWORD"], "database": "empty"})
+    server = made(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _program(name: str) -> str:
+    *_, found = sorted((STATE / "services").glob(f"lib/python3*/site-packages/*/pginstall*/bin/{name}"))
+    return str(found)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def _secrets(folder: Path) -> dict[str, str]:
+    """Made by the command at the top of the file."""
+    [command] = [line[1:] for line in compose.FILE.read_text().splitlines() if "/dev/urandom" in line]
+    subprocess.run(["bash", "-ec", command], cwd=folder, check=True)
+    return dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
+
+
+def test_the_file_fits_the_schema_of_compose_files() -> None:
+    check = STATE / "services" / "bin" / "check-jsonschema"
+    done = subprocess.run(
+        [check, "--builtin-schema", "vendor.compose-spec", compose.FILE], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_services_start_in_order_run_a_pipeline_and_stop(tmp_path: Path) -> None:
+    secrets = _secrets(tmp_path)
+    with _database(tmp_path / "postgres", secrets) as server:
+        services = Services(tmp_path, secrets, server.port)
+        services.build()
+        try:
+            _make_databases(services, server)
+            for group in compose.start_order(services.services)[1:]:
+                for name in group:
+                    services.start(name)
+                for name in group:
+                    if "healthcheck" in services.services[name]:
+                        services.wait_until_healthy(name)
+                    else:
+                        services.wait_until_completed(name)
+            _run_a_pipeline(services, server, secrets)
+            services.start("init")  # as after an upgrade: it changes nothing here
+            services.wait_until_completed("init")
+            assert len(services.left()) > 30  # Airflow's executor has that many workers: they are seen here
+            for group in reversed(compose.start_order(services.services)[2:]):
+                services.stop(group)
+            # The end of a container takes all its processes along; here, those that stay on purpose are asked.
+            stop = [sys.executable, "-m", "include.tfx_airflow", "serve", "--stop"]
+            subprocess.run(stop, env=services.environment("scheduler"), cwd=tmp_path / "bundle", check=True)
+            deadline = time.monotonic() + 10
+            while services.left() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert services.left() == {}
+        finally:
+            for pid in services.left():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for process in services.processes.values():
+                process.kill()
+                process.wait()
+
+
+def _make_databases(services: Services, server: Postgresql) -> None:
+    """What the image of PostgreSQL does with the file's SQL, and the health check."""
+    service = services.services["postgres"]
+    version = subprocess.run([_program("postgres"), "--version"], capture_output=True, text=True).stdout
+    assert version.split()[-1] in service["image"]
+    environment = {
+        **service["environment"],
+        "PATH": os.path.dirname(_program("psql")),
+        "PGPORT": str(server.port),
+    }
+    psql = ["psql", "--host=127.0.0.1", "--username=postgres", "--no-psqlrc", "--set=ON_ERROR_STOP=1"]
+    subprocess.run(
+        psql,
+        input=services.file["configs"]["databases"]["content"],
+        env={**environment, "PGPASSWORD": environment["POSTGRES_PASSWORD"]},
+        text=True,
+        check=True,
+    )
+    subprocess.run(service["healthcheck"]["test"][1:], env=environment, check=True)
+    server.user, server.database, server.password = "mlmd", "mlmd", environment["MLMD_DB_PASSWORD"]
+    # Each has its own database only.
+    environment["PGPASSWORD"] = environment["MLMD_DB_PASSWORD"]
+    refused = subprocess.run(
+        ["psql", "--host=127.0.0.1", "--username=mlmd", "airflow"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "permission denied for database" in refused.stderr
+
+
+def _run_a_pipeline(services: Services, server: Postgresql, secrets: dict[str, str]) -> None:
+    """A run over the API, its rows in the server, and no secret in any file but the login's."""
+    client = Scheduler(f"http://localhost:{services.port}", "admin", secrets["AIRFLOW_ADMIN_PASSWORD"])
+    run_id = client.trigger("write_and_read")
+    state = client.wait_for_run("write_and_read", run_id, 180)
+    assert state == "success", client.log("write_and_read", run_id, "Write")[-4000:]
+    write, read = server.executions("write_and_read", run_id)
+    assert (write.node, write.state, read.node, read.state) == ("Write", "COMPLETE", "Read", "COMPLETE")
+    home = services.folder / "airflow"
+    assert Path(write.uri("text")).read_text() == "hello from a service"
+    assert Path(write.uri("text")).is_relative_to(home / "tfx")
+    login = home / "login.json"
+    assert login.stat().st_mode & 0o077 == 0
+    written = [path for path in home.rglob("*") if path.is_file() and path != login]
+    assert [path for path in written if path.suffix == ".log"]
+    for path in [*written, *services.folder.glob("*.log")]:
+        text = path.read_text(errors="replace")
+        assert not [name for name, value in secrets.items() if value in text], path

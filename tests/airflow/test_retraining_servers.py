@@ -1,0 +1,83 @@
+"""Monthly retraining with MLMD on each server, stopped and started again while a run goes on."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.bundle import ROOT, Bundle, made
+from tests.server import wait_until
+
+DAG, DELIVERY = "taxi_retraining", "taxi_retraining_on_delivery"
+_COMPONENTS = {
+    *("SpanExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate"),
+    *("rolling_window", "blessed_before", "tuned_before", "Transform", "Trainer", "Evaluator"),
+}
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """An Airflow with the spans of the sample, and the retraining DAG with less time between tries."""
+    with made(tmp_path_factory.mktemp("retraining_servers")) as bundle:
+        text = (ROOT / "dags/taxi_retraining.py").read_text()
+        patient = '"retries": 2, "retry_delay": timedelta(minutes=1)'
+        assert text.count(patient) == 1
+        text = text.replace(patient, '"retries": 9, "retry_delay": timedelta(seconds=2)')
+        for name in (DAG, DELIVERY):  # a file with both, found by the name of either
+            (bundle.folder / "dags" / f"{name}.py").write_text(text)
+        (bundle.folder / "dags" / "taxi_ingest.py").write_text((ROOT / "dags/taxi_ingest.py").read_text())
+        done = bundle.dags_test("taxi_ingest")
+        assert done.returncode == 0, done.stdout[-4000:]
+        yield bundle
+
+
+@pytest.mark.parametrize("start", [servers.mariadb, servers.postgresql], ids=["mysql", "postgresql"])
+def test_run_ends_well_although_its_store_went_away_and_nothing_is_doubled(
+    delivered: Bundle, tmp_path_factory: pytest.TempPathFactory, start: object
+) -> None:
+    with start(tmp_path_factory.mktemp("server") / "files") as server:
+        connection = {"AIRFLOW_CONN_MLMD_DEFAULT": server.airflow_connection}
+        bundle = dataclasses.replace(delivered, environment={**delivered.environment, **connection})
+        done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init")
+        assert done.returncode == 0, done.stdout
+        # December 2013: data to train on.
+        first = bundle.dags_test(DELIVERY, "--conf", '{"span": 201312}')
+        assert first.returncode == 0, first.stdout[-4000:]
+
+        log = server.folder / "run.log"
+        second = bundle.start_dags_test(DAG, "2014-02-01", log=log)
+        try:
+            for node in ("Transform", "Trainer"):
+                wait_until(lambda node=node: _state(server, node) == "RUNNING", 180, node, 0.5)
+                server.stop()
+                before = _refused(log)
+                try:  # until the node wants to publish
+                    wait_until(lambda before=before: _refused(log) > before, 120, f"{node} to fail", 0.5)
+                finally:
+                    server.start()
+            assert second.wait(400) == 0, log.read_text(errors="replace")[-6000:]
+        finally:
+            second.kill()
+        made_now = server.executions(DAG)
+        finished = collections.Counter(e.node for e in made_now if e.state in ("COMPLETE", "CACHED"))
+        assert set(finished) >= _COMPONENTS and set(finished.values()) == {1}, finished
+        lost = [execution for execution in made_now if execution.state not in ("COMPLETE", "CACHED")]
+        assert lost and {execution.state for execution in lost} == {"FAILED"}
+        assert not [output for execution in lost for output in execution.outputs if output[1]]
+        for execution in made_now:
+            keys = [uri.split("/")[-2] for _, live, uri in execution.outputs if live]
+            assert len(keys) == len(set(keys)), execution
+
+
+def _state(server: servers.Server, node: str) -> str:
+    found = [execution.state for execution in server.executions(DAG) if execution.node == node]
+    return found[-1] if found else ""
+
+
+def _refused(log: Path) -> int:
+    return log.read_text(errors="replace").count("/mlmd cannot be used: ")

@@ -1,0 +1,236 @@
+"""`python -m tests.benchmarks.panel [--runs 20000]`: how fast the panel is inside Airflow, on each kind of store.
+
+A store as after years of runs (tests/panel/scale.py) on SQLite, MariaDB and PostgreSQL; Airflow's own API server with the
+bundle's plugin on top; a browser's requests, with login, one after another. Writes PANEL.md. Runs in the interpreter
+of the panel's tests and needs some minutes and nothing else at work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests import servers
+from tests.bundle import ROOT, TFX_PYTHON
+from tests.panel.airflow_home import airflow_environment
+from tests.server import wait_until
+
+_TARGETS = {"runs": 100, "run": 100, "node": 100, "artifacts": 100, "artifact": 100, "lineage": 300}
+_MEGABYTES = 60
+
+
+class Airflow:
+    """Airflow's API server with the panel of one store."""
+
+    def __init__(self, folder: Path, connection: str):
+        with socket.create_server(("localhost", 0)) as probe:
+            port = probe.getsockname()[1]
+        self._url = f"http://localhost:{port}"
+        environment = airflow_environment(
+            folder,
+            AIRFLOW_CONN_MLMD_DEFAULT=connection,
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+            AIRFLOW__API__PORT=str(port),
+            AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
+        )
+        with open(folder / "api-server.log", "wb") as log:
+            subprocess.run(["airflow", "db", "migrate"], env=environment, stdout=log, stderr=log, check=True)
+            self._process = subprocess.Popen(
+                ["airflow", "api-server", "--workers", "1"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self._is_up, 120, f"Airflow's API server ({folder}/api-server.log)")
+        self._token = json.loads(self._read("/auth/token"))["access_token"]
+        for _ in range(20):  # what a user opens before the panel
+            self._read("/ui/config")
+            self._read("/api/v2/plugins")
+
+    def _is_up(self) -> bool:
+        with contextlib.suppress(OSError):
+            self._token = ""
+            return bool(self._read("/api/v2/version"))
+        return False
+
+    def _read(self, path: str) -> bytes:
+        request = urllib.request.Request(self._url + path, headers={"Authorization": f"Bearer {self._token}"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.read()
+
+    def seconds(self, path: str) -> float:
+        """Time of one request for a page of the panel, all of it read."""
+        start = time.perf_counter()
+        self._read(f"/mlmd{path}")
+        return time.perf_counter() - start
+
+    def json(self, path: str) -> Any:
+        """The JSON twin of a page."""
+        return json.loads(self._read(f"/mlmd{path}"))
+
+    def megabytes(self) -> float:
+        """Memory (PSS) of the server and its worker."""
+        total = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(folder.name)) == self._process.pid:
+                    lines = (folder / "smaps_rollup").read_text().splitlines()
+                    total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return total / 1024
+
+    def imported(self, *names: str) -> list[str]:
+        """Which of these libraries the server has mapped, by their folder's name."""
+        maps = ""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(folder.name)) == self._process.pid:
+                    maps += (folder / "maps").read_text()
+        return [name for name in names if f"/{name}/" in maps]
+
+    def stop(self) -> None:
+        """Ends the server and its worker."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(30)
+
+
+def _stores(folder: Path, runs: int) -> Iterator[tuple[str, str]]:
+    """Kind and Airflow Connection of each store, while it is there."""
+
+    def scale(*arguments: str) -> None:
+        command = [TFX_PYTHON, "-m", "tests.panel.scale", *arguments, "--runs", str(runs)]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+    path = folder / "metadata.db"
+    _say(f"{runs} runs into SQLite ...")
+    scale(f"sqlite:///{path}")
+    yield "SQLite", f"sqlite:///{path}"
+    for kind, start in (("MariaDB", servers.mariadb), ("PostgreSQL", servers.postgresql)):
+        (folder / kind).mkdir()
+        with start(folder / kind) as server:
+            _say(f"... and into {kind}")
+            scale(server.airflow_connection.replace("postgres://", "postgresql://"), "--source", str(path))
+            yield kind, server.airflow_connection
+
+
+def _paths(airflow: Airflow, repetitions: int) -> dict[str, list[str]]:
+    """Pages to ask for, by kind: at random over the whole store."""
+    chance = random.Random(1)
+    newest = airflow.json("/runs.json?limit=1")["runs"][0]["summary"]["run"]["id"]
+    last = airflow.json("/artifacts.json?limit=1")["artifacts"][0]["id"]
+    ids = {"runs": [], "run": [], "artifact": []}
+    for _ in range(repetitions):
+        page = airflow.json(f"/runs.json?limit=1&after={chance.randint(100, newest)}")["runs"]
+        ids["run"].append(page[0]["summary"]["run"]["id"])
+        ids["artifact"].append(chance.randint(1, last))
+    return {
+        "runs": [f"/runs?after={chance.randint(100, newest)}" for _ in range(repetitions)],
+        "run": [f"/runs/{id_}" for id_ in ids["run"]],
+        "node": [f"/runs/{id_}/nodes/Trainer" for id_ in ids["run"]],
+        "artifacts": [f"/artifacts?after={chance.randint(10, last)}" for _ in range(repetitions)],
+        "artifact": [f"/artifacts/{id_}" for id_ in ids["artifact"]],
+        "lineage": [f"/artifacts/{id_}/lineage?depth=6" for id_ in ids["artifact"]],
+    }
+
+
+def measure(folder: Path, runs: int, repetitions: int) -> dict[str, Any]:
+    """Figures of each kind of store: {kind: {page: [seconds]}, "first", "grown", "heavy"}."""
+    found: dict[str, Any] = {}
+    for kind, connection in _stores(folder, runs):
+        home = folder / f"airflow-{kind}"
+        home.mkdir()
+        airflow = Airflow(home, connection)
+        try:
+            before = airflow.megabytes()
+            row: dict[str, Any] = {"first": airflow.seconds("/runs"), "pages": {}}
+            for page, paths in _paths(airflow, repetitions).items():
+                airflow.seconds(paths[0])
+                row["pages"][page] = [airflow.seconds(path) for path in paths]
+            row["grown"] = airflow.megabytes() - before
+            row["heavy"] = airflow.imported("tensorflow", "tfx", "ml_metadata", "apache_beam")
+            found[kind] = row
+            _say(f"{kind}: " + ", ".join(f"{p} {1000 * _p95(s):.0f} ms" for p, s in row["pages"].items()))
+        finally:
+            airflow.stop()
+    return found
+
+
+def _p95(seconds: list[float]) -> float:
+    return sorted(seconds)[max(0, round(0.95 * len(seconds)) - 1)]
+
+
+def render(found: dict[str, Any], runs: int, counts: dict[str, int], repetitions: int) -> tuple[str, bool]:
+    """The page, and whether all targets were reached."""
+    lines = [
+        "# Benchmark of the panel",
+        "",
+        f"Written by `make bench`: {runs:,} runs, {counts['Artifact']:,} artifacts, {counts['Event']:,} events; pages as HTML, with "
+        "login, from Airflow's own API server (one",
+        f"worker) with the bundle's plugin, {repetitions} requests of each kind at random over the whole store, one after another. "
+        f"{datetime.date.today().isoformat()}, {len(os.sched_getaffinity(0))} cores.",
+        "",
+        "| median / p95, ms | " + " | ".join(_TARGETS) + " | first page, s | memory, MB |",
+        "|---" * (len(_TARGETS) + 3) + "|",
+    ]
+    reached = True
+    for kind, row in found.items():
+        cells = []
+        for page, limit in _TARGETS.items():
+            seconds = row["pages"][page]
+            cells.append(f"{1000 * statistics.median(seconds):.0f} / {1000 * _p95(seconds):.0f}")
+            reached = reached and 1000 * _p95(seconds) < limit
+        reached = reached and row["grown"] < _MEGABYTES and not row["heavy"]
+        lines.append(f"| {kind} | " + " | ".join(cells) + f" | {row['first']:.1f} | {row['grown']:.0f} |")
+    lines += [
+        "| to be below | " + " | ".join(str(limit) for limit in _TARGETS.values()) + f" | | {_MEGABYTES} |",
+        "",
+        "*first page*: the first request after the start makes the panel and reads which runs there are; *memory*: what the",
+        "server (PSS) has grown by after all these requests, over itself before the first; no TensorFlow, TFX or ml_metadata in it.",
+        "" if reached else "\n**Not all targets were reached.**",
+    ]
+    return "\n".join(lines).rstrip() + "\n", reached
+
+
+def _say(text: str) -> None:
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Measures, writes PANEL.md and returns 1 when a target was missed."""
+    import sqlite3
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--repetitions", type=int, default=100)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = measure(folder, asked.runs, asked.repetitions)
+        with contextlib.closing(sqlite3.connect(folder / "metadata.db")) as store:
+            counts = {
+                t: store.execute(f"select count(*) from {t}").fetchone()[0] for t in ("Artifact", "Event")
+            }
+    text, reached = render(found, asked.runs, counts, asked.repetitions)
+    Path(__file__).with_name("PANEL.md").write_text(text)
+    print(text)
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The panel as people see it: in a browser, in the tabs of a running Airflow, after a real run of the taxi pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.bundle import ROOT, Bundle, made
+from tests.panel import browser
+from tests.scheduler import Scheduler, running
+
+_RUN = "by_hand+1:a"  # letters that mean something in an address
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Scheduler]]:
+    """A running Airflow in which the taxi pipeline has run."""
+    with made(tmp_path_factory.mktemp("browser")) as bundle, bundle.dag_bundles(bundle=ROOT):
+        with running(bundle, print) as client:
+            client.wait_for_dag("taxi")
+            assert client.wait_for_run("taxi", client.trigger("taxi", _RUN)) == "success"
+            yield bundle, client
+
+
+@pytest.fixture(scope="module")
+def page(airflow: tuple[Bundle, Scheduler]) -> Iterator[Page]:
+    _, client = airflow
+    with browser.opened() as opened:
+        page = browser.new_page(opened)
+        browser.log_in(page, client.url, client.user, client.password)
+        page.errors = []  # type: ignore[attr-defined]
+        page.on("console", lambda line: line.type == "error" and page.errors.append(line.text))  # type: ignore[attr-defined]
+        yield page
+
+
+def _tab(page: Page, client: Scheduler, path: str) -> FrameLocator:
+    page.goto(f"{client.url}{path}")
+    page.get_by_role("link", name="ML Metadata", exact=True).last.click()
+    return page.frame_locator("iframe")
+
+
+def test_the_tab_of_a_dag_run_shows_its_nodes_verdict_and_lineage(
+    page: Page, airflow: tuple[Bundle, Scheduler]
+) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_RUN)}")
+    expect(tab.get_by_role("heading", name=_RUN)).to_be_visible(timeout=30_000)
+    for name in ("CsvExampleGen", "Transform", "Trainer", "Evaluator", "Pusher"):
+        expect(tab.get_by_role("link", name=name, exact=True).first).to_be_visible()
+    expect(tab.locator("svg a").first).to_be_visible()
+    expect(tab.get_by_text("binary_accuracy").first).to_be_visible()
+
+
+def test_the_tab_of_a_task_shows_what_that_node_made_with_its_histograms(
+    page: Page, airflow: tuple[Bundle, Scheduler]
+) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_RUN)}/tasks/StatisticsGen")
+    expect(tab.get_by_text("trip_miles").first).to_be_visible(timeout=30_000)
+    expect(tab.locator("table svg").first).to_be_visible()
+
+
+def test_an_evaluation_is_drawn(page: Page, airflow: tuple[Bundle, Scheduler]) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_RUN)}/tasks/Evaluator")
+    tab.get_by_role("link", name="ModelEvaluation").first.click(timeout=30_000)
+    expect(tab.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=30_000)
+
+
+def test_the_link_to_a_log_leads_airflow_itself_there(page: Page, airflow: tuple[Bundle, Scheduler]) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_RUN)}")
+    row = tab.get_by_role("row").filter(has=tab.get_by_role("link", name="Trainer", exact=True))
+    row.get_by_role("link", name="Log").click(timeout=30_000)
+    page.wait_for_url("**/tasks/Trainer**")
+    expect(page.locator("iframe")).to_have_count(0)
+
+
+def test_the_browser_had_nothing_to_complain_about(page: Page) -> None:
+    ours = [text for text in page.errors if "mlmd" in text or "Content Security Policy" in text]  # type: ignore[attr-defined]
+    assert ours == []

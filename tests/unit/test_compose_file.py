@@ -1,0 +1,166 @@
+"""docker-compose.yaml: no secret of its own, one image, the environment of `make env`, health checks."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import compose
+from tests.bundle import ROOT
+
+FILE = compose.read()
+SERVICES = FILE["services"]
+AIRFLOW = [name for name in SERVICES if name != "postgres"]
+SECRETS = sorted({name for name, _ in compose.variables(FILE)} - {"AIRFLOW_PORT"})
+
+
+def test_every_secret_is_required_and_none_stands_in_the_file() -> None:
+    assert {sign for name, sign in compose.variables(FILE) if name in SECRETS} == {"?"}
+    for service in SERVICES.values():
+        for name, value in service["environment"].items():
+            if re.search("PASSWORD$|SECRET|FERNET|_KEY$", name):
+                assert value.startswith("${"), name
+            for password in re.findall(r"://[^:/@]+:(.*)@", value):
+                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", password), name
+    assert not re.search("password '(?!%)", FILE["configs"]["databases"]["content"], re.IGNORECASE)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_missing_secret_is_an_error_that_says_how_to_make_it(secret: str) -> None:
+    variables = {name: "given" for name in SECRETS if name != secret}
+    with pytest.raises(LookupError, match=f"{secret}: make .env as the top of docker-compose.yaml says"):
+        compose.walk(FILE, lambda text: compose.fill_in(text, variables))
+
+
+def test_the_command_at_the_top_makes_all_secrets_and_never_replaces_them(tmp_path: Path) -> None:
+    command = next(
+        line.removeprefix("#") for line in compose.FILE.read_text().splitlines() if "/dev/urandom" in line
+    )
+    for _ in range(2):
+        subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+        env = (tmp_path / ".env").read_text()
+        made = dict(line.split("=", 1) for line in env.splitlines())
+        assert sorted(made) == SECRETS
+        assert len(set(made.values())) == len(SECRETS)
+        fernet_key = made.pop("AIRFLOW_FERNET_KEY")
+        assert re.fullmatch("[A-Za-z0-9_-]{43}=", fernet_key)  # 32 bytes, no more and no less
+        assert all(re.fullmatch("[A-Za-z0-9_-]{64}", value) for value in made.values())
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    (tmp_path / ".env").write_text("mine")
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+    assert (tmp_path / ".env").read_text() == "mine"
+
+
+def test_airflow_services_share_one_image_built_once_and_one_environment() -> None:
+    assert [name for name in AIRFLOW if "build" in SERVICES[name]] == ["init"]
+    shared = FILE["x-airflow"]["environment"]
+    for name in AIRFLOW:
+        assert SERVICES[name]["image"] == FILE["x-airflow"]["image"]
+        volumes = [volume.removesuffix(":ro") for volume in SERVICES[name]["volumes"]]
+        assert volumes == FILE["x-airflow"]["volumes"]
+        assert shared.items() <= SERVICES[name]["environment"].items()
+    for name in ("init", "scheduler", "triggerer"):
+        assert SERVICES[name]["environment"] == shared
+
+
+def test_the_panel_finds_the_store_and_the_artifacts_and_can_write_none() -> None:
+    server = SERVICES["api-server"]
+    assert server["environment"]["AIRFLOW_CONN_MLMD_DEFAULT"].startswith("postgres://mlmd:")
+    assert server["environment"]["AIRFLOW__CORE__PLUGINS_FOLDER"] == "/opt/bundle/plugins"
+    read_only = {name: [v for v in SERVICES[name]["volumes"] if v.endswith(":ro")] for name in AIRFLOW}
+    assert {name: found for name, found in read_only.items() if found} == {
+        "api-server": ["tfx:/opt/airflow/tfx:ro"]
+    }
+
+
+def test_the_environment_is_that_of_make_env() -> None:
+    lines = subprocess.run(
+        [ROOT / "include/env.sh"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"TFX_STATE": "/opt/state", "PATH": "/usr/bin:/bin"},
+    ).stdout
+    shared = FILE["x-airflow"]["environment"]
+    for line in lines.replace(str(ROOT), "/opt/bundle").splitlines():
+        name, value = re.fullmatch(r'export (\w+)="?(.*?)"?', line).groups()
+        if name == "PATH":
+            assert shared[name].startswith("/opt/state/airflow/bin:")
+        elif name != "AIRFLOW_HOME":
+            assert shared[name] == value, name
+
+
+def test_versions_are_pinned_and_those_of_the_locks() -> None:
+    lock = (ROOT / "requirements.txt").read_text()
+    airflow = re.search(r"^apache-airflow==(\S+)", lock, re.MULTILINE)[1]
+    tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx.txt").read_text(), re.MULTILINE)[1]
+    assert FILE["x-airflow"]["image"] == f"tfx-airflow:{airflow}-{tfx}"
+    [base] = re.findall("^FROM (.*)", SERVICES["init"]["build"]["dockerfile_inline"], re.MULTILINE)
+    assert re.fullmatch(r"python:3\.1[0-3]\.\d+-slim-bookworm", base)
+    assert re.fullmatch(r"postgres:\d+\.\d+-bookworm", SERVICES["postgres"]["image"])
+
+
+def test_the_image_gets_the_bundle_and_nothing_that_is_not_code() -> None:
+    first, *rest = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert first == "*"
+    allowed = {line[1:] for line in rest if line.startswith("!")}
+    assert allowed == {".airflowignore", "dags", "include", "plugins", "requirements.txt"}
+    docker = SERVICES["init"]["build"]["dockerfile_inline"]
+    for sources in re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists() and (source == "." or source.split("/")[0] in allowed), source
+    assert docker.index("bootstrap.sh &&") < docker.index("COPY . ")
+    assert re.search("^USER airflow", docker, re.MULTILINE)
+
+
+def test_every_service_that_stays_has_a_health_check_and_comes_back() -> None:
+    for name, service in SERVICES.items():
+        if name == "init":
+            assert service["restart"] == "no" and "healthcheck" not in service
+        else:
+            assert service["restart"] == "unless-stopped"
+            assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_services_start_in_order_and_each_waits_for_what_it_needs() -> None:
+    assert compose.start_order(SERVICES) == [
+        ["postgres"],
+        ["init"],
+        ["api-server"],
+        ["scheduler", "dag-processor", "triggerer"],
+    ]
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            done = "service_completed_successfully" if needed == "init" else "service_healthy"
+            assert how == {"condition": done}
+
+
+def test_only_the_ui_has_a_port_and_only_on_this_machine() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports == {"api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"]}
+
+
+def test_services_that_wait_for_each_other_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"wait for each other: \['a', 'b'\]"):
+        compose.start_order({"a": {"depends_on": {"b": {}}}, "b": {"depends_on": {"a": {}}}, "c": {}})
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [("a$$b", "a$b"), ("${X}-${Y}", "x-"), ("${X:-d}${Y:-d}", "xd"), ("${X:?m}", "x")],
+)
+def test_variables_are_filled_in_as_compose_does(text: str, filled: str) -> None:
+    assert compose.fill_in(text, {"X": "x"}) == filled
+
+
+def test_a_lone_dollar_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"a lone \$"):
+        compose.fill_in("$HOME", {})

@@ -1,0 +1,73 @@
+"""The table of a DAG's runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.tfx_airflow import history
+
+AUC = {"auc": {"value": 0.94791, "lower": 0.93, "upper": 0.96}}
+
+
+def _examples(*spans: int) -> list[dict[str, Any]]:
+    return [{"id": span, "type": "Examples", "uri": "u", "note": f"span {span}, version 0"} for span in spans]
+
+
+def _task(name: str, outputs: dict[str, Any] | None = None, **summary: Any) -> dict[str, Any]:
+    value = {"state": "executed", "outputs": outputs or {}, "summary": summary}
+    return {"task": name, "state": "success", "seconds": 1.0, "value": value}
+
+
+def _run(*tasks: dict[str, Any], state: str = "success") -> dict[str, Any]:
+    return {
+        "run_id": "r",
+        "date": "2014-03-01T00:00:00+00:00",
+        "state": state,
+        "seconds": 71.6,
+        "tasks": list(tasks),
+    }
+
+
+def test_run_is_told_by_span_window_metric_verdict_and_what_is_served() -> None:
+    run = _run(
+        {"task": "wait_for_span", "state": "success", "seconds": 0.1, "value": None},
+        _task("SpanExampleGen", {"examples": _examples(201403)}),
+        _task(
+            "group.rolling_window",
+            {"examples": _examples(201402, 201312, 201401), "newest": _examples(201403)},
+        ),
+        _task("Evaluator", metrics=AUC, blessed=True, failed_thresholds=[]),
+        _task("Pusher", pushed="/srv/models/1795531050"),
+    )
+    row = history.row(run)
+    assert (row.span, row.window, row.blessed) == (201403, (201312, 201401, 201402), True)
+    head, line = history.lines([row], "auc")
+    assert head.split() == ["month", "span", "trained", "on", "auc", "model", "seconds", "pushed"]
+    assert line.split() == [
+        *("2014-03", "201403", "201312-201402", "(3", "spans)"),
+        *("0.9479", "[0.9300,", "0.9600]", "BLESSED", "72", "1795531050"),
+    ]
+
+
+def test_rejected_model_shows_each_threshold_below_it() -> None:
+    failed = ["auc 0.89 is below 0.9", "auc changed by -0.02; allowed: absolute -0.01"]
+    run = _run(_task("Evaluator", metrics=AUC, blessed=False, failed_thresholds=failed))
+    _, line, *notes = history.lines([history.row(run)], "auc")
+    assert "NOT BLESSED" in line and line.endswith("-")
+    assert [note.strip() for note in notes] == [f"threshold failed: {text}" for text in failed]
+
+
+def test_run_without_an_evaluation_is_skipped_failed_or_running() -> None:
+    states = [history.row(_run(state=state)).state for state in ("success", "failed", "running")]
+    assert states == ["skipped", "failed", "running"]
+    [_, line] = history.lines([history.row(_run())], "auc")
+    assert line.split() == ["2014-03", "-", "-", "-", "skipped", "72", "-"]
+
+
+def test_window_of_one_span_and_a_metric_without_an_interval() -> None:
+    run = _run(
+        _task("rolling_window", {"examples": _examples(201402), "newest": _examples(201403)}),
+        _task("Evaluator", metrics={"auc": {"value": 0.5}}, blessed=True),
+    )
+    [_, line] = history.lines([history.row(run)], "auc")
+    assert line.split()[:4] == ["2014-03", "201402", "201402", "0.5000"]
