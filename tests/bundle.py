@@ -203,7 +203,7 @@ class Bundle:
             }
 
     def airflow_rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of Airflow's own database."""
+        """Rows of Airflow's own database, where that is SQLite."""
         with self._connect(self.home / "airflow.db") as rows:
             return rows(query, *arguments)
 
@@ -214,10 +214,16 @@ class Bundle:
 
 
 @contextlib.contextmanager
-def made(folder: Path) -> Iterator[Bundle]:
-    """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own."""
+def made(folder: Path, database: str = "") -> Iterator[Bundle]:
+    """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own.
+
+    Args:
+      folder: Holds its home and DAG files.
+      database: SQLAlchemy address of Airflow's own database; SQLite in its home when empty.
+    """
     (folder / "dags").mkdir()
-    bundle = Bundle(folder, environment(folder))
+    own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}
+    bundle = Bundle(folder, {**environment(folder), **own})
     done = bundle.run("airflow", "db", "migrate")
     assert done.returncode == 0, done.stdout
     yield bundle

@@ -47,9 +47,9 @@ class Scheduler:
                     return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
                 said = error.read().decode()[:1000]
-                # Airflow's own database is SQLite here, and the scheduler may hold its lock for longer than the API
-                # waits. A POST might have been carried out.
-                locked = error.code == 500 and "Database error" in said and method != "POST"
+                # Where Airflow's own database is SQLite, one write may hold its lock for longer than another waits;
+                # the request that is refused so is rolled back.
+                locked = error.code == 500 and "Database error" in said
                 if not locked or attempt == _ATTEMPTS - 1:
                     raise AssertionError(f"{method} {path}: {error.code} {said}") from None
                 time.sleep(2**attempt)

@@ -57,7 +57,7 @@ class Server:
       port: On 127.0.0.1; the same after a restart.
     """
 
-    kind = ""
+    kind, _driver = "", ""
     user, database = "tfx", "mlmd"
     reader = "reader"  # may log in; on PostgreSQL the owner of the tables says what it reads
     password = "pass-w0rd:of/the@server"  # with all that an address must quote
@@ -89,6 +89,12 @@ class Server:
         kind = "postgres" if self.kind == "postgresql" else self.kind
         password = urllib.parse.quote(self.password, safe="")
         return f"{kind}://{self.user}:{password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def sqlalchemy(self) -> str:
+        """As SQLAlchemy knows it: for Airflow's own database."""
+        password = urllib.parse.quote(self.password, safe="")
+        return f"{self._driver}://{self.user}:{password}@127.0.0.1:{self.port}/{self.database}"
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
@@ -172,7 +178,7 @@ class Server:
 class MariaDb(Server):
     """MariaDB, which speaks MySQL's protocol."""
 
-    kind = "mysql"
+    kind, _driver = "mysql", "mysql+pymysql"
 
     def _make(self) -> None:
         unpacked = STATE / "services" / "mariadb" / "usr"
@@ -229,7 +235,7 @@ class MariaDb(Server):
 class Postgresql(Server):
     """PostgreSQL."""
 
-    kind = "postgresql"
+    kind, _driver = "postgresql", "postgresql+psycopg2"
     _end = signal.SIGINT  # SIGTERM waits for the clients to leave
 
     def _make(self) -> None:
