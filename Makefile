@@ -14,7 +14,7 @@ help: ## list the commands
 
 setup: ## make both interpreters and an empty Airflow
 	@include/bootstrap.sh
-	@$(ENV); [ -f "$$AIRFLOW_HOME/airflow.db" ] || { echo "==> creating Airflow's database" >&2; airflow db migrate >"$(STATE)/migrate.log" 2>&1 || { tail -n 20 "$(STATE)/migrate.log" >&2; exit 1; }; }
+	@$(ENV); [ -z "$$AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" -a -f "$$AIRFLOW_HOME/airflow.db" ] || { echo "==> airflow db migrate" >&2; airflow db migrate >"$(STATE)/migrate.log" 2>&1 || { tail -n 20 "$(STATE)/migrate.log" >&2; exit 1; }; }
 
 demo: setup ## train, evaluate and push the taxi model: one DAG run on the embedded default
 	@$(ENV); python -m include.tfx_airflow demo $(DAG)

@@ -124,11 +124,31 @@ class Services:
         return None
 
     def stop(self, names: list[str]) -> None:
-        """SIGTERM to their main processes, as `docker compose stop`; each must end in the time that it has."""
+        """SIGTERM to their main processes, as `docker compose stop`; each must end in the time that it has.
+
+        Airflow 3.3.2's scheduler sometimes does not: its LocalExecutor tells each worker that is still alive to end, and
+        those that end meanwhile leave one untold. Docker kills it then, and nothing may be lost by that.
+        """
         for name in names:
             self.processes[name].terminate()
         for name in names:
-            self.processes[name].wait(_seconds(self.services[name]["stop_grace_period"]))
+            try:
+                self.processes[name].wait(_seconds(self.services[name]["stop_grace_period"]))
+            except subprocess.TimeoutExpired:
+                at_work = set(self._titles(name)) - {"airflow worker -- LocalExecutor: <idle>"}
+                assert name == "scheduler", (name, at_work)
+                assert at_work <= {_title(self.processes[name].pid), "airflow serve-logs"}, at_work
+                os.killpg(self.processes[name].pid, signal.SIGKILL)
+                self.processes[name].wait()
+
+    def _titles(self, name: str) -> list[str]:
+        """What the processes of a service's session call themselves; those that have ended have no name."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and os.getsid(int(entry.name)) == self.processes[name].pid:
+                    found.append(_title(int(entry.name)))
+        return [title for title in found if title]
 
     def log(self, name: str) -> str:
         """The end of what a service has printed."""
@@ -142,9 +162,7 @@ class Services:
                 if entry.name.isdigit() and int(entry.name) != os.getpid():
                     known = (entry / "environ").read_bytes() + os.readlink(entry / "cwd").encode()
                     if str(self.folder / "bundle").encode() in known:
-                        found[int(entry.name)] = (
-                            (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                        )
+                        found[int(entry.name)] = _title(int(entry.name))
         return found
 
 
@@ -158,6 +176,10 @@ def _database(folder: Path, variables: dict[str, str]) -> Iterator[Postgresql]:
         yield server
     finally:
         server.stop()
+
+
+def _title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
 
 
 def _program(name: str) -> str:
