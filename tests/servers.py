@@ -86,15 +86,16 @@ class Server:
 
     def connection_to(self, database: str) -> str:
         """As the value of AIRFLOW_CONN_MLMD_DEFAULT, for another database of the same server."""
-        kind = "postgres" if self.kind == "postgresql" else self.kind
-        password = urllib.parse.quote(self.password, safe="")
-        return f"{kind}://{self.user}:{password}@127.0.0.1:{self.port}/{database}"
+        return self._url("postgres" if self.kind == "postgresql" else self.kind, database)
 
     @property
     def sqlalchemy(self) -> str:
         """As SQLAlchemy knows it: for Airflow's own database."""
+        return self._url(self._driver, self.database)
+
+    def _url(self, scheme: str, database: str) -> str:
         password = urllib.parse.quote(self.password, safe="")
-        return f"{self._driver}://{self.user}:{password}@127.0.0.1:{self.port}/{self.database}"
+        return f"{scheme}://{self.user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
