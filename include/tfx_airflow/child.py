@@ -41,13 +41,16 @@ class NodeRequest:
     Attributes:
       ir: Path of the compiled `pipeline.json`.
       node_id: Node of that pipeline.
-      run: Name of the MLMD `pipeline_run` context, `<dag_id>:<run_id>`.
-      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number, key; first_try,
-        the first try after the task was last cleared; backfill, whether a backfill made the run or
-        cleared it.
+      run: Name of the MLMD `pipeline_run` context, see `identity.py`.
+      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number; key, the name of
+        the attempt's own MLMD context; first_try, the first try after the task was last cleared;
+        backfill, whether a backfill made the run or cleared it.
       parameters: Value by runtime parameter.
       mlmd: Address of the store, see `mlmd.py`; may hold a password.
       roots: Machine folders for the `${NAME}`s of the IR.
+      task_ids: Task id by node id, of the same copy of the pipeline; a node that is not named is its own task.
+      group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
+      own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
     """
 
     ir: str
@@ -57,6 +60,9 @@ class NodeRequest:
     parameters: dict[str, Any]
     mlmd: dict[str, Any] = dataclasses.field(repr=False)
     roots: dict[str, str]
+    task_ids: dict[str, str] = dataclasses.field(default_factory=dict)
+    group: str = ""
+    own_history: bool = False
 
     def to_json(self) -> str:
         """The request on one line."""

@@ -20,6 +20,11 @@ from airflow.providers.common.compat.sdk import (
     TaskGroup,
 )
 
+try:
+    from airflow.sdk.definitions._internal.expandinput import MappedArgument
+except ImportError:  # 2.11
+    from airflow.models.expandinput import MappedArgument
+
 __all__ = [
     "DAG",
     "AirflowFailException",
@@ -29,6 +34,7 @@ __all__ = [
     "BaseOperator",
     "BaseOperatorLink",
     "Context",
+    "MappedArgument",
     "ObjectStoragePath",
     "Param",
     "TaskGroup",

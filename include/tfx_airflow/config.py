@@ -50,10 +50,14 @@ class AirflowPipelineConfig:
         Param, or a template such as "{{ data_interval_start | ds }}", which is used in runs that
         give no value of their own.
       computed_parameters: For RuntimeParameters that nobody shall type in, by name: a template, such as
-        '{{ ti.xcom_pull("wait_for_span")["span"] }}'. They are no Params.
+        '{{ ti.xcom_pull("wait_for_span")["span"] }}', or the argument of a mapped task group. They are no Params.
+      copy: For a pipeline of which a DAG has several copies that read what earlier runs made: names this copy
+        in every run, as a text, a template or the argument of a mapped task group. By default the task
+        group's id does, with the mapped arguments among `computed_parameters`.
     """
 
     airflow_dag_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     node_configs: Mapping[str, NodeConfig] = dataclasses.field(default_factory=dict)
     runtime_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    computed_parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    computed_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    copy: Any = None

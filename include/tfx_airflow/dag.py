@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from include.tfx_airflow import parameters
-from include.tfx_airflow.compat import DAG, Param, TaskGroup
+from include.tfx_airflow.compat import DAG, MappedArgument, Param, TaskGroup
 from include.tfx_airflow.compiled import Compiled, load
 from include.tfx_airflow.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.errors import ConfigError
@@ -52,7 +52,7 @@ class AirflowDagRunner:
         options.setdefault("doc_md", compiled.manifest.doc)
         options.setdefault("catchup", False)
         with DAG(**options) as dag:
-            self._add_tasks(compiled)
+            self._add_tasks(compiled, {})
         return dag
 
     def task_group(self, pipeline: str, group_id: str | None = None, **arguments: Any) -> TaskGroup:
@@ -85,8 +85,32 @@ class AirflowDagRunner:
             for key, param in own.items():
                 if key not in group.dag.params:
                     group.dag.params[key] = param
-            self._add_tasks(compiled)
+            self._add_tasks(compiled, self._copy(compiled, group))
         return group
+
+    def _copy(self, compiled: Compiled, group: TaskGroup) -> dict[str, Any]:
+        """What tells this copy of the pipeline from the others of a mapped task group.
+
+        A map index does not: with another list of items it means another item in the next run.
+        """
+        if self._config.copy:
+            return {"copy": self._config.copy}
+        mapped = [found.group_id for found in group.iter_mapped_task_groups()]
+        if not mapped:
+            return {}
+        items = {
+            name: value
+            for name, value in self._config.computed_parameters.items()
+            if isinstance(value, MappedArgument)
+        }
+        with_history = [node.id for node in compiled.manifest.nodes if node.history]
+        if with_history and not items:
+            raise ConfigError(
+                f"{compiled.manifest.pipeline_name!r} stands in the mapped task group {mapped[0]!r}, and its nodes "
+                f"{with_history} read what earlier runs made: of which item? Give AirflowPipelineConfig a copy=, "
+                "such as the group's mapped argument, or that argument as one of its computed_parameters."
+            )
+        return items
 
     def _params(self, compiled: Compiled) -> dict[str, Param]:
         return parameters.params(
@@ -104,13 +128,15 @@ class AirflowDagRunner:
             )
         return compiled
 
-    def _add_tasks(self, compiled: Compiled) -> None:
-        tasks = {node.id: self._task(compiled, node) for node in compiled.manifest.nodes}
+    def _add_tasks(self, compiled: Compiled, copy: dict[str, Any]) -> None:
+        tasks = {node.id: self._task(compiled, node, copy) for node in compiled.manifest.nodes}
+        for task in tasks.values():
+            task.node_tasks = {node_id: other.task_id for node_id, other in tasks.items()}
         for node in compiled.manifest.nodes:
             for upstream in node.upstream:
                 tasks[upstream] >> tasks[node.id]
 
-    def _task(self, compiled: Compiled, node: Node) -> TfxNodeOperator:
+    def _task(self, compiled: Compiled, node: Node, copy: dict[str, Any]) -> TfxNodeOperator:
         config = self._config.node_configs.get(node.id, NodeConfig())
         options: dict[str, Any] = {"doc": node.doc or None, "trigger_rule": node.trigger_rule}
         if node.retries is not None:
@@ -128,5 +154,6 @@ class AirflowDagRunner:
                 self._config.computed_parameters,
             ),
             computed_parameters=sorted(self._config.computed_parameters),
+            copy=copy,
             **{**options, **config.arguments()},
         )

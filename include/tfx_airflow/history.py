@@ -17,7 +17,7 @@ _SPAN = re.compile(r"span (\d+)")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One run.
+    """One run, or what one copy of a pipeline did in it.
 
     Attributes:
       date: Start of the data interval, or the time of the trigger; ISO format.
@@ -29,6 +29,7 @@ class Row:
       failed_thresholds: Why not.
       pushed: Folder of the pushed model; empty when none was.
       seconds: From the run's start to its end.
+      copy: Task group and map index, where the DAG has the pipeline more than once; else empty.
     """
 
     run_id: str
@@ -41,20 +42,31 @@ class Row:
     failed_thresholds: tuple[str, ...] = ()
     pushed: str = ""
     seconds: float = 0.0
+    copy: str = ""
 
 
-def row(run: dict[str, Any]) -> Row:
-    """One run as `report.read_run` reads it."""
-    values = {task["task"].rpartition(".")[2]: task["value"] for task in run["tasks"] if task["value"]}
+def rows(run: dict[str, Any]) -> list[Row]:
+    """A run as `report.read_run` reads it: a row for each copy of a pipeline, one for a run without any."""
+    found = {
+        copy: values
+        for copy, tasks in report.copies(run).items()
+        if (values := [task["value"] for task in tasks if task["value"]])
+    }
+    if len(found) < 2:
+        return [_row(run, next(iter(found.values()), []), "")]
+    return [_row(run, values, copy) for copy, values in found.items()]
+
+
+def _row(run: dict[str, Any], values: list[dict[str, Any]], copy: str) -> Row:
     summary: dict[str, Any] = {}
     window: tuple[int, ...] = ()
-    for value in values.values():
+    for value in values:
         summary |= value["summary"]
         if (
             "newest" in value["outputs"] and "examples" in value["outputs"]
         ):  # include/components/rolling_window.py
             window = tuple(sorted(_spans(value["outputs"]["examples"])))
-    spans = [span for value in values.values() for span in _spans(value["outputs"].get("examples", []))]
+    spans = [span for value in values for span in _spans(value["outputs"].get("examples", []))]
     evaluated = "blessed" in summary
     return Row(
         run_id=run["run_id"],
@@ -67,6 +79,7 @@ def row(run: dict[str, Any]) -> Row:
         failed_thresholds=tuple(summary.get("failed_thresholds", ())),
         pushed=summary.get("pushed", ""),
         seconds=run["seconds"],
+        copy=copy,
     )
 
 
@@ -85,13 +98,17 @@ def lines(rows: list[Row], metric: str) -> list[str]:
     Returns:
       Lines of text, one a run, and one more for each threshold that failed.
     """
-    table = [("month", "span", "trained on", metric, "model", "seconds", "pushed")]
+    several = any(found.copy for found in rows)
+    table = [
+        ("month", *(["copy"] if several else []), "span", "trained on", metric, "model", "seconds", "pushed")
+    ]
     notes: dict[int, tuple[str, ...]] = {}
     for found in rows:
         verdict = {True: "BLESSED", False: "NOT BLESSED", None: found.state}[found.blessed]
         table.append(
             (
                 found.date[:7],
+                *([found.copy or "-"] if several else []),
                 str(found.span or "-"),
                 _window(found.window),
                 _interval(found.metrics.get(metric)),
@@ -118,8 +135,10 @@ def _window(spans: tuple[int, ...]) -> str:
 def _interval(value: dict[str, float] | None) -> str:
     if value is None:
         return "-"
-    bounds = f" [{value['lower']:.4f}, {value['upper']:.4f}]" if "lower" in value else ""
-    return f"{value['value']:.4f}{bounds}"
+    bounds = ""
+    if "lower" in value:
+        bounds = f" [{report.number(value['lower'])}, {report.number(value['upper'])}]"
+    return f"{report.number(value['value'])}{bounds}"
 
 
 def main(dag_id: str, metric: str) -> int:
@@ -128,5 +147,5 @@ def main(dag_id: str, metric: str) -> int:
     if not runs:
         print(f"no runs of DAG {dag_id!r} in this Airflow's database")
         return 1
-    print("\n".join(lines([row(run) for run in runs], metric)))
+    print("\n".join(lines([found for run in runs for found in rows(run)], metric)))
     return 0

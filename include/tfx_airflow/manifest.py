@@ -14,7 +14,7 @@ from typing import Any
 from include.tfx_airflow.errors import ManifestError
 
 # Part of the compile key: a new number makes every pipeline compile again.
-FORMAT = 1
+FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 IR_FILE = "pipeline.json"
 
@@ -37,14 +37,18 @@ class Node:
     """One node of the pipeline.
 
     Attributes:
-      id: TFX node id; also the Airflow task id.
+      id: TFX node id; the Airflow task id is the same, after those of the task groups around it.
       kind: Class name, such as `Trainer`.
       type: Full name of the component class, the MLMD execution type.
       upstream: Ids of the nodes that must have ended.
+      required: For each input that the node cannot do without, the upstream nodes that may give it: when all of
+        them are skipped, so is this one.
+      history: Whether it has inputs from earlier runs of its own pipeline.
       outputs: Artifact type by output key.
       parameters: Names of the runtime parameters the node uses.
       conditional: Whether it stands in a `Cond` and may be skipped.
-      trigger_rule: Airflow trigger rule its TFX execution options ask for.
+      trigger_rule: Airflow trigger rule. `none_failed` where an upstream node may be skipped: the task itself
+        then says whether it can do without, see `skips.py`.
       retries: Retries its TFX execution options ask for; None leaves the DAG's default.
       timeout_seconds: Time limit its TFX execution options ask for; 0 is none.
       doc: First paragraph of the component's docstring.
@@ -54,6 +58,8 @@ class Node:
     kind: str
     type: str
     upstream: tuple[str, ...] = ()
+    required: tuple[tuple[str, ...], ...] = ()
+    history: bool = False
     outputs: dict[str, str] = dataclasses.field(default_factory=dict)
     parameters: tuple[str, ...] = ()
     conditional: bool = False
@@ -95,7 +101,14 @@ class Manifest:
             if data["format"] != FORMAT:
                 raise ManifestError(f"format {data['format']!r} where {FORMAT} is needed; compile again.")
             data["nodes"] = tuple(
-                Node(**{**n, "upstream": tuple(n["upstream"]), "parameters": tuple(n["parameters"])})
+                Node(
+                    **{
+                        **n,
+                        "upstream": tuple(n["upstream"]),
+                        "required": tuple(tuple(names) for names in n["required"]),
+                        "parameters": tuple(n["parameters"]),
+                    }
+                )
                 for n in data["nodes"]
             )
             data["runtime_parameters"] = tuple(RuntimeParameter(**p) for p in data["runtime_parameters"])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from include.tfx_airflow import child, mlmd, parameters
+from include.tfx_airflow import child, identity, mlmd, parameters
 from include.tfx_airflow.compat import AirflowFailException, AirflowSkipException, BaseOperator, Context
 from include.tfx_airflow.compiled import Compiled
 from include.tfx_airflow.errors import NodeError, TfxAirflowError
 from include.tfx_airflow.manifest import Node
 from include.tfx_airflow.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.settings import Settings, read_settings
+from include.tfx_airflow.skips import Skip, skip_after
 
 
 class TfxNodeOperator(BaseOperator):
@@ -22,11 +25,12 @@ class TfxNodeOperator(BaseOperator):
     The task succeeds when the node was executed or found in the cache, is skipped when its Cond is
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
-    XCom `return_value`: {"state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}.
+    XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
+    "summary", "seconds"}; of a skipped task also "message", which says why. Numbers that JSON does not
+    have are the texts "NaN", "Infinity" and "-Infinity".
     """
 
-    template_fields: Sequence[str] = ("runtime_parameters",)
+    template_fields: Sequence[str] = ("runtime_parameters", "copy")
     template_fields_renderers = {"runtime_parameters": "json"}
     ui_color = "#fef0e0"
     operator_extra_links = (ArtifactsLink(),)
@@ -38,6 +42,7 @@ class TfxNodeOperator(BaseOperator):
         compiled: Compiled,
         runtime_parameters: Mapping[str, str],
         computed_parameters: Sequence[str] = (),
+        copy: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
         """Makes the task.
@@ -47,6 +52,8 @@ class TfxNodeOperator(BaseOperator):
           compiled: Its pipeline.
           runtime_parameters: Jinja templates by parameter name.
           computed_parameters: Names of those that no value in a run's conf replaces.
+          copy: What tells this copy of the pipeline from others of its DAG in every run, beside the
+            task group: templates or mapped arguments by name.
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
@@ -54,6 +61,9 @@ class TfxNodeOperator(BaseOperator):
         self.compiled = compiled
         self.runtime_parameters = dict(runtime_parameters)
         self.computed_parameters = tuple(computed_parameters)
+        self.copy = dict(copy or {})
+        # Of each node of this copy of the pipeline; AirflowDagRunner knows the others.
+        self.node_tasks = {tfx_node.id: self.task_id}
         self._process: child.NodeProcess | None = None
 
     @property
@@ -70,6 +80,9 @@ class TfxNodeOperator(BaseOperator):
           AirflowSkipException: It was skipped.
         """
         settings = read_settings()
+        skip = skip_after(context, self.tfx_node, self.node_tasks, str(self.trigger_rule))
+        if skip:
+            self._skip(context, skip)
         try:
             request = self._request(context, settings)
             asked = time.time()
@@ -90,29 +103,39 @@ class TfxNodeOperator(BaseOperator):
         if result.state == "failed":
             raise NodeError(f"{name} in run {request.run!r}; the node says:", tail=result.message)
         if result.state == "skipped":
-            raise AirflowSkipException(f"{name} was skipped: {result.message}")
+            self._skip(context, Skip(self.tfx_node.id, result.message))
         for line in table(self.tfx_node.id, result):
             self.log.info("%s", line)
+        for warning in result.summary.get("warnings", []):
+            self.log.warning("%s: %s", self.tfx_node.id, warning)
         instance = context["ti"]
         self.log.info(
             "In the panel: %s",
             panel_url(self.dag_id, context["run_id"], self.task_id, instance.map_index),
         )
         value = {
+            "node": self.tfx_node.id,
             "state": result.state,
             "execution_id": result.execution_id,
             "outputs": result.outputs,
-            "summary": result.summary,
+            "summary": with_json_numbers(result.summary),
             "seconds": round(result.seconds, 3),
         }
         for asset in self.outlets or []:
             context["outlet_events"][asset].extra = {
                 "dag_id": self.dag_id,
                 "run_id": context["run_id"],
-                "node": self.tfx_node.id,
+                "task_id": self.task_id,
+                "map_index": instance.map_index,
                 **value,
             }
         return value
+
+    def _skip(self, context: Context, skip: Skip) -> NoReturn:
+        """Ends the task as skipped; the reason stays in XCom, where the report and later tasks find it."""
+        node = self.tfx_node
+        context["ti"].xcom_push(key="return_value", value={"node": node.id, **skip.result(node.id)})
+        raise AirflowSkipException(f"{node.kind} {node.id!r} was skipped: {skip.message(node.id)}")
 
     def on_kill(self) -> None:
         """Ends the node's process group; MLMD says FAILED."""
@@ -122,31 +145,47 @@ class TfxNodeOperator(BaseOperator):
     def _request(self, context: Context, settings: Settings) -> child.NodeRequest:
         instance, run_id = context["ti"], context["run_id"]
         given = {k: v for k, v in context["params"].items() if k not in self.computed_parameters}
-        map_index = instance.map_index if instance.map_index is not None else -1
-        run = f"{self.dag_id}:{run_id}"
+        task = {
+            "dag_id": self.dag_id,
+            "run_id": run_id,
+            "task_id": self.task_id,
+            "map_index": instance.map_index if instance.map_index is not None else -1,
+            "try_number": instance.try_number,
+            # Clearing raises max_tries by the tries that were made: what came before was cleared.
+            "first_try": min(
+                max(1, (instance.max_tries or 0) - (self.retries or 0) + 1), instance.try_number
+            ),
+            "backfill": context["dag_run"].run_type == "backfill",
+        }
         # The same try of the same task is another attempt when `dags test` makes the run anew.
-        unique = str(getattr(instance, "id", "") or "")[-12:]
-        key = f"{run}:{self.task_id}:{map_index}:{instance.try_number}"
+        task["key"] = identity.try_name(task, unique=str(getattr(instance, "id", "") or "")[-12:])
+        several = bool(self.copy) or self._stands_elsewhere()
+        group = self.task_group.group_id or ""
         return child.NodeRequest(
             ir=str(self.compiled.ir),
             node_id=self.tfx_node.id,
-            run=run,
-            task={
-                "dag_id": self.dag_id,
-                "run_id": run_id,
-                "task_id": self.task_id,
-                "map_index": map_index,
-                "try_number": instance.try_number,
-                # Clearing raises max_tries by the tries that were made: what came before was cleared.
-                "first_try": min(
-                    max(1, (instance.max_tries or 0) - (self.retries or 0) + 1), instance.try_number
-                ),
-                "backfill": context["dag_run"].run_type == "backfill",
-                "key": f"{key}:{unique}" if unique else key,
-            },
+            run=identity.run_name(self.dag_id, run_id),
+            task=task,
             parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, given),
             mlmd=mlmd.address(settings),
             roots=settings.roots(),
+            task_ids=self.node_tasks,
+            group=identity.group_name(self.dag_id, group, self._item()) if group or several else "",
+            own_history=several,
+        )
+
+    def _item(self) -> str:
+        """Such as `eu`: in which item of a mapped task group this is."""
+        values = (self.copy[name] for name in sorted(self.copy))
+        return ",".join(v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values)
+
+    def _stands_elsewhere(self) -> bool:
+        """Whether this DAG has the pipeline in another task group as well."""
+        tasks = (task for task in self.dag.tasks if isinstance(task, TfxNodeOperator))
+        name = self.compiled.manifest.pipeline_name
+        return any(
+            task.compiled.manifest.pipeline_name == name and task.task_group is not self.task_group
+            for task in tasks
         )
 
     def _log_line(self, level: int, line: str) -> None:
@@ -155,6 +194,17 @@ class TfxNodeOperator(BaseOperator):
 
 # Terminal escapes and the like, which a node may print, do not belong into Airflow's log.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def with_json_numbers(value: Any) -> Any:
+    """A value as JSON can hold it: NaN and infinity as text, in the spelling of protobuf's JSON mapping."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: with_json_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_json_numbers(item) for item in value]
+    return value
 
 
 def table(node_id: str, result: child.NodeResult) -> list[str]:
@@ -181,4 +231,6 @@ def table(node_id: str, result: child.NodeResult) -> list[str]:
         ]
     for failure in result.summary.get("failed_thresholds", []):
         lines.append(f"threshold failed: {failure}")
+    if "infra_failure" in result.summary:
+        lines.append(f"the model could not be served: {result.summary['infra_failure']}")
     return lines

@@ -66,7 +66,12 @@ def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
     path = Path(settings.home) / "history" / f"{dag_id}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     points = [
-        {"label": row.date[:7], "blessed": row.blessed, "pushed": bool(row.pushed), **row.metrics[metric]}
+        {
+            "label": " ".join(filter(None, [row.date[:7], row.copy])),
+            "blessed": row.blessed,
+            "pushed": bool(row.pushed),
+            **{side: float(value) for side, value in row.metrics[metric].items()},
+        }
         for row in rows
         if metric in row.metrics
     ]
@@ -149,10 +154,10 @@ def _follow(dag_id: str, first: str, last: str, metric: str) -> list[history.Row
         for run in ended:
             if run["run_id"] not in told:
                 told.add(run["run_id"])
-                line = history.lines([history.row(run)], metric)[1:]
+                line = history.lines(history.rows(run), metric)[1:]
                 print(f"    {len(told):>3} of {len(runs)}  " + "\n".join(line), flush=True)
         if runs and len(ended) == len(runs):
-            return [history.row(run) for run in runs]
+            return [row for run in runs for row in history.rows(run)]
         time.sleep(_POLL_SECONDS)
 
 

@@ -18,9 +18,9 @@ def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
       run_id: The run; None for the one that started last.
 
     Returns:
-      {"run_id", "state", "date", "seconds", "tasks": [{"task", "state", "seconds", "value"}]}: `date` is the
-      start of the data interval, or when it was to run, in ISO format; tasks stand in the order they
-      started; `value` is the XCom of a TFX node, None for other tasks.
+      {"run_id", "state", "date", "seconds", "tasks": [{"task", "map_index", "state", "seconds", "value"}]}:
+      `date` is the start of the data interval, or when it was to run, in ISO format; tasks stand in the
+      order they started; `value` is the XCom of a TFX node, None for other tasks.
 
     Raises:
       LookupError: There is no such run.
@@ -66,13 +66,14 @@ def _read(run: Any, session: Any) -> dict[str, Any]:
         select(TaskInstance).filter_by(**of_run).order_by(TaskInstance.start_date)
     ).all()
     results = session.scalars(select(XComModel).filter_by(**of_run, key="return_value")).all()
-    values = {result.task_id: result.value for result in results}
+    values = {(result.task_id, result.map_index): result.value for result in results}
     tasks = [
         {
             "task": instance.task_id,
+            "map_index": instance.map_index,
             "state": instance.state,
             "seconds": instance.duration or 0.0,
-            "value": _decode(values.get(instance.task_id)),
+            "value": _decode(values.get((instance.task_id, instance.map_index))),
         }
         for instance in instances
     ]
@@ -95,26 +96,60 @@ def _decode(value: Any) -> dict[str, Any] | None:
     return decoded if isinstance(decoded, dict) and "outputs" in decoded else None
 
 
+def copies(run: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The tasks of a run by the copy of a pipeline that they belong to.
+
+    Returns:
+      By task group and map index, such as `each.train[0]`; empty for tasks that stand in none.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for task in run["tasks"]:
+        node = (task["value"] or {}).get("node") or task["task"].rpartition(".")[2]
+        group = task["task"].removesuffix(node).rstrip(".")
+        index = task.get("map_index", -1)
+        found.setdefault(group + (f"[{index}]" if index >= 0 else ""), []).append(task)
+    return found
+
+
 def lines(run: dict[str, Any]) -> list[str]:
     """The report of a run as lines of text."""
     rows = [("node", "state", "seconds", "made")]
-    summary: dict[str, Any] = {}
+    warnings = []
     for task in run["tasks"]:
+        name = task["task"] + (f"[{task['map_index']}]" if task.get("map_index", -1) >= 0 else "")
         value = task["value"] or {"state": task["state"] or "-", "outputs": {}, "summary": {}}
-        summary.update(value["summary"])
         made = [
             f"{artifact['type']} #{artifact['id']}" + (f" ({artifact['note']})" if artifact["note"] else "")
             for artifacts in value["outputs"].values()
             for artifact in artifacts
         ]
+        if task["state"] == "skipped":
+            made = [value.get("message") or "an upstream task was skipped"]
         state = value["state"] if task["state"] == "success" else str(task["state"] or "-")
         for index, text in enumerate(made or [""]):
-            first = (task["task"], state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
+            first = (name, state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
             rows.append((*first, text))
+        warnings += [f"Warning: {name}: {warning}" for warning in value["summary"].get("warnings", [])]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     text = [f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]}".rstrip() for r in rows]
-    text += ["", *_evaluation(summary)]
+    text += ["", *warnings]
+    told = {copy: _evaluation(_summary(tasks)) for copy, tasks in copies(run).items()}
+    told = {copy: found for copy, found in told.items() if found}
+    for copy, found in told.items():
+        text += [*([f"{copy or 'The pipeline'}:"] if len(told) > 1 else []), *found]
     return text
+
+
+def _summary(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for task in tasks:
+        summary.update((task["value"] or {}).get("summary", {}))
+    return summary
+
+
+def number(value: float | str, width: int = 0) -> str:
+    """A metric's value; NaN and infinity are texts in XCom, because JSON does not have them."""
+    return f"{float(value):>{width}.4f}"
 
 
 def _evaluation(summary: dict[str, Any]) -> list[str]:
@@ -122,8 +157,15 @@ def _evaluation(summary: dict[str, Any]) -> list[str]:
     if summary.get("metrics"):
         text.append("Evaluation, all examples (95 % confidence interval):")
         for name, metric in sorted(summary["metrics"].items()):
-            interval = f"  [{metric['lower']:.4f}, {metric['upper']:.4f}]" if "lower" in metric else ""
-            text.append(f"  {name:<24} {metric['value']:>12.4f}{interval}")
+            interval = (
+                f"  [{number(metric['lower'])}, {number(metric['upper'])}]" if "lower" in metric else ""
+            )
+            text.append(f"  {name:<24} {number(metric['value'], 12)}{interval}")
+    if summary.get("metrics_left_out"):
+        text.append(f"  ... and {summary['metrics_left_out']} more metrics, in the panel")
+    if "infra_blessed" in summary:
+        verdict = "can be served" if summary["infra_blessed"] else "could NOT be served"
+        text.append(f"Model: {verdict}{_after(summary.get('infra_failure'))}")
     if "blessed" in summary:
         first = ", no earlier model to compare with" if summary.get("rubber_stamp") else ""
         text.append(f"Model: {'BLESSED' if summary['blessed'] else 'NOT BLESSED'}{first}")
@@ -131,6 +173,10 @@ def _evaluation(summary: dict[str, Any]) -> list[str]:
     if "pushed" in summary:
         text.append(f"Pushed: {summary['pushed'] or 'no, the model served before stays'}")
     return text
+
+
+def _after(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
 
 
 def main(dag_id: str, run_id: str | None) -> int:

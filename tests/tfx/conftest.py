@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfx import v1 as tfx
 
+from include.tfx_airflow import identity
 from include.tfx_airflow.child import NodeRequest
 from include.tfx_airflow.tfx_side import ir
 
@@ -40,7 +41,10 @@ def address(roots: dict[str, str]) -> dict[str, Any]:
 def make_request(
     tmp_path: Path, roots: dict[str, str], address: dict[str, Any]
 ) -> Callable[..., NodeRequest]:
-    """Makes the request for one attempt at a node of a pipeline."""
+    """Makes the request for one attempt at a node of a pipeline.
+
+    `task` replaces Airflow's ids, `copy` is what the request says of the pipeline's copy.
+    """
 
     def make(
         pipeline: tfx.dsl.Pipeline,
@@ -48,22 +52,24 @@ def make_request(
         run: str = "first",
         try_number: int = 1,
         first_try: int = 1,
+        task: dict[str, Any] | None = None,
+        copy: dict[str, Any] | None = None,
         **parameters: Any,
     ) -> NodeRequest:
         path = tmp_path / f"{pipeline.id}.json"
         if not path.exists():
             path.write_text(ir.compile_pipeline(pipeline, "m:f", "", roots, ENVIRONMENT)[1], encoding="utf-8")
-        name = f"flow:{run}"
-        task = {"dag_id": "flow", "run_id": run, "task_id": node_id, "map_index": -1}
-        task |= {"try_number": try_number, "first_try": first_try}
+        found = {"dag_id": "flow", "run_id": run, "task_id": node_id, "map_index": -1}
+        found |= {"try_number": try_number, "first_try": first_try, **(task or {})}
         return NodeRequest(
             ir=str(path),
             node_id=node_id,
-            run=name,
-            task={**task, "key": f"{name}:{node_id}:-1:{try_number}"},
+            run=identity.run_name(found["dag_id"], found["run_id"]),
+            task={**found, "key": identity.try_name(found, "")},
             parameters=parameters,
             mlmd=address,
             roots=roots,
+            **(copy or {}),
         )
 
     return make

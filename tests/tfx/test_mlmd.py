@@ -14,6 +14,7 @@ import ml_metadata
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
+from include.tfx_airflow import identity
 from include.tfx_airflow.errors import MlmdError
 from include.tfx_airflow.tfx_side import mlmd, server
 
@@ -40,11 +41,15 @@ def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def _put(store: ml_metadata.MetadataStore, run: str, node: str, state: int) -> int:
-    """Puts an execution as TFX's launcher does: in the contexts of its run and of its node."""
+def _put(store: ml_metadata.MetadataStore, task: dict[str, Any], state: int) -> int:
+    """Puts an execution as a node does: in the contexts of its run, and of its task instance's tries."""
     kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Gen"))
     contexts = []
-    for type_name, name in (("pipeline_run", run), ("node", node)):
+    names = {
+        "pipeline_run": identity.run_name(task["dag_id"], task["run_id"]),
+        identity.TRIES_CONTEXT: identity.tries_name(task),
+    }
+    for type_name, name in names.items():
         type_id = store.put_context_type(metadata_store_pb2.ContextType(name=type_name))
         contexts.append(metadata_store_pb2.Context(type_id=type_id, name=name))
     execution = _Execution(type_id=kind, last_known_state=state)
@@ -121,14 +126,24 @@ def test_file_that_is_no_store_is_named(tmp_path: Path, case: str) -> None:
     assert f"sqlite:///{path} cannot be used" in str(caught.value)
 
 
-def test_executions_of_are_those_of_one_node_in_one_run_oldest_first(address: dict[str, Any]) -> None:
+TASK = {"dag_id": "flow", "run_id": "first", "task_id": "eu.Gen", "map_index": -1}
+
+
+def test_tries_of_are_those_of_one_task_instance_oldest_first(address: dict[str, Any]) -> None:
+    others = (
+        {"run_id": "second"},
+        {"task_id": "us.Gen"},
+        {"task_id": "Gen"},
+        {"map_index": 0},
+        {"dag_id": "f"},
+    )
     with mlmd.open_store(address) as store:
-        assert mlmd.executions_of(store, "flow:first", "p.Gen") == []
-        first = _put(store, "flow:first", "p.Gen", _Execution.FAILED)
-        _put(store, "flow:first", "p.Train", _Execution.COMPLETE)
-        _put(store, "flow:second", "p.Gen", _Execution.COMPLETE)
-        again = _put(store, "flow:first", "p.Gen", _Execution.COMPLETE)
-        assert [e.id for e in mlmd.executions_of(store, "flow:first", "p.Gen")] == [first, again]
+        assert mlmd.tries_of(store, TASK) == []
+        first = _put(store, TASK, _Execution.FAILED)
+        for other in others:
+            _put(store, {**TASK, **other}, _Execution.COMPLETE)
+        again = _put(store, TASK, _Execution.COMPLETE)
+        assert [e.id for e in mlmd.tries_of(store, TASK)] == [first, again]
 
 
 def test_fail_unfinished_marks_what_runs_and_says_why(address: dict[str, Any]) -> None:
@@ -140,15 +155,15 @@ def test_fail_unfinished_marks_what_runs_and_says_why(address: dict[str, Any]) -
             _Execution.CACHED,
             _Execution.CANCELED,
         )
-        ids = [_put(store, "flow:first", "p.Gen", state) for state in states]
-        other = _put(store, "flow:second", "p.Gen", _Execution.RUNNING)
-        assert mlmd.fail_unfinished(store, "flow:first", "p.Gen", "killed") == ids[:2]
+        ids = [_put(store, TASK, state) for state in states]
+        other = _put(store, {**TASK, "task_id": "us.Gen"}, _Execution.RUNNING)
+        assert mlmd.fail_unfinished(store, TASK, "killed") == ids[:2]
         found = {e.id: e for e in store.get_executions()}
         assert [found[i].last_known_state for i in ids] == [_Execution.FAILED, _Execution.FAILED, *states[2:]]
         assert found[other].last_known_state == _Execution.RUNNING
         assert found[ids[1]].custom_properties["failure"].string_value == "killed"
         assert "failure" not in found[ids[2]].custom_properties
-        assert mlmd.fail_unfinished(store, "flow:first", "p.Gen", "killed") == []
+        assert mlmd.fail_unfinished(store, TASK, "killed") == []
 
 
 def test_lock_may_be_taken_again_by_who_has_it_and_excludes_another_process(address: dict[str, Any]) -> None:

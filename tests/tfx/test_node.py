@@ -33,9 +33,13 @@ def _execution(address: dict[str, Any], number: int) -> metadata_store_pb2.Execu
     return execution
 
 
+def _task(node_id: str) -> dict[str, Any]:
+    return {"dag_id": "flow", "run_id": "first", "task_id": node_id, "map_index": -1}
+
+
 def _states(address: dict[str, Any], name: str) -> list[str]:
     with mlmd.open_store(address) as store:
-        found = mlmd.executions_of(store, "flow:first", name)
+        found = mlmd.tries_of(store, _task(name.partition(".")[2]))
     return [_Execution.State.Name(execution.last_known_state) for execution in found]
 
 
@@ -213,8 +217,7 @@ def test_execution_knows_its_airflow_task(make_request: MakeRequest, address: di
     with mlmd.open_store(address) as store:
         contexts = {c.type: c for c in store.get_contexts_by_execution(result.execution_id)}
     assert contexts["pipeline_run"].name == "flow:first"
-    context = contexts[mlmd.TASK_CONTEXT]
-    assert mlmd.TASK_CONTEXT == "airflow_task_instance"
+    context = contexts["airflow_task_instance"]
     assert context.name == request.task["key"]
     unsaid = ("key", "first_try")
     properties = {k: getattr(v, v.WhichOneof("value")) for k, v in context.properties.items()}
@@ -257,7 +260,7 @@ def test_node_that_a_later_attempt_took_for_dead_publishes_nothing(
 ) -> None:
     result = _working(make_request, address, tmp_path / "started", threading.Event())
     with mlmd.open_store(address) as store:
-        mlmd.fail_unfinished(store, "flow:first", "sleep.Sleep", "taken for dead")
+        mlmd.fail_unfinished(store, _task("Sleep"), "taken for dead")
     with pytest.raises(RuntimeError, match="a later attempt has taken over: execution 1 is FAILED"):
         result.result(30)
     assert _states(address, "sleep.Sleep") == ["FAILED"]

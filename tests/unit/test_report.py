@@ -77,3 +77,51 @@ def test_run_without_evaluation_says_nothing_about_a_model() -> None:
     text = "\n".join(lines(_run(_task("Gen", "success", 1, _value("executed", {})))))
     for word in ("Evaluation", "Model", "Pushed"):
         assert word not in text
+
+
+def test_each_copy_of_a_pipeline_is_told_apart() -> None:
+    def evaluator(task: str, index: int, value: float, blessed: bool) -> dict[str, Any]:
+        found = {
+            "node": "Evaluator",
+            **_value("executed", {}, metrics={"auc": {"value": value}}, blessed=blessed),
+        }
+        return {**_task(task, "success", 1, found), "map_index": index}
+
+    tasks = [
+        evaluator("eu.Evaluator", -1, 0.75, True),
+        evaluator("each.train.Evaluator", 0, 0.5, False),
+        evaluator("each.train.Evaluator", 1, 0.25, True),
+    ]
+    text = [line.strip() for line in lines(_run(*tasks)) if line]
+    assert [line.split()[0] for line in text[1:4]] == [
+        "eu.Evaluator",
+        "each.train.Evaluator[0]",
+        "each.train.Evaluator[1]",
+    ]
+    values = {"eu:": "0.7500", "each.train[0]:": "0.5000", "each.train[1]:": "0.2500"}
+    for copy, value in values.items():
+        assert text[text.index(copy) + 2].split() == ["auc", value]
+
+
+def test_skipped_task_says_why() -> None:
+    said = {**_value("skipped", {}), "node": "Trainer", "message": "Tuner was skipped: its Cond is false"}
+    text = lines(_run(_task("Trainer", "skipped", 0.1, said), _task("notify", "skipped", 0.0)))
+    assert text[1].split(maxsplit=3)[3] == "Tuner was skipped: its Cond is false"
+    assert text[2].split(maxsplit=3)[3] == "an upstream task was skipped"
+
+
+def test_empty_split_and_a_model_that_cannot_be_served_are_told() -> None:
+    gen = _value("executed", {}, records={"train": 3, "eval": 0}, warnings=["no records in split 'eval'"])
+    infra = _value("executed", {}, infra_blessed=False, infra_failure="DeadlineExceeded: no answer")
+    text = lines(_run(_task("Gen", "success", 1, gen), _task("InfraValidator", "success", 1, infra)))
+    assert "Warning: Gen: no records in split 'eval'" in text
+    assert "Model: could NOT be served: DeadlineExceeded: no answer" in text
+
+
+def test_metric_that_is_not_a_number_is_told_as_such() -> None:
+    metrics = {"auc": {"value": "NaN"}, "loss": {"value": "Infinity", "lower": "-Infinity", "upper": "NaN"}}
+    text = lines(_run(_task("Evaluator", "success", 1, _value("executed", {}, metrics=metrics))))
+    assert [line.split(maxsplit=1)[1].strip() for line in text if line.startswith("  ")] == [
+        "nan",
+        "inf  [-inf, nan]",
+    ]

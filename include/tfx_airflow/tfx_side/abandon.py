@@ -8,25 +8,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from include.tfx_airflow.child import NodeRequest
 from include.tfx_airflow.tfx_side import mlmd
 
 
 def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda: None) -> None:
-    """Marks the unfinished executions of the request's node and run.
+    """Marks what the request's task instance has left unfinished.
 
     Args:
       request: What the dead or dying child was asked.
       reason: Stored beside the state, for people.
       last: Called while a SQLite store is still locked: nobody can publish between mark and call.
     """
-    pipeline = json.loads(Path(request.ir).read_text(encoding="utf-8"))["pipelineInfo"]["id"]
     with mlmd.open_store(request.mlmd) as store:
-        mlmd.retried(
-            lambda: mlmd.fail_unfinished(store, request.run, f"{pipeline}.{request.node_id}", reason)
-        )
+        mlmd.retried(lambda: mlmd.fail_unfinished(store, request.task, reason))
         last()
 
 

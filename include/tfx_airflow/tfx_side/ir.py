@@ -19,6 +19,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 from include.tfx_airflow import fingerprint
 from include.tfx_airflow.errors import UnsupportedNodeError
 from include.tfx_airflow.manifest import Manifest, Node, RuntimeParameter
+from include.tfx_airflow.tfx_side import skippable
 
 _KINDS = {
     pipeline_pb2.RuntimeParameter.STRING: "string",
@@ -63,7 +64,10 @@ def compile_pipeline(
     proto = compiler.Compiler().compile(pipeline)
     _forget_mlmd_address(proto)
     defaults = _declared_parameters(pipeline)
-    nodes = tuple(_node(pipeline, entry.pipeline_node) for entry in proto.nodes)
+    nodes = skippable.with_trigger_rules(
+        tuple(_node(pipeline, entry.pipeline_node) for entry in proto.nodes),
+        {n.node_info.id for e in proto.nodes if skippable.may_skip_itself(n := e.pipeline_node)},
+    )
     parameters = {p.name: p for p in _runtime_parameters(proto, defaults)}
     text = json_format.MessageToJson(proto, sort_keys=True, indent=1)
 
@@ -180,6 +184,8 @@ def _node(pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.PipelineNode) -> 
         kind=type(component).__name__,
         type=proto.node_info.type.name,
         upstream=tuple(sorted(proto.upstream_nodes)),
+        required=skippable.required(proto),
+        history=skippable.has_history(proto, pipeline.id),
         outputs={key: spec.artifact_spec.type.name for key, spec in sorted(proto.outputs.outputs.items())},
         parameters=tuple(sorted({p.name for p in _walk(proto)} - set(_OWN_PARAMETERS))),
         conditional=bool(proto.inputs.conditionals),

@@ -18,13 +18,12 @@ import ml_metadata as mlmd
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 
+from include.tfx_airflow import identity
 from include.tfx_airflow.errors import MlmdError
 from include.tfx_airflow.tfx_side import schema
 from include.tfx_airflow.tfx_side.postgresql import PostgresqlStore
 from include.tfx_airflow.tfx_side.server import is_true, unusable
 
-# The context that ties an execution to the Airflow task instance that made it.
-TASK_CONTEXT = "airflow_task_instance"
 _ATTEMPTS = 8
 # In a RuntimeError of MetadataStore(): another writer was in the way.
 _CONTENTION = ("concurrent writes", "deadlock", "locked")
@@ -174,39 +173,29 @@ def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
         yield connect(address)
 
 
-def executions_of(
-    store: mlmd.MetadataStore, run: str, pipeline_node: str
-) -> list[metadata_store_pb2.Execution]:
-    """Executions of one node in one run, oldest first.
+def tries_of(store: mlmd.MetadataStore, task: dict[str, Any]) -> list[metadata_store_pb2.Execution]:
+    """Executions of a task instance, one for each try that came so far, oldest first.
 
     Args:
-      run: Name of the `pipeline_run` context.
-      pipeline_node: Name of the `node` context, `<pipeline>.<node id>`.
+      task: dag_id, run_id, task_id and map_index, as in a `NodeRequest`.
     """
-    context = store.get_context_by_type_and_name("pipeline_run", run)
-    if context is None:
-        return []
-    # From the run, not from the node, whose context grows with every run there ever was.
-    return sorted(
-        (
-            execution
-            for execution in store.get_executions_by_context(context.id)
-            if any(c.name == pipeline_node for c in store.get_contexts_by_execution(execution.id))
-        ),
-        key=lambda execution: execution.id,
-    )
+    # From a context of its own: those of node and run grow with every run and every task of it.
+    context = store.get_context_by_type_and_name(identity.TRIES_CONTEXT, identity.tries_name(task))
+    found = store.get_executions_by_context(context.id) if context else []
+    return sorted(found, key=lambda execution: execution.id)
 
 
-def fail_unfinished(store: mlmd.MetadataStore, run: str, pipeline_node: str, reason: str) -> list[int]:
-    """Marks executions that a dead process left NEW or RUNNING as FAILED.
+def fail_unfinished(store: mlmd.MetadataStore, task: dict[str, Any], reason: str) -> list[int]:
+    """Marks the tries of a task instance that a dead process left NEW or RUNNING as FAILED.
 
     Args:
+      task: As for `tries_of`.
       reason: Stored beside the state, for people.
 
     Returns:
       Ids of the executions that were marked.
     """
-    unfinished = [e for e in executions_of(store, run, pipeline_node) if e.last_known_state in _RUNNING]
+    unfinished = [e for e in tries_of(store, task) if e.last_known_state in _RUNNING]
     for execution in unfinished:
         execution.last_known_state = metadata_store_pb2.Execution.FAILED
         execution.custom_properties["failure"].string_value = reason

@@ -1,13 +1,12 @@
 """One node of one run through TFX's own launcher: driver, executor, publisher.
 
 The recipe is that of `tfx/orchestration/local/local_dag_runner.py`; added is what Airflow needs:
-every attempt is an execution of its own, inputs come from the latest attempt upstream, a cleared
-task really runs again, and what became of the node is said in a `NodeResult`.
+every try is an execution of its own (`attempts.py`), a cleared task really runs again, and what became of
+the node is said in a `NodeResult`.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import re
@@ -16,16 +15,16 @@ from typing import Any
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
-from tfx.dsl.compiler import constants
+from tfx.dsl.compiler import constants, placeholder_utils
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import execution_publish_utils, launcher, runtime_parameter_utils
-from tfx.orchestration.portable.mlmd import common_utils, context_lib
+from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import ir, mlmd, outputs, schema, user_code
+from include.tfx_airflow.tfx_side import attempts, gone_files, ir, mlmd, outputs, schema, user_code
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +73,11 @@ class _Launcher(launcher.Launcher):
 
     given_up: threading.Event
 
+    def _run_executor(self, execution_info: Any) -> Any:
+        with self._mlmd_connection as handle:
+            gone_files.check_inputs(handle.store, execution_info.input_dict)
+        return super()._run_executor(execution_info)
+
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
         with self._mlmd_connection as handle:
             [execution] = handle.store.get_executions_by_id([execution_id])
@@ -111,9 +115,9 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
 
     connection = LockedMetadata(request.mlmd)
     with schema.checked(request.mlmd), connection as handle:
-        _prepare_attempt(handle, pipeline, node, request)
-    reason = _SkipReason()
-    logging.getLogger("absl").addFilter(reason)
+        attempts.prepare(handle, pipeline, node, request)
+    told = _ToldToTheLog()
+    logging.getLogger("absl").addFilter(told)
     try:
         try:
             node_launcher = _Launcher(
@@ -130,15 +134,26 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
                 _register_failure(handle, node)
             raise
         node_launcher.given_up = given_up or threading.Event()
-        info = node_launcher.launch()
+        with gone_files.passed_over(node):
+            info = node_launcher.launch()
     finally:
-        logging.getLogger("absl").removeFilter(reason)
+        logging.getLogger("absl").removeFilter(told)
     if info is None or not info.execution_id:
-        return NodeResult(
-            "skipped", message=reason.text or "its Cond is false, or there is nothing to work on"
-        )
+        return NodeResult("skipped", message=told.why_skipped or _condition(node))
     with connection as handle:
-        return _result(handle.store, info.execution_id)
+        result = _result(handle.store, info.execution_id)
+    if result.summary.get("infra_blessed") is False and told.why_not_blessed:
+        result.summary["infra_failure"] = told.why_not_blessed
+    return result
+
+
+def _condition(node: pipeline_pb2.PipelineNode) -> str:
+    """Why a node without a SkipSignal was skipped."""
+    conditions = [
+        placeholder_utils.debug_str(condition.placeholder_expression)
+        for _, condition in sorted(node.inputs.conditionals.items())
+    ]
+    return f"its Cond is false: {' and '.join(conditions)}" if conditions else "there is nothing to work on"
 
 
 def _register_failure(handle: metadata.Metadata, node: pipeline_pb2.PipelineNode) -> None:
@@ -147,14 +162,22 @@ def _register_failure(handle: metadata.Metadata, node: pipeline_pb2.PipelineNode
     execution_publish_utils.publish_failed_execution(handle, contexts, execution.id)
 
 
-class _SkipReason(logging.Filter):
-    """Picks up why TFX skipped a node: it tells nobody but the log."""
+class _ToldToTheLog(logging.Filter):
+    """Picks up what TFX tells nobody but the log.
 
-    text = ""
+    Attributes:
+      why_skipped: Text of a SkipSignal.
+      why_not_blessed: Last error of InfraValidator's tries.
+    """
+
+    why_skipped = why_not_blessed = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.msg == "Input resolution skipped; reason = %s" and record.args:
-            self.text = str(record.args[0])
+            self.why_skipped = str(record.args[0])
+        if record.msg == "Infra validation (attempt %d/%d) failed." and record.exc_info:
+            error = record.exc_info[1]
+            self.why_not_blessed = f"{type(error).__name__}: {error}"
         return True
 
 
@@ -185,101 +208,9 @@ def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2
     return node
 
 
-def _prepare_attempt(
-    handle: metadata.Metadata,
-    pipeline: pipeline_pb2.Pipeline,
-    node: pipeline_pb2.PipelineNode,
-    request: NodeRequest,
-) -> None:
-    """Makes this attempt an execution of its own, fed by the latest attempts upstream."""
-    store = handle.store
-    name = f"{pipeline.pipeline_info.id}.{request.node_id}"
-    mlmd.retried(
-        lambda: mlmd.fail_unfinished(store, request.run, name, "its process died; a later attempt found it")
-    )
-    _decide_on_cache(store, node, request, name)
-    for spec in node.inputs.inputs.values():
-        for channel in spec.channels:
-            _pin_to_latest_attempt(store, pipeline, channel, request.run)
-    # TFX looks for an earlier execution in all contexts of the node and takes it up again, with its
-    # old inputs, or leaves at once when it succeeded. This context makes sure that it finds none.
-    context = node.contexts.contexts.add()
-    context.type.name = mlmd.TASK_CONTEXT
-    context.name.field_value.string_value = request.task["key"]
-    for key in ("dag_id", "run_id", "task_id", "map_index", "try_number"):
-        value = request.task[key]
-        integer = isinstance(value, int)
-        context.type.properties[key] = metadata_store_pb2.INT if integer else metadata_store_pb2.STRING
-        field = context.properties[key].field_value
-        if integer:
-            field.int_value = value
-        else:
-            field.string_value = value
-    # Two nodes that start together create the same types and contexts: here it can be tried again,
-    # in the middle of the launcher it cannot.
-    mlmd.retried(lambda: context_lib.prepare_contexts(handle, node.contexts))
-    types = [
-        node.node_info.type,
-        metadata_store_pb2.ContextType(name=context_lib.CONTEXT_TYPE_EXECUTION_CACHE),
-        *(output.artifact_spec.type for output in node.outputs.outputs.values()),
-    ]
-    for metadata_type in types:
-        mlmd.retried(functools.partial(common_utils.register_type_if_not_exist, handle, metadata_type))
-
-
-def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest, name: str) -> None:
-    """A cleared task runs again without cache; a retry takes what an earlier try of it has finished.
-
-    A backfill clears whole runs, to bring them up to date: there the pipeline's own setting stays.
-    """
-    first, this = request.task["first_try"], request.task["try_number"]
-    tries = [
-        context.properties["try_number"].int_value
-        for execution in mlmd.executions_of(store, request.run, name)
-        if _succeeded(execution)
-        for context in _task_contexts(store, execution)
-    ]
-    if any(first <= earlier < this for earlier in tries):
-        log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
-        node.execution_options.caching_options.enable_cache = True
-    elif request.task.get("backfill"):
-        return
-    elif any(earlier < first for earlier in tries):
-        log.info("This task was cleared after it had finished: the node runs again, without cache.")
-        node.execution_options.caching_options.enable_cache = False
-
-
-def _pin_to_latest_attempt(
-    store: Any, pipeline: pipeline_pb2.Pipeline, channel: pipeline_pb2.InputSpec.Channel, run: str
-) -> None:
-    """Lets a channel from this run see only the latest successful attempt of its producer.
-
-    Otherwise a cleared producer has two live outputs in the run, and its consumers fail or read the old.
-    """
-    queries = channel.context_queries
-    if not any(q.type.name == "pipeline_run" and q.name.field_value.string_value == run for q in queries):
-        return
-    producer = f"{pipeline.pipeline_info.id}.{channel.producer_node_query.id}"
-    done = [e for e in mlmd.executions_of(store, run, producer) if _succeeded(e)]
-    if not done:
-        return
-    for context in _task_contexts(store, done[-1]):
-        query = queries.add()
-        query.type.name = mlmd.TASK_CONTEXT
-        query.name.field_value.string_value = context.name
-
-
-def _task_contexts(store: Any, execution: metadata_store_pb2.Execution) -> list[metadata_store_pb2.Context]:
-    return [c for c in store.get_contexts_by_execution(execution.id) if c.type == mlmd.TASK_CONTEXT]
-
-
-def _succeeded(execution: metadata_store_pb2.Execution) -> bool:
-    return execution.last_known_state in (_Execution.COMPLETE, _Execution.CACHED)
-
-
 def _result(store: Any, execution_id: int) -> NodeResult:
     [execution] = store.get_executions_by_id([execution_id])
-    if not _succeeded(execution):
+    if not attempts.succeeded(execution):
         return NodeResult("failed", execution_id, message=_failure(execution))
     made, summary = outputs.describe(store, execution_id)
     state = "cached" if execution.last_known_state == _Execution.CACHED else "executed"

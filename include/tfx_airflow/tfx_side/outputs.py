@@ -10,8 +10,11 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
+from include.tfx_airflow.tfx_side import records
+
 _Event = metadata_store_pb2.Event
 _MAX_FAILURES = 10
+_MAX_METRICS = 100  # XCom is small
 _OUTPUT_EVENTS = (_Event.OUTPUT, _Event.INTERNAL_OUTPUT, _Event.DECLARED_OUTPUT)
 
 
@@ -26,8 +29,10 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
       By output key, a list of {id, type, uri, note}; and a summary such as
       {"blessed": True, "metrics": {"auc": {"value": 0.9, "lower": 0.89, "upper": 0.91}}}.
     """
-    events = [e for e in store.get_events_by_execution_ids([execution_id]) if e.type in _OUTPUT_EVENTS]
+    all_events = store.get_events_by_execution_ids([execution_id])
+    events = [e for e in all_events if e.type in _OUTPUT_EVENTS]
     artifacts = {a.id: a for a in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    from_outside = not any(event.type == _Event.INPUT for event in all_events)
     outputs: dict[str, list[dict[str, Any]]] = {}
     summary: dict[str, Any] = {}
     for event in events:
@@ -37,6 +42,9 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
         if reader:
             try:
                 facts = reader(artifact)
+                # Of examples that a node has read, the node before has told the number.
+                if artifact.type == "Examples" and from_outside and event.type == _Event.OUTPUT:
+                    facts |= _records(artifact, facts.get("note", ""))
             except Exception as error:
                 facts = {"unreadable": f"{type(error).__name__}: {error}"}
         if event.type != _Event.INTERNAL_OUTPUT:  # a Resolver's: what an earlier run made
@@ -65,6 +73,22 @@ def _examples(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     if span is None:
         return {}
     return {"span": int(span), "note": f"span {int(span)}, version {int(version or 0)}"}
+
+
+def _records(artifact: metadata_store_pb2.Artifact, note: str) -> dict[str, Any]:
+    found = records.count(artifact)
+    if not found:
+        return {}
+    empty = [name for name, number in found.items() if number == 0]
+    warnings = {"warnings": [f"no records in split {name!r}" for name in empty]} if empty else {}
+    return {"records": found, "note": "; ".join(filter(None, [note, records.told(found)])), **warnings}
+
+
+def _infra_blessing(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    value = _property(artifact, "blessed")
+    if value is None:
+        return {"note": "not validated"}
+    return {"infra_blessed": bool(value), "note": "BLESSED" if value else "NOT BLESSED"}
 
 
 def _blessing(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
@@ -111,8 +135,7 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
             kind = item.value.WhichOneof("type")
             if item.key.is_diff or kind not in ("double_value", "bounded_value"):
                 continue
-            model = item.key.model_name
-            if model and model != tfma.CANDIDATE_KEY:
+            if item.key.model_name == tfma.BASELINE_KEY:
                 continue
             value: dict[str, float] = {"value": getattr(item.value, kind).value}
             if item.HasField("confidence_interval"):
@@ -120,9 +143,29 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
                 for side in ("lower", "upper"):
                     bound = getattr(interval, f"{side}_bound")
                     value[side] = getattr(bound, bound.WhichOneof("type")).value
-            metrics[item.key.name] = value
-    note = ", ".join(f"{name} {value['value']:.4g}" for name, value in sorted(metrics.items()))
-    return {"metrics": metrics, **_validation(tfma.load_validation_result(artifact.uri)), "note": note}
+            metrics[_metric(item.key)] = value
+    shown = dict(sorted(metrics.items())[:_MAX_METRICS])
+    more = len(metrics) - len(shown)
+    note = ", ".join(f"{name} {value['value']:.4g}" for name, value in shown.items())
+    facts = {"metrics": shown, **_validation(tfma.load_validation_result(artifact.uri))}
+    if more:
+        facts["metrics_left_out"] = more
+        note += f" and {more} more metrics"
+    return {**facts, "note": note}
+
+
+def _metric(key: Any) -> str:
+    """Name of a metric with what tells it from others: `auc (dnn, classId:0, weighted)`."""
+    import tensorflow_model_analysis as tfma
+
+    parts = [key.model_name if key.model_name != tfma.CANDIDATE_KEY else "", key.output_name]
+    for field, label in (("class_id", "classId"), ("k", "k"), ("top_k", "topK")):
+        if key.sub_key.HasField(field):
+            parts.append(f"{label}:{getattr(key.sub_key, field).value}")
+    aggregation = key.aggregation_type.WhichOneof("type")
+    parts += [(aggregation or "").replace("_average", ""), "weighted" if key.example_weighted.value else ""]
+    told = ", ".join(filter(None, parts))
+    return f"{key.name} ({told})" if told else key.name
 
 
 def _validation(result: Any) -> dict[str, Any]:
@@ -130,7 +173,7 @@ def _validation(result: Any) -> dict[str, Any]:
     failures = [
         (
             len(failed.slice_key.single_slice_keys),
-            f"{metric.metric_key.name}{_slice(failed.slice_key)} {_reason(metric)}",
+            f"{_metric(metric.metric_key)}{_slice(failed.slice_key)} {_reason(metric)}",
         )
         for failed in result.metric_validations_per_slice
         for metric in failed.failures
@@ -173,6 +216,7 @@ def _slice(key: Any) -> str:
 
 _READERS = {
     "Examples": _examples,
+    "InfraBlessing": _infra_blessing,
     "ModelBlessing": _blessing,
     "PushedModel": _pushed,
     "ExampleAnomalies": _anomalies,

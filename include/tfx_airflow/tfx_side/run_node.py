@@ -99,11 +99,12 @@ def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> No
         started = time.time()
         result = node.run(request, given_up)
     except BaseException as error:  # the asking task must hear of SystemExit in user code as well
-        from include.tfx_airflow.errors import ManifestError, MlmdError, MlmdSchemaError
+        from include.tfx_airflow.errors import ManifestError, MlmdError, MlmdSchemaError, NodeError
 
         state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError)) else "failed"
-        # A store that fails says so in one line; where in TFX it was needed helps nobody.
-        result = NodeResult(state, message=str(error) if isinstance(error, MlmdError) else _traceback(error))
+        # A store that fails, or an input that is gone, says so; where in TFX it was needed helps nobody.
+        clear = isinstance(error, (MlmdError, NodeError))
+        result = NodeResult(state, message=str(error) if clear else _traceback(error))
     return dataclasses.replace(result, started=started, seconds=time.time() - started)
 
 

@@ -1,0 +1,74 @@
+"""Whether a task has to be skipped because of what was skipped upstream, and why: decided by the task itself.
+
+Airflow's trigger rule knows only that an upstream task was skipped. Whether the node can do without its output is
+known from the manifest: see `tfx_side/skippable.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from include.tfx_airflow.manifest import Node
+
+
+@dataclasses.dataclass(frozen=True)
+class Skip:
+    """Why a task is skipped.
+
+    Attributes:
+      node: The node where it began.
+      reason: What was the matter there.
+      outside: Whether the reason lies outside the pipeline, as when a branch was not taken. Such a skip
+        means every node after it, also one that could do without.
+    """
+
+    node: str
+    reason: str
+    outside: bool = False
+
+    def message(self, node: str) -> str:
+        """Why a node is skipped, for people."""
+        return self.reason if node == self.node else f"{self.node} was skipped: {self.reason}"
+
+    def result(self, node: str) -> dict[str, Any]:
+        """What a skipped node leaves in XCom, in the form of any other result."""
+        empty = {"execution_id": 0, "outputs": {}, "summary": {}, "seconds": 0.0}
+        return {"state": "skipped", "message": self.message(node), **empty, "skip": dataclasses.asdict(self)}
+
+
+def skip_after(context: Mapping[str, Any], node: Node, task_ids: Mapping[str, str], rule: str) -> Skip | None:
+    """Why a node has to be skipped before it is tried; None when it can run.
+
+    Args:
+      context: Airflow's, of the running task.
+      node: Its node.
+      task_ids: Task id by node id, of the same copy of the pipeline.
+      rule: The task's trigger rule.
+    """
+    if rule == "all_success" or not node.upstream:
+        return None
+    skipped = _skipped(context, {name: task_ids[name] for name in node.upstream})
+    for names in node.required:
+        if all(name in skipped for name in names):
+            return skipped[names[0]]
+    outside = [skip for skip in skipped.values() if skip.outside]
+    return outside[0] if outside and rule == "none_failed" else None
+
+
+def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str]) -> dict[str, Skip]:
+    """The upstream nodes that were skipped."""
+    instance, run_id = context["ti"], context["run_id"]
+    index = instance.map_index if instance.map_index is not None else -1
+    states = instance.get_task_states(
+        dag_id=instance.dag_id, map_index=index, task_ids=sorted(task_ids.values()), run_ids=[run_id]
+    )
+    key = "{}" if index < 0 else f"{{}}_{index}"
+    skipped = {}
+    for name, task_id in task_ids.items():
+        if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
+            told = instance.xcom_pull(task_ids=task_id, map_indexes=index)
+            # One that says nothing was skipped by its trigger rule, or by another task.
+            skipped[name] = Skip(**told["skip"]) if told else Skip(name, "by Airflow", outside=True)
+    return skipped
