@@ -169,6 +169,46 @@ def test_evaluation_gives_overall_metrics_and_failed_thresholds(
     assert summary == {"metrics": {"auc": {"value": 0.71}}, "failed_thresholds": ["auc 0.71 is below 0.8"]}
 
 
+def test_metrics_of_one_name_are_told_apart(address: dict[str, Any], tmp_path: Path) -> None:
+    keys = {
+        "auc (linear)": 'name: "auc" model_name: "linear"',
+        "auc (dnn)": 'name: "auc" model_name: "dnn"',
+        "auc (dnn, weighted)": 'name: "auc" model_name: "dnn" example_weighted { value: true }',
+        "f1 (colour, micro)": 'name: "f1" output_name: "colour" aggregation_type { micro_average: true }',
+        "recall (classId:2)": 'name: "recall" sub_key { class_id { value: 2 } }',
+        "recall (classId:3)": 'name: "recall" model_name: "candidate" sub_key { class_id { value: 3 } }',
+        "auc": 'name: "auc" example_weighted { }',
+    }
+    metrics = "slice_key {}" + "".join(
+        f"metric_keys_and_values {{ key {{ {key} }} value {{ double_value {{ value: {number} }} }} }}"
+        for number, key in enumerate(keys.values())
+    )
+    metrics += 'metric_keys_and_values { key { name: "auc" model_name: "baseline" } value { double_value { value: 9 } } }'
+    _, summary = _note(address, _evaluation(tmp_path, "", metrics))
+    assert {name: value["value"] for name, value in summary["metrics"].items()} == {
+        name: number for number, name in enumerate(keys)
+    }
+
+
+def test_metrics_that_are_left_out_are_counted(address: dict[str, Any], tmp_path: Path) -> None:
+    metrics = "slice_key {}" + "".join(
+        f'metric_keys_and_values {{ key {{ name: "m{number:03}" }} value {{ double_value {{ value: 1 }} }} }}'
+        for number in range(103)
+    )
+    note, summary = _note(address, _evaluation(tmp_path, "", metrics))
+    assert len(summary["metrics"]) == 100 and summary["metrics_left_out"] == 3
+    assert note.endswith("and 3 more metrics")
+
+
+@pytest.mark.parametrize(("value", "note"), [(1, "BLESSED"), (0, "NOT BLESSED"), (None, "not validated")])
+def test_infra_blessing(address: dict[str, Any], value: int | None, note: str) -> None:
+    blessing = standard_artifacts.InfraBlessing()
+    if value is not None:
+        blessing.set_int_custom_property("blessed", value)
+    expected = {} if value is None else {"infra_blessed": bool(value)}
+    assert _note(address, blessing) == (note, expected)
+
+
 def test_first_model_is_a_rubber_stamp(address: dict[str, Any], tmp_path: Path) -> None:
     _, summary = _note(address, _evaluation(tmp_path, "validation_ok: true rubber_stamp: true"))
     assert summary["rubber_stamp"] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import json
 import os
@@ -53,7 +54,9 @@ def _of_split(folder: str, parquet: bool, deadline: float) -> int | None:
 def _parquet(file: Any) -> int:
     from pyarrow import parquet
 
-    return parquet.ParquetFile(file).metadata.num_rows
+    return parquet.read_metadata(
+        io.BytesIO(file.read())
+    ).num_rows  # TFX's file objects lack what pyarrow needs
 
 
 def _tfrecords(file: Any, deadline: float) -> int | None:

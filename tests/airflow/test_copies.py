@@ -1,0 +1,154 @@
+"""Under the real scheduler: one pipeline several times in a DAG, at work at once, and nodes that are skipped."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.bundle import ROOT, Bundle
+from tests.scheduler import Scheduler, running
+
+_DAGS = """
+from datetime import datetime
+from airflow.sdk import DAG, task, task_group
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
+
+PIPELINES = "tests.pipelines.copies"
+OPTIONS = {"schedule": None, "start_date": datetime(2014, 1, 1)}
+
+with DAG("groups", **OPTIONS):
+    for region in ("eu", "us"):
+        AirflowDagRunner().task_group(f"{PIPELINES}:region", group_id=region, what=region, seconds=3.0)
+
+with DAG("mapped", params={"regions": []}, **OPTIONS):
+    @task
+    def find(params):
+        return params["regions"]
+
+    @task_group
+    def each(region):
+        AirflowDagRunner(AirflowPipelineConfig(computed_parameters={"what": region})).task_group(
+            f"{PIPELINES}:region", group_id="train", seconds=1.0
+        )
+
+    each.expand(region=find())
+
+with DAG("optional", **OPTIONS):
+    AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id="all")
+
+with DAG("branched", **OPTIONS):
+    @task.branch
+    def choose():
+        return []
+
+    group = AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id="all")
+    choose() >> group
+"""
+
+
+@pytest.fixture(scope="module")
+def scheduler(bundle: Bundle) -> Iterator[Scheduler]:
+    """A running Airflow with the DAGs above."""
+    assert bundle.import_error(_DAGS) == ""
+    folder = bundle.folder / "copies"
+    folder.mkdir()
+    (folder / "copies.py").write_text(_DAGS)
+    with bundle.dag_bundles(bundle=ROOT, tests=folder), running(bundle, print) as client:
+        yield client
+
+
+def _instances(scheduler: Scheduler, dag_id: str, run_id: str) -> dict[str, str]:
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances?limit=200"
+    found = {}
+    for task in scheduler.call("GET", path)["task_instances"]:
+        index = f"[{task['map_index']}]" if task["map_index"] >= 0 else ""
+        found[task["task_id"] + index] = task["state"]
+    return found
+
+
+def _value(scheduler: Scheduler, dag_id: str, run_id: str, task_id: str, index: int = -1) -> dict[str, Any]:
+    """The XCom of a task instance."""
+    run = urllib.parse.quote(run_id, safe="")
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/xcomEntries/return_value"
+    value = scheduler.call("GET", f"{path}?map_index={index}")["value"]
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _text(scheduler: Scheduler, dag_id: str, run_id: str, task_id: str, index: int = -1) -> str:
+    """What a node's only output says."""
+    outputs = _value(scheduler, dag_id, run_id, task_id, index)["outputs"]
+    [artifact] = next(iter(outputs.values()))
+    with open(artifact["uri"]) as file:
+        return file.read()
+
+
+def _run(scheduler: Scheduler, dag_id: str, **conf: Any) -> str:
+    run_id = scheduler.trigger(dag_id, conf=conf)
+    states = scheduler.wait_for_run(dag_id, run_id), _instances(scheduler, dag_id, run_id)
+    assert states[0] == "success", states
+    return run_id
+
+
+def test_task_groups_of_one_pipeline_at_work_at_once_keep_to_their_own(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    first = _run(scheduler, "groups")
+    assert {group: _text(scheduler, "groups", first, f"{group}.Tell") for group in ("eu", "us")} == {
+        "eu": "None eu",
+        "us": "None us",
+    }
+    assert {e.state for e in bundle.executions("groups", first)} == {"COMPLETE"}
+    second = _run(scheduler, "groups")  # in which each looks into the run before
+    assert {group: _text(scheduler, "groups", second, f"{group}.Tell") for group in ("eu", "us")} == {
+        "eu": "eu eu",
+        "us": "us us",
+    }
+    scheduler.clear("groups", second, "eu.Say")
+    scheduler.wait_for_try("groups", second, "eu.Tell", 2)
+    assert scheduler.wait_for_run("groups", second) == "success"
+    assert _text(scheduler, "groups", second, "eu.Tell") == "eu eu"
+    assert scheduler.tasks("groups", second)["us.Tell"]["try_number"] == 1
+
+
+def test_items_of_a_mapped_group_keep_to_their_own_whatever_their_map_index(scheduler: Scheduler) -> None:
+    first = _run(scheduler, "mapped", regions=["eu", "us", "asia"])
+    found = [_text(scheduler, "mapped", first, "each.train.Tell", index) for index in range(3)]
+    assert found == ["None eu", "None us", "None asia"]
+    second = _run(scheduler, "mapped", regions=["asia", "eu"])
+    found = [_text(scheduler, "mapped", second, "each.train.Tell", index) for index in range(2)]
+    assert found == ["asia asia", "eu eu"]
+
+
+def test_node_runs_without_an_optional_input_whose_producer_was_skipped(scheduler: Scheduler) -> None:
+    run_id = _run(scheduler, "optional")
+    states = _instances(scheduler, "optional", run_id)
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert skipped == {"all.Tuner", "all.Chain"}
+    assert _text(scheduler, "optional", run_id, "all.Trainer") == "None no"
+    assert _text(scheduler, "optional", run_id, "all.Late") == "None None"
+    assert _text(scheduler, "optional", run_id, "all.After") == "after"
+
+
+def test_every_skip_says_why(scheduler: Scheduler) -> None:
+    run_id = _run(scheduler, "optional")
+    tuner, chain = (_value(scheduler, "optional", run_id, f"all.{node}") for node in ("Tuner", "Chain"))
+    assert tuner["message"].startswith("its Cond is false: ") and "yes" in tuner["message"]
+    assert chain["message"] == f"Tuner was skipped: {tuner['message']}"
+    assert tuner["message"] in scheduler.log("optional", run_id, "all.Tuner").replace('\\\\\\"', '"').replace(
+        '\\"', '"'
+    )
+
+
+def test_branch_that_is_not_taken_skips_the_nodes_that_could_do_without_too(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    run_id = _run(scheduler, "branched")
+    states = _instances(scheduler, "branched", run_id)
+    assert {name: state for name, state in states.items() if name != "choose"} == {
+        f"all.{node}": "skipped" for node in ("Switch", "Tuner", "Trainer", "Chain", "Late", "After")
+    }
+    assert bundle.executions("branched", run_id) == []
