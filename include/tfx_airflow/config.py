@@ -51,9 +51,9 @@ class AirflowPipelineConfig:
         give no value of their own.
       computed_parameters: For RuntimeParameters that nobody shall type in, by name: a template, such as
         '{{ ti.xcom_pull("wait_for_span")["span"] }}', or the argument of a mapped task group. They are no Params.
-      copy: For a pipeline of which a DAG has several copies that read what earlier runs made: names this copy
-        in every run, as a text, a template or the argument of a mapped task group. By default the task
-        group's id does, with the mapped arguments among `computed_parameters`.
+      copy: Names this copy of the pipeline in every run, when the copies must not see what earlier runs of the
+        others made: a template such as "{{ params.region }}", or the argument of a mapped task group. By
+        default the task group's id does, with the mapped arguments among `computed_parameters`.
     """
 
     airflow_dag_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)

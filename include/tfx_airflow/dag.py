@@ -52,7 +52,7 @@ class AirflowDagRunner:
         options.setdefault("doc_md", compiled.manifest.doc)
         options.setdefault("catchup", False)
         with DAG(**options) as dag:
-            self._add_tasks(compiled, {})
+            self._add_tasks(compiled, self._copy(compiled, dag.task_group))
         return dag
 
     def task_group(self, pipeline: str, group_id: str | None = None, **arguments: Any) -> TaskGroup:
@@ -93,9 +93,18 @@ class AirflowDagRunner:
 
         A map index does not: with another list of items it means another item in the next run.
         """
-        if self._config.copy:
-            return {"copy": self._config.copy}
         mapped = [found.group_id for found in group.iter_mapped_task_groups()]
+        if self._config.copy is not None:
+            if (
+                mapped
+                and isinstance(self._config.copy, str)
+                and not parameters.is_template(self._config.copy)
+            ):
+                raise ConfigError(
+                    f"copy = {self._config.copy!r} names all items of the mapped task group {mapped[0]!r} alike; "
+                    "give it the group's argument, or a template."
+                )
+            return {"copy": self._config.copy}
         if not mapped:
             return {}
         items = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -188,3 +189,23 @@ def test_a_node_ends_and_is_failed_in_mlmd_when_the_asking_task_is_killed_hard(
     [execution] = bundle.executions("orphan")
     assert execution.state == "FAILED" and execution.outputs == ()
     assert bundle.properties(execution.id)["failure"] == "the task was killed"
+
+
+def test_metrics_that_are_no_numbers_are_told_as_such_and_the_run_succeeds(bundle: Bundle) -> None:
+    config = "node_configs={'Judge': NodeConfig(outlets=[Asset('judged')])},"
+    path = bundle.write_dag("no_numbers", "tests.pipelines.evaluations:no_numbers", config=config)
+    path.write_text("from airflow.sdk import Asset\n" + path.read_text())
+    done = bundle.dags_test("no_numbers")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "NOT BLESSED" in done.stdout and "threshold failed: recall" in done.stdout
+    query = "select value from xcom where dag_id = 'no_numbers' and key = 'return_value'"
+    [(text,)] = bundle.airflow_rows(query)
+    expected = {
+        "recall": {"value": "NaN"},
+        "loss": {"value": "Infinity", "lower": "-Infinity", "upper": "NaN"},
+    }
+    assert json.loads(text)["summary"]["metrics"] == expected
+    [(extra,)] = bundle.airflow_rows("select extra from asset_event order by id desc limit 1")
+    assert json.loads(extra)["summary"]["metrics"] == expected
+    report = bundle.run("python", "-m", "include.tfx_airflow", "report", "no_numbers").stdout
+    assert re.search(r"loss +inf +\[-inf, nan\]", report) and re.search(r"recall +nan", report)

@@ -264,3 +264,36 @@ def test_node_that_a_later_attempt_took_for_dead_publishes_nothing(
     with pytest.raises(RuntimeError, match="a later attempt has taken over: execution 1 is FAILED"):
         result.result(30)
     assert _states(address, "sleep.Sleep") == ["FAILED"]
+
+
+def test_model_that_cannot_be_served_is_told_with_the_reason(
+    make_request: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    (tmp_path / "model" / "Format-Serving").mkdir(parents=True)
+    model = tfx.dsl.Importer(
+        source_uri=str(tmp_path / "model"), artifact_type=tfx.types.standard_artifacts.Model
+    ).with_id("model")
+    validator = tfx.components.InfraValidator(
+        model=model.outputs["result"],
+        serving_spec=tfx.proto.ServingSpec(
+            tensorflow_serving=tfx.proto.TensorFlowServing(tags=["latest"]),
+            local_docker=tfx.proto.LocalDockerConfig(),
+        ),
+        validation_spec=tfx.proto.ValidationSpec(num_tries=1),
+    )
+    pipeline = tfx.dsl.Pipeline("infra", pipeline_root="", components=[model, validator])
+    node.run(make_request(pipeline, "model"))
+    result = node.run(make_request(pipeline, "InfraValidator"))
+    [blessing] = result.outputs["blessing"]
+    assert (result.state, blessing["note"]) == ("executed", "NOT BLESSED")
+    assert result.summary["infra_blessed"] is False
+    assert result.summary["infra_failure"].startswith("DockerException: ")
+
+
+def test_skip_by_a_false_condition_says_the_condition(make_request: MakeRequest) -> None:
+    pipeline = small.conditional()
+    node.run(make_request(pipeline, "Write"))
+    result = node.run(make_request(pipeline, "Read"))
+    assert result.state == "skipped"
+    assert result.message.startswith("its Cond is false: ") and '"yes"' in result.message

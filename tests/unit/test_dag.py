@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.sdk import task_group
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
 from include.tfx_airflow.compat import DAG, BaseOperator, Param
 from include.tfx_airflow.errors import ConfigError, SettingsError
-from include.tfx_airflow.manifest import Manifest, Node, RuntimeParameter
+from include.tfx_airflow.manifest import MANIFEST_FILE, Manifest, Node, RuntimeParameter
 from include.tfx_airflow.settings import Settings
 
 REFERENCE = "flows.taxi:create"
@@ -193,3 +195,65 @@ def test_task_group_takes_no_dag_config() -> None:
 def test_task_group_outside_a_dag_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be called inside 'with DAG"):
         AirflowDagRunner().task_group(REFERENCE)
+
+
+def test_tasks_know_the_tasks_of_their_own_copy_of_the_pipeline() -> None:
+    with DAG("two") as dag:
+        for group in ("eu", "us"):
+            AirflowDagRunner().task_group(REFERENCE, group_id=group)
+    for group in ("eu", "us"):
+        task = dag.get_task(f"{group}.Train")
+        assert task.node_tasks == {name: f"{group}.{name}" for name in ("Gen", "Train", "Push", "Clean")}
+
+
+def _mapped(dag_id: str, **config: object) -> DAG:
+    with DAG(dag_id) as dag:
+
+        @task_group
+        def each(region):  # type: ignore[no-untyped-def]
+            found = {name: region if value == "ITEM" else value for name, value in config.items()}
+            if found.get("computed_parameters"):
+                found["computed_parameters"] = {"span": region}
+            AirflowDagRunner(AirflowPipelineConfig(**found)).task_group(REFERENCE, group_id="train")
+
+        each.expand(region=["eu", "us"])
+    return dag
+
+
+@pytest.fixture
+def looks_back(compiled_folder: Path) -> None:
+    """The pipeline's Train reads what earlier runs made."""
+    nodes = tuple(dataclasses.replace(node, history=node.id == "Train") for node in MANIFEST.nodes)
+    manifest = dataclasses.replace(MANIFEST, nodes=nodes)
+    (compiled_folder / MANIFEST_FILE).write_text(manifest.to_json())
+
+
+@pytest.mark.usefixtures("looks_back")
+def test_items_of_a_mapped_group_are_named_by_their_argument() -> None:
+    for config in ({"copy": "ITEM"}, {"computed_parameters": True}):
+        task = _mapped("mapped", **config).get_task("each.train.Train")
+        assert [type(value).__name__ for value in task.copy.values()] == ["MappedArgument"]
+
+
+@pytest.mark.usefixtures("looks_back")
+def test_mapped_copies_that_look_back_and_have_no_name_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'each'.*\['Train'\] read what earlier runs made: of which item\?"
+    ):
+        _mapped("mapped")
+    with pytest.raises(
+        ConfigError, match="copy = 'eu' names all items of the mapped task group 'each' alike"
+    ):
+        _mapped("mapped", copy="eu")
+    assert _mapped("mapped", copy="{{ ti.map_index }}").get_task("each.train.Train").copy == {
+        "copy": "{{ ti.map_index }}"
+    }
+
+
+def test_mapped_copies_that_do_not_look_back_need_no_name() -> None:
+    assert _mapped("mapped").get_task("each.train.Train").copy == {}
+
+
+def test_copies_of_a_dag_may_be_named_by_a_param() -> None:
+    dag = _runner({"params": {"region": "eu"}}, copy="{{ params.region }}").run(REFERENCE)
+    assert dag.get_task("Train").copy == {"copy": "{{ params.region }}"}
