@@ -141,9 +141,9 @@ def _keep_to_this_copy(
         if request.own_history:
             _narrow(channel, identity.GROUP_CONTEXT, request.group)
         return
-    if names["pipeline_run"] != request.run:
-        return
     node_id = skippable.producer(channel)
+    if names["pipeline_run"] != request.run or not node_id:
+        return
     producer = {**request.task, "task_id": request.task_ids.get(node_id, node_id)}
     _narrow(channel, identity.TRIES_CONTEXT, identity.tries_name(producer))
     done = [e for e in mlmd.tries_of(store, producer) if succeeded(e)]
