@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import launcher
 
-from include.tfx_airflow.tfx_side import mlmd
+from include.tfx_airflow.tfx_side import cache, mlmd
 
 _Execution = metadata_store_pb2.Execution
 _GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededError)
@@ -56,6 +56,10 @@ class Launcher(launcher.Launcher):
     """
 
     given_up: threading.Event
+
+    def _prepare_execution(self) -> Any:
+        with cache.checked(self._pipeline_node):
+            return super()._prepare_execution()
 
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
         with self._mlmd_connection as handle:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import ml_metadata as mlmd
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 
 from include.tfx_airflow.errors import MlmdError
 from include.tfx_airflow.tfx_side import schema
+from include.tfx_airflow.tfx_side.metadata_store import MetadataStore
 from include.tfx_airflow.tfx_side.postgresql import PostgresqlStore
 from include.tfx_airflow.tfx_side.server import is_true, unusable
 
@@ -130,17 +130,17 @@ class StoreLock:
         self.release()
 
 
-def connect(address: dict[str, Any]) -> mlmd.MetadataStore:
+def connect(address: dict[str, Any]) -> MetadataStore:
     """Opens a store that was checked (`schema.check`): where there is no schema, this makes one.
 
     Raises:
       MlmdError: It cannot be opened.
     """
     config = connection_config(address)
-    kind = PostgresqlStore if address["kind"] == "postgresql" else mlmd.MetadataStore
+    kind = PostgresqlStore if address["kind"] == "postgresql" else MetadataStore
     for attempt in range(_ATTEMPTS):
         try:
-            return retried(lambda: kind(config))
+            return retried(lambda: kind(config, address))
         except (RuntimeError, errors.StatusError) as error:
             contention = any(text in str(error).lower() for text in _CONTENTION)
             if attempt == _ATTEMPTS - 1 or (attempt and not contention):
@@ -163,7 +163,7 @@ def lost(address: dict[str, Any], error: Exception) -> MlmdError:
 
 
 @contextlib.contextmanager
-def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
+def open_store(address: dict[str, Any]) -> Iterator[MetadataStore]:
     """Opens the store under its lock.
 
     Raises:
@@ -174,9 +174,7 @@ def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
         yield connect(address)
 
 
-def executions_of(
-    store: mlmd.MetadataStore, run: str, pipeline_node: str
-) -> list[metadata_store_pb2.Execution]:
+def executions_of(store: MetadataStore, run: str, pipeline_node: str) -> list[metadata_store_pb2.Execution]:
     """Executions of one node in one run, oldest first.
 
     Args:
@@ -197,7 +195,7 @@ def executions_of(
     )
 
 
-def fail_unfinished(store: mlmd.MetadataStore, run: str, pipeline_node: str, reason: str) -> list[int]:
+def fail_unfinished(store: MetadataStore, run: str, pipeline_node: str, reason: str) -> list[int]:
     """Marks executions that a dead process left NEW or RUNNING as FAILED.
 
     Args:
