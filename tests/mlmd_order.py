@@ -6,13 +6,13 @@ import json
 import sys
 from typing import Any
 
-from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
-
 _RUNS, _OUTPUTS = 6, 5
 
 
 def check(store: Any) -> None:
     """Fills an empty store, and asserts the order of what it answers."""
+    from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
+
     kinds = [store.put_artifact_type(mlmd_pb2.ArtifactType(name=f"Kind{number}")) for number in range(3)]
     execution_kind = store.put_execution_type(mlmd_pb2.ExecutionType(name="Gen"))
     context_kind = store.put_context_type(mlmd_pb2.ContextType(name="run"))

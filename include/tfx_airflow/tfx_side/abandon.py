@@ -20,10 +20,10 @@ def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda
     Args:
       request: What the dead or dying child was asked.
       reason: Stored beside the state, for people.
-      last: Called while a SQLite store is still locked: nobody can publish between mark and call.
+      last: Called while the lock is still held: the child cannot publish between mark and call.
     """
     pipeline = json.loads(Path(request.ir).read_text(encoding="utf-8"))["pipelineInfo"]["id"]
-    with mlmd.open_store(request.mlmd) as store:
+    with mlmd.open_store(request.mlmd, mlmd.node_lock(request.run, request.node_id)) as store:
         mlmd.retried(
             lambda: mlmd.fail_unfinished(store, request.run, f"{pipeline}.{request.node_id}", reason)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from ml_metadata import errors
@@ -10,23 +11,27 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import launcher
 
+from include.tfx_airflow.errors import MlmdError
 from include.tfx_airflow.tfx_side import cache, mlmd
 
 _Execution = metadata_store_pb2.Execution
+_OUTPUT = metadata_store_pb2.Event.OUTPUT
+_MAX_REASON = 1000  # characters
+_PAUSES = (0, 2, 5)  # seconds: a server that restarts is back by then
 _GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededError)
 
 
 class LockedMetadata(metadata.Metadata):
-    """TFX's store handle; entering it takes the lock of a SQLite store (see `mlmd.StoreLock`).
+    """TFX's store handle; entering it takes the lock (see `mlmd.StoreLock`).
 
     The store must have been checked (`schema.checked`). A server that goes away in the block ends the
     block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
     """
 
-    def __init__(self, address: dict[str, Any]):
+    def __init__(self, address: dict[str, Any], node: str = ""):
         super().__init__(mlmd.connection_config(address))
         self._address = address
-        self._lock = mlmd.StoreLock(address)
+        self._lock = mlmd.StoreLock(address, node)
 
     def __enter__(self) -> LockedMetadata:
         self._lock.acquire()
@@ -47,6 +52,10 @@ class LockedMetadata(metadata.Metadata):
         if isinstance(error := arguments[1], _GONE):
             raise mlmd.lost(self._address, error) from None
 
+    def is_locked(self) -> bool:
+        """Whether the lock was kept until now."""
+        return self._lock.is_held()
+
 
 class Launcher(launcher.Launcher):
     """TFX's launcher, which publishes only what is still asked for.
@@ -61,12 +70,63 @@ class Launcher(launcher.Launcher):
         with cache.checked(self._pipeline_node):
             return super()._prepare_execution()
 
+    def launch(self) -> Any:
+        """As TFX's; what raises between TFX's own steps, in a driver or while it publishes, leaves FAILED too."""
+        try:
+            return super().launch()
+        except Exception as error:
+            for pause in _PAUSES:
+                time.sleep(pause)
+                try:
+                    self._fail_attempt(f"{type(error).__name__}: {error}"[:_MAX_REASON])
+                    break
+                except (MlmdError, errors.StatusError):
+                    continue  # what cannot be reached now is marked by the next attempt
+            raise
+
+    def _fail_attempt(self, reason: str) -> None:
+        with self._mlmd_connection as handle:
+            for spec in self._pipeline_node.contexts.contexts:
+                if spec.type.name != mlmd.TASK_CONTEXT:
+                    continue
+                context = handle.store.get_context_by_type_and_name(
+                    spec.type.name, spec.name.field_value.string_value
+                )
+                executions = handle.store.get_executions_by_context(context.id) if context else []
+                unfinished = [e.id for e in executions if e.last_known_state in mlmd.UNFINISHED]
+                handle.store.fail_executions(unfinished, reason)
+
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
+        # Under one lock: whoever gives this attempt up does so before it or after it.
         with self._mlmd_connection as handle:
             [execution] = handle.store.get_executions_by_id([execution_id])
             if execution.last_known_state == _Execution.FAILED:
                 raise RuntimeError(f"a later attempt has taken over: execution {execution_id} is FAILED.")
-            if not self.given_up.is_set():
+            published = not self.given_up.is_set()
+            if published:
                 super()._publish_successful_execution(execution_id, *arguments)
+            kept = handle.is_locked()
+        if not published:
+            threading.Event().wait()  # until the thread that records the failure has ended this process
+        if not kept:
+            self._withdraw_if_overtaken(execution_id)
+
+    def _withdraw_if_overtaken(self, execution_id: int) -> None:
+        """Decides anew when a server lost the lock in the middle: of two attempts the later one counts."""
+        run = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
+        name = f"{self._pipeline_info.id}.{self._pipeline_node.node_info.id}"
+        with self._mlmd_connection as handle:
+            store = handle.store
+            if mlmd.executions_of(store, run, name)[-1].id == execution_id:
                 return
-        threading.Event().wait()  # until the thread that records the failure has ended this process
+            made = [
+                e.artifact_id for e in store.get_events_by_execution_ids([execution_id]) if e.type == _OUTPUT
+            ]
+            artifacts = store.get_artifacts_by_id(made)
+            for artifact in artifacts:
+                artifact.state = metadata_store_pb2.Artifact.ABANDONED
+            [execution] = store.get_executions_by_id([execution_id])
+            execution.last_known_state = _Execution.FAILED
+            store.put_artifacts(artifacts)
+            store.put_executions([execution])
+        raise RuntimeError(f"a later attempt has taken over: execution {execution_id} was withdrawn.")

@@ -55,7 +55,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
     user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
 
-    connection = launch.LockedMetadata(request.mlmd)
+    connection = launch.LockedMetadata(request.mlmd, mlmd.node_lock(request.run, request.node_id))
     with schema.checked(request.mlmd), connection as handle:
         _prepare_attempt(handle, pipeline, node, request)
     reason = _SkipReason()
