@@ -10,7 +10,7 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -32,10 +32,22 @@ _URI = re.compile(r"/([^/]+)/\d+(?:/[^/]*)?$")
 
 
 @contextlib.contextmanager
-def checked(node: pipeline_pb2.PipelineNode) -> Iterator[None]:
-    """Lets TFX, which has no place to ask, look up the node's cached outputs by `outputs`."""
+def checked(node: pipeline_pb2.PipelineNode, check: Callable[[Any], None]) -> Iterator[None]:
+    """Lets TFX, which has no place for it, look up the node's cached outputs by `outputs`.
+
+    Args:
+      node: Of the launcher.
+      check: Called with the store before the look-up, under the lock under which TFX then publishes what it found.
+    """
     original = cache_utils.get_cached_outputs
-    cache_utils.get_cached_outputs = functools.partial(outputs, node)
+
+    def look_up(
+        metadata_handle: metadata.Metadata, cache_context: metadata_store_pb2.Context
+    ) -> _Outputs | None:
+        check(metadata_handle.store)
+        return outputs(node, metadata_handle, cache_context)
+
+    cache_utils.get_cached_outputs = look_up
     try:
         yield
     finally:

@@ -67,8 +67,23 @@ class Launcher(launcher.Launcher):
     given_up: threading.Event
 
     def _prepare_execution(self) -> Any:
-        with cache.checked(self._pipeline_node):
+        with cache.checked(self._pipeline_node, self._check_wanted):
             return super()._prepare_execution()
+
+    def _check_wanted(self, store: Any) -> None:
+        """Refuses to publish for an attempt that was given up: TFX itself would make COMPLETE of FAILED."""
+        for execution in self._attempt(store):
+            if execution.last_known_state == _Execution.FAILED:
+                raise RuntimeError(f"a later attempt has taken over: execution {execution.id} is FAILED.")
+
+    def _attempt(self, store: Any) -> list[metadata_store_pb2.Execution]:
+        """The execution of this attempt, if it is registered yet."""
+        for spec in self._pipeline_node.contexts.contexts:
+            if spec.type.name == mlmd.TASK_CONTEXT:
+                name = spec.name.field_value.string_value
+                context = store.get_context_by_type_and_name(spec.type.name, name)
+                return store.get_executions_by_context(context.id) if context else []
+        return []
 
     def launch(self) -> Any:
         """As TFX's; what raises between TFX's own steps, in a driver or while it publishes, leaves FAILED too."""
@@ -86,22 +101,12 @@ class Launcher(launcher.Launcher):
 
     def _fail_attempt(self, reason: str) -> None:
         with self._mlmd_connection as handle:
-            for spec in self._pipeline_node.contexts.contexts:
-                if spec.type.name != mlmd.TASK_CONTEXT:
-                    continue
-                context = handle.store.get_context_by_type_and_name(
-                    spec.type.name, spec.name.field_value.string_value
-                )
-                executions = handle.store.get_executions_by_context(context.id) if context else []
-                unfinished = [e.id for e in executions if e.last_known_state in mlmd.UNFINISHED]
-                handle.store.fail_executions(unfinished, reason)
+            handle.store.fail_executions([execution.id for execution in self._attempt(handle.store)], reason)
 
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
         # Under one lock: whoever gives this attempt up does so before it or after it.
         with self._mlmd_connection as handle:
-            [execution] = handle.store.get_executions_by_id([execution_id])
-            if execution.last_known_state == _Execution.FAILED:
-                raise RuntimeError(f"a later attempt has taken over: execution {execution_id} is FAILED.")
+            self._check_wanted(handle.store)
             published = not self.given_up.is_set()
             if published:
                 super()._publish_successful_execution(execution_id, *arguments)
