@@ -8,13 +8,12 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 from ml_metadata.proto import metadata_store_service_pb2
 
-from include.tfx_airflow.tfx_side import mlmd, order
-from tests import mlmd_order
+from include.tfx_airflow.tfx_side import order
+from tests import mlmd_checks
 
 
 def test_answers_by_id_come_as_asked_and_others_by_id(address: dict[str, Any]) -> None:
-    with mlmd.open_store(address) as store:
-        mlmd_order.check(store)
+    mlmd_checks.order(address)
 
 
 def _event(execution: int, artifact: int, *path: tuple[str, int]) -> mlmd_pb2.Event:
