@@ -97,12 +97,12 @@ def _finished(server: servers.Server, dag_id: str, which: int) -> dict[str, Exec
 
 
 def _check_same_outputs(
-    server: servers.Server, made: dict[str, Execution], again: dict[str, Execution]
+    server: servers.Server, before: dict[str, Execution], again: dict[str, Execution]
 ) -> None:
     for node, execution in again.items():
         if node not in _NEVER_CACHED:
-            assert execution.state == "CACHED" and execution.id != made[node].id, node
-            assert server.outputs(execution.id) == server.outputs(made[node].id), node
+            assert execution.state == "CACHED" and execution.id != before[node].id, node
+            assert server.outputs(execution.id) == server.outputs(before[node].id), node
     assert len(server.outputs(again["SpanExampleGen"].id)) == 1
 
 

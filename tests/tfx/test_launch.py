@@ -43,6 +43,18 @@ def test_a_driver_that_raises_leaves_failed_with_the_reason(
     assert "Cannot find matching" in execution.custom_properties["failure"].string_value
 
 
+def test_user_code_that_exits_leaves_failed(
+    make_request: MakeRequest, address: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(small.time, "time_ns", leave)  # which the component calls
+    with pytest.raises(SystemExit):
+        node.run(make_request(small.write_and_read(), "Write"))
+    assert _states(address, "write_and_read.Write") == ["FAILED"]
+
+
 def test_a_cached_result_is_not_published_for_an_attempt_that_was_given_up(
     make_request: MakeRequest, address: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ _GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededE
 class LockedMetadata(metadata.Metadata):
     """TFX's store handle; entering it takes the lock (see `mlmd.StoreLock`).
 
-    The store must have been checked (`schema.checked`). A server that goes away in the block ends the
+    The store must have been checked (`schema.check`). A server that goes away in the block ends the
     block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
     """
 
@@ -86,10 +86,10 @@ class Launcher(launcher.Launcher):
         return []
 
     def launch(self) -> Any:
-        """As TFX's; what raises between TFX's own steps, in a driver or while it publishes, leaves FAILED too."""
+        """As TFX's, which leaves RUNNING when a driver raises, when publishing fails and when user code exits."""
         try:
             return super().launch()
-        except Exception as error:
+        except BaseException as error:
             for pause in _PAUSES:
                 time.sleep(pause)
                 try:

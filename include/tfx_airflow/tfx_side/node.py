@@ -56,7 +56,9 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
 
     connection = launch.LockedMetadata(request.mlmd, mlmd.node_lock(request.run, request.node_id))
-    with schema.checked(request.mlmd), connection as handle:
+    schema.check(request.mlmd)
+    # In this order: who waits for an earlier attempt must not keep others from registering types.
+    with connection as handle, schema.checked(request.mlmd):
         _prepare_attempt(handle, pipeline, node, request)
     reason = _SkipReason()
     logging.getLogger("absl").addFilter(reason)
