@@ -50,19 +50,24 @@ def arrange(method_name: str, request: message.Message, response: message.Messag
             nodes = sorted(before, key=lambda edge: [number for _, number in edge.ListFields()])
         if [id(node) for node in nodes] == [id(node) for node in before]:
             continue
-        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
         del value[:]
-        value.extend(copies)
+        value.extend(nodes)  # copies
 
 
 def events(found: Sequence[metadata_store_pb2.Event]) -> list[metadata_store_pb2.Event]:
     """Events by execution, and those of one execution so that the artifacts of each key stand by their index."""
-    by_place = sorted(found, key=lambda e: (e.execution_id, places(e)[:1], e.artifact_id, e.type))
+    by_place = sorted(found, key=_place)
     return [
         event
         for _, of_one in itertools.groupby(by_place, key=lambda e: e.execution_id)
         for event in _by_index(list(of_one))
     ]
+
+
+def _place(event: metadata_store_pb2.Event) -> tuple[Any, ...]:
+    steps = event.path.steps
+    key, index = (steps[0].key if steps else "", steps[1].index if len(steps) > 1 else 0)
+    return event.execution_id, key, index, event.artifact_id, event.type
 
 
 def places(event: metadata_store_pb2.Event) -> list[tuple[str, int]]:
