@@ -169,6 +169,17 @@ class Server:
             for id_, node, state in found
         ]
 
+    def outputs(self, execution: int) -> list[tuple[str, int]]:
+        """Key and artifact id of each output of an execution."""
+        found = self.rows(
+            "select p.step_key, e.artifact_id from Event e"
+            " join EventPath p on p.event_id = e.id and not p.is_index_step"
+            " where e.execution_id = %s and e.type = %s order by p.step_key, e.artifact_id",
+            execution,
+            OUTPUT,
+        )
+        return [(key, artifact) for key, artifact in found]
+
     def _make(self) -> None:
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""kill -9 of asking task, node and node server at random moments: no orphan, nothing doubled."""
+"""kill -9 of asking task, node and node server at random moments, on each kind of store: no orphan, nothing doubled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,17 @@ import pytest
 
 from include.tfx_airflow import compiled, process, warm
 from include.tfx_airflow.settings import Settings
-from tests.bundle import ROOT, Bundle
+from tests import servers
+from tests.bundle import ROOT, Bundle, Execution
 from tests.server import is_alive, wait_until
 
-# A run takes 2 s, and 10 s more when the server is killed. KILLS=100 for more of them.
-RUNS = int(os.environ.get("KILLS", "12"))
+# On each kind of store. A run takes 3 s, and 10 s more when the node server is killed. KILLS=200 for more of them.
+RUNS = int(os.environ.get("KILLS", "10"))
 _SECONDS = 0.4  # that the node works
+# Who is killed, and when: at any moment, or while the node publishes, which takes a few hundredths of a second.
+_KILLS = (("task", ""), ("node", ""), ("server", ""), ("node", "in publish"), ("task", "in publish"))
+_PUBLISH_SHARE = 0.06  # of the time of an attempt
+_STORES = {"mysql": servers.mariadb, "postgresql": servers.postgresql}
 
 
 @dataclasses.dataclass
@@ -34,6 +39,8 @@ class Runs:
     folder: Path
     settings: Settings
     ir: str
+    database: servers.Server | None
+    seconds: float = 0.0  # that an attempt takes on this machine, with a server that is there
 
     @property
     def pids(self) -> list[int]:
@@ -51,7 +58,9 @@ class Runs:
             "run": f"kills:{run}",
             "task": {**task, "try_number": try_number, "first_try": 1},
             "parameters": {},
-            "mlmd": {"kind": "sqlite", "path": str(self.settings.mlmd_file)},
+            "mlmd": self.database.address
+            if self.database
+            else {"kind": "sqlite", "path": str(self.settings.mlmd_file)},
             "roots": self.settings.roots(),
         }
         path = self.folder / f"{run}-{try_number}.json"
@@ -69,6 +78,10 @@ class Runs:
         """Its status; {} when there is none."""
         return warm.ask(self.settings, process.child_environment(self.settings), "status") or {}
 
+    def executions(self, run: str) -> list[Execution]:
+        """What the store holds of a run."""
+        return (self.database or self.bundle).executions("kills", run)
+
     def outcome(self, asking: subprocess.Popen[str]) -> dict[str, Any]:
         """The result of an attempt that was left alone."""
         output, errors = asking.communicate(timeout=120)
@@ -76,9 +89,11 @@ class Runs:
         return json.loads(output)
 
 
-@pytest.fixture(scope="module")
-def runs(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """The compiled pipeline and a server that has imported TFX."""
+@pytest.fixture(scope="module", params=["sqlite", *_STORES])
+def runs(
+    request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runs]:
+    """The compiled pipeline, a store, and a node server that has imported TFX."""
     folder = tmp_path_factory.mktemp("kills")
     settings = Settings(
         python=bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"],
@@ -88,33 +103,58 @@ def runs(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     found = compiled.load(
         "tests.pipelines.small:work", {"pids": str(folder / "pids"), "seconds": _SECONDS}, settings
     )
-    made = Runs(bundle, folder, settings, str(found.ir))
-    assert made.outcome(made.ask("before", 1))["state"] == "executed"
-    return made
+    with contextlib.ExitStack() as stack:
+        database = None
+        if request.param in _STORES:
+            database = stack.enter_context(_STORES[request.param](folder / "files"))
+            connection = {"AIRFLOW_CONN_MLMD_DEFAULT": database.airflow_connection}
+            done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init", **connection)
+            assert done.returncode == 0, done.stdout
+        made = Runs(bundle, folder, settings, str(found.ir), database)
+        for run in ("before", "measured"):
+            start = time.monotonic()
+            assert made.outcome(made.ask(run, 1))["state"] == "executed"
+            made.seconds = time.monotonic() - start
+        yield made
 
 
-def _victims(runs: Runs, asking: subprocess.Popen[str]) -> dict[str, Callable[[], int]]:
-    def child() -> int:
-        running = runs.server().get("running")
-        return running[0]["pid"] if running else 0
+def _pid(runs: Runs, asking: subprocess.Popen[str], victim: str) -> int:
+    if victim == "task":
+        return asking.pid
+    status = runs.server()
+    if victim == "server":
+        return status.get("pid", 0)
+    running = status.get("running")
+    return running[0]["pid"] if running else 0
 
-    return {"task": lambda: asking.pid, "node": child, "server": lambda: runs.server().get("pid", 0)}
+
+def _wait_for_publish(runs: Runs, asking: subprocess.Popen[str], victim: str) -> int:
+    """Waits until the node is about to publish; returns the process id of the victim."""
+    assert asking.stderr
+    for line in asking.stderr:
+        if "Publishing output artifacts" in line:
+            return asking.pid if victim == "task" else runs.pids[-2]
+    raise AssertionError(f"it published nothing: {asking.communicate()}")
 
 
 @pytest.mark.timeout(3000)
 def test_killed_at_any_moment_leaves_no_orphan_and_outputs_once(runs: Runs) -> None:
     seed = int(os.environ.get("SEED", time.time()))
-    print(f"SEED={seed}")
+    print(f"SEED={seed}; an attempt takes {runs.seconds:.1f} s")
     chance = random.Random(seed)
     told: dict[str, int] = {}
     for number in range(RUNS):
-        run, victim = f"run{number}", ("task", "node", "server")[number % 3]
-        if chance.random() < 0.7 and not runs.server():  # else the moment falls into the server's start
+        run = f"run{number}"
+        victim, moment = _KILLS[number % len(_KILLS)]
+        if (moment or chance.random() < 0.7) and not runs.server():  # else it falls into the server's start
             assert runs.outcome(runs.ask(f"{run}again", 1))["state"] == "executed"
         asking = runs.ask(run, 1)
-        # Its start, the fork, the driver, the work, the publisher.
-        time.sleep(chance.uniform(0.05, 0.5 + 1.2 * _SECONDS))
-        pid = _victims(runs, asking)[victim]()
+        if moment:
+            pid = _wait_for_publish(runs, asking, victim)
+            time.sleep(chance.uniform(0, _PUBLISH_SHARE * runs.seconds))
+        else:  # its start, the fork, the driver, the work, the publisher
+            time.sleep(chance.uniform(0.05, runs.seconds))
+            pid = _pid(runs, asking, victim)
         with contextlib.suppress(ProcessLookupError):  # it has ended since it was looked up
             if pid:
                 os.kill(pid, signal.SIGKILL)
@@ -122,27 +162,36 @@ def test_killed_at_any_moment_leaves_no_orphan_and_outputs_once(runs: Runs) -> N
         first = json.loads(output)["state"] if output else "killed"
         if victim == "server":
             assert first == "executed", f"{run}: {output} {errors[-3000:]}"
-        what = f"{victim} killed, first attempt {first}"
-        told[what] = told.get(what, 0) + 1
+        what = f"{victim} killed {moment}".strip() + f", first attempt {first}"
         wait_until(lambda: not any(is_alive(pid) for pid in runs.pids), 20)
         if first != "executed":
+            what += f" and {'+'.join(e.state for e in runs.executions(run)) or 'not registered'}"
             retry = runs.outcome(runs.ask(run, 2))
             assert retry["state"] in ("executed", "cached"), retry["message"]
+        told[what] = told.get(what, 0) + 1
         _check_outputs(runs, run, what)
-    print(told)
+    for what, times in sorted(told.items()):
+        print(f"{times:4} x {what}")
     assert len(told) >= 3
 
 
 def _check_outputs(runs: Runs, run: str, what: str) -> None:
-    executions = runs.bundle.executions("kills", run)
+    executions = runs.executions(run)
     states = [execution.state for execution in executions]
     assert set(states) <= {"COMPLETE", "CACHED", "FAILED"}, (run, what, states)
     live = {output for execution in executions for output in execution.outputs if output[1]}
     assert len(live) == 1, (run, what, states, live)
+    failed = [execution for execution in executions if execution.state == "FAILED"]
+    assert not [output for execution in failed for output in execution.outputs if output[1]], (
+        run,
+        what,
+        failed,
+    )
     [(_, _, uri)] = live
     assert Path(uri).read_text() == "whole"
 
 
+@pytest.mark.parametrize("runs", ["sqlite"], indirect=True)
 def test_a_task_that_dies_while_it_waits_for_the_servers_start_leaves_nothing(runs: Runs) -> None:
     assert runs.outcome(runs.ask("server_is_there", 1))["state"] == "executed"
     os.kill(runs.server()["pid"], signal.SIGKILL)
@@ -151,9 +200,10 @@ def test_a_task_that_dies_while_it_waits_for_the_servers_start_leaves_nothing(ru
     asking.kill()
     asking.communicate()
     assert runs.outcome(runs.ask("early", 2))["state"] == "executed"
-    assert [e.state for e in runs.bundle.executions("kills", "early")] == ["COMPLETE"]
+    assert [e.state for e in runs.executions("early")] == ["COMPLETE"]
 
 
+@pytest.mark.parametrize("runs", ["sqlite"], indirect=True)
 def test_a_node_starts_in_less_than_a_third_of_a_second(runs: Runs) -> None:
     from include.tfx_airflow.child import NodeProcess, NodeRequest
 

@@ -16,7 +16,7 @@ import pytest
 from include.tfx_airflow import compiled
 from include.tfx_airflow.settings import Settings
 from tests import servers
-from tests.bundle import Bundle
+from tests.bundle import ROOT, TFX_PYTHON, Bundle
 from tests.server import wait_until
 
 SMALL = "tests.pipelines.small"
@@ -113,6 +113,47 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
         assert not any(text in output for output in printed)
         files = [path for path in there.home.rglob("*") if path.is_file()]
         assert files and not [path for path in files if text.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    "check", ["order", "type_lock", "node_lock", "idle_lock", "in_flight", "lost_lock"], ids=str
+)
+def test_store_keeps_its_word(there: Bundle, server: servers.Server, check: str) -> None:
+    """See `tests.mlmd_checks`, which says of each what it is."""
+    _init(there, server)
+    done = subprocess.run(
+        [TFX_PYTHON, "-W", "ignore", "-m", "tests.mlmd_checks", check],
+        input=json.dumps(server.address),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
+def test_second_run_comes_from_the_cache_with_each_output_in_its_place(
+    there: Bundle, server: servers.Server
+) -> None:
+    _init(there, server)
+    if server.kind == "postgresql":  # as it joins when the tables have grown
+        for way in ("enable_nestloop", "enable_mergejoin", "enable_indexscan"):
+            server.rows(f"alter role {server.user} set {way} = off")
+    dag_id = f"twice_{server.kind}"
+    there.write_dag(dag_id, f"{SMALL}:write_and_read", name=dag_id)
+    for _ in range(3):
+        done = there.dags_test(dag_id)
+        assert done.returncode == 0, done.stdout[-4000:]
+    runs = server.executions(dag_id)
+    assert [(e.node, e.state) for e in runs] == [
+        *(("Write", "COMPLETE"), ("Read", "COMPLETE")),
+        *(("Write", "CACHED"), ("Read", "CACHED")) * 2,
+    ]
+    for again in (runs[2:4], runs[4:]):
+        for first, cached in zip(runs[:2], again, strict=True):
+            assert server.outputs(cached.id) == server.outputs(first.id)
+    if server.kind == "postgresql":
+        server.rows(f"alter role {server.user} reset all")
 
 
 @pytest.mark.parametrize("version", [9, 11])

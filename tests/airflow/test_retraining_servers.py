@@ -1,4 +1,4 @@
-"""Monthly retraining with MLMD on each server, stopped and started again while a run goes on."""
+"""Monthly retraining with MLMD on each server: each month twice, the server stopped and started again meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.bundle import ROOT, Bundle, made
+from tests.bundle import ROOT, Bundle, Execution, made
 from tests.server import wait_until
 
 DAG, DELIVERY = "taxi_retraining", "taxi_retraining_on_delivery"
@@ -18,6 +18,8 @@ _COMPONENTS = {
     *("SpanExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate"),
     *("rolling_window", "blessed_before", "tuned_before", "Transform", "Trainer", "Evaluator"),
 }
+# Run anew each time: a Resolver looks at the store, a Pusher at what is served.
+_NEVER_CACHED = {"rolling_window", "blessed_before", "tuned_before", "not_superseded", "Pusher"}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
 
 
 @pytest.mark.parametrize("start", [servers.mariadb, servers.postgresql], ids=["mysql", "postgresql"])
-def test_run_ends_well_although_its_store_went_away_and_nothing_is_doubled(
+def test_runs_end_well_although_their_store_went_away_and_come_from_the_cache_when_made_again(
     delivered: Bundle, tmp_path_factory: pytest.TempPathFactory, start: object
 ) -> None:
     with start(tmp_path_factory.mktemp("server") / "files") as server:
@@ -46,8 +48,12 @@ def test_run_ends_well_although_its_store_went_away_and_nothing_is_doubled(
         done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init")
         assert done.returncode == 0, done.stdout
         # December 2013: data to train on.
-        first = bundle.dags_test(DELIVERY, "--conf", '{"span": 201312}')
-        assert first.returncode == 0, first.stdout[-4000:]
+        for _ in range(2):
+            december = bundle.dags_test(DELIVERY, "--conf", '{"span": 201312}')
+            assert december.returncode == 0, december.stdout[-4000:]
+        generated = [e for e in server.executions(DELIVERY) if e.node == "SpanExampleGen"]
+        assert [e.state for e in generated] == ["COMPLETE", "CACHED"]
+        _check_same_outputs(server, *(_finished(server, DELIVERY, run) for run in (0, -1)))
 
         log = server.folder / "run.log"
         second = bundle.start_dags_test(DAG, "2014-02-01", log=log)
@@ -72,6 +78,32 @@ def test_run_ends_well_although_its_store_went_away_and_nothing_is_doubled(
         for execution in made_now:
             keys = [uri.split("/")[-2] for _, live, uri in execution.outputs if live]
             assert len(keys) == len(set(keys)), execution
+
+        february = _finished(server, DAG, -1)
+        again = bundle.dags_test(DAG, "2014-02-01")
+        assert again.returncode == 0, again.stdout[-6000:]
+        repeated = _finished(server, DAG, -1)
+        assert set(repeated) >= _COMPONENTS
+        _check_same_outputs(server, february, repeated)
+
+
+def _finished(server: servers.Server, dag_id: str, which: int) -> dict[str, Execution]:
+    """The first (0) or last (-1) execution of each node that ended well."""
+    found: dict[str, list[Execution]] = {}
+    for execution in server.executions(dag_id):
+        if execution.state in ("COMPLETE", "CACHED"):
+            found.setdefault(execution.node, []).append(execution)
+    return {node: executions[which] for node, executions in found.items()}
+
+
+def _check_same_outputs(
+    server: servers.Server, before: dict[str, Execution], again: dict[str, Execution]
+) -> None:
+    for node, execution in again.items():
+        if node not in _NEVER_CACHED:
+            assert execution.state == "CACHED" and execution.id != before[node].id, node
+            assert server.outputs(execution.id) == server.outputs(before[node].id), node
+    assert len(server.outputs(again["SpanExampleGen"].id)) == 1
 
 
 def _state(server: servers.Server, node: str) -> str:

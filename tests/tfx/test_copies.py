@@ -105,6 +105,24 @@ def test_a_dead_try_of_one_copy_is_no_other_copys_business(
     assert state() == "FAILED"
 
 
+@pytest.mark.parametrize("enable_cache", [True, False])
+def test_a_retry_takes_what_its_own_earlier_try_has_finished_and_no_other_copys(
+    make_request: MakeRequest, enable_cache: bool
+) -> None:
+    write = small.Write(message="same")  # of two copies that look alike to TFX's cache
+    pipeline = tfx.dsl.Pipeline("alike", pipeline_root="", components=[write], enable_cache=enable_cache)
+
+    def run(group: str, **options: int) -> NodeResult:
+        copy = _group(group, "Write")
+        return node.run(make_request(pipeline, "Write", task=_in(group, "Write"), copy=copy, **options))
+
+    eu = run("eu")
+    us = run("us", try_number=2, first_try=2)
+    again = run("eu", try_number=2)
+    assert again.state == "cached" and again.outputs == eu.outputs
+    assert (us.outputs == eu.outputs) is enable_cache
+
+
 def _with_history(message: str) -> tfx.dsl.Pipeline:
     write = small.Write(message=message)
     latest = tfx.dsl.Resolver(

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from include.tfx_airflow import identity
 from include.tfx_airflow.child import NodeRequest
 from include.tfx_airflow.tfx_side import mlmd
 
@@ -19,9 +20,9 @@ def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda
     Args:
       request: What the dead or dying child was asked.
       reason: Stored beside the state, for people.
-      last: Called while a SQLite store is still locked: nobody can publish between mark and call.
+      last: Called while the lock is still held: the child cannot publish between mark and call.
     """
-    with mlmd.open_store(request.mlmd) as store:
+    with mlmd.open_store(request.mlmd, identity.tries_name(request.task)) as store:
         mlmd.retried(lambda: mlmd.fail_unfinished(store, request.task, reason))
         last()
 

@@ -37,7 +37,7 @@ def prepare(
     pipeline: pipeline_pb2.Pipeline,
     node: pipeline_pb2.PipelineNode,
     request: NodeRequest,
-) -> None:
+) -> frozenset[int] | None:
     """Makes this try an execution of its own, fed by the tries that belong to it.
 
     Args:
@@ -45,12 +45,15 @@ def prepare(
       pipeline: IR with the run's parameters.
       node: The node to run; changed in place: contexts, inputs, cache option.
       request: What Airflow asked for.
+
+    Returns:
+      Executions that alone may serve as this one's cache; None: any that TFX finds.
     """
     store = handle.store
     mlmd.retried(
         lambda: mlmd.fail_unfinished(store, request.task, "its process died; a later attempt found it")
     )
-    _decide_on_cache(store, node, request)
+    earlier_tries = _decide_on_cache(store, node, request)
     for context in node.contexts.contexts:
         _bound(context.name)
     for spec in node.inputs.inputs.values():
@@ -69,6 +72,7 @@ def prepare(
     ]
     for metadata_type in types:
         mlmd.retried(functools.partial(common_utils.register_type_if_not_exist, handle, metadata_type))
+    return earlier_tries
 
 
 def _bound(name: pipeline_pb2.Value) -> None:
@@ -100,26 +104,29 @@ def _add_contexts(node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None
                 field.string_value = value
 
 
-def _decide_on_cache(store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None:
+def _decide_on_cache(
+    store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest
+) -> frozenset[int] | None:
     """A cleared task runs again without cache; a retry takes what an earlier try of it has finished.
 
     A backfill clears whole runs, to bring them up to date: there the pipeline's own setting stays.
     """
     first, this = request.task["first_try"], request.task["try_number"]
     tries = [
-        context.properties["try_number"].int_value
+        (context.properties["try_number"].int_value, execution.id)
         for execution in mlmd.tries_of(store, request.task)
         if succeeded(execution)
         for context in _try_contexts(store, execution)
     ]
-    if any(first <= earlier < this for earlier in tries):
+    finished = frozenset(id_ for earlier, id_ in tries if first <= earlier < this)
+    if finished:
         log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
         node.execution_options.caching_options.enable_cache = True
-    elif request.task.get("backfill"):
-        return
-    elif any(earlier < first for earlier in tries):
+        return finished
+    if not request.task.get("backfill") and any(earlier < first for earlier, _ in tries):
         log.info("This task was cleared after it had finished: the node runs again, without cache.")
         node.execution_options.caching_options.enable_cache = False
+    return None
 
 
 def _keep_to_this_copy(

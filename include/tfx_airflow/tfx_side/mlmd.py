@@ -14,17 +14,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import ml_metadata as mlmd
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 
 from include.tfx_airflow import identity
 from include.tfx_airflow.errors import MlmdError
 from include.tfx_airflow.tfx_side import schema
+from include.tfx_airflow.tfx_side.metadata_store import UNFINISHED, MetadataStore
 from include.tfx_airflow.tfx_side.postgresql import PostgresqlStore
-from include.tfx_airflow.tfx_side.server import is_true, unusable
+from include.tfx_airflow.tfx_side.server import Server, is_true, unusable
 
 _ATTEMPTS = 8
+_NODE_SECONDS = 60.0  # that an attempt waits for an earlier one that talks to the store
 # In a RuntimeError of MetadataStore(): another writer was in the way.
 _CONTENTION = ("concurrent writes", "deadlock", "locked")
 _REFUSED_BY_MYSQL = (
@@ -32,7 +33,6 @@ _REFUSED_BY_MYSQL = (
     "mysql_native_password, and its own rules for a server's certificate (verify_server_cert)."
 )
 _Result = TypeVar("_Result")
-_RUNNING = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 
 def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionConfig:
@@ -86,39 +86,79 @@ def _pause(attempt: int) -> None:
 
 
 class StoreLock:
-    """A lock beside a SQLite store, held while a node talks to it; nothing for servers.
+    """A lock held while a node talks to the store: beside a SQLite store a file, on a server one for each node.
 
     MLMD's writers starve one another in SQLite's rollback journal (single calls took 10 s), and two
     first users race on creating the schema. Held only over driver and publisher steps, never while
-    an executor works, so parallel branches stay parallel.
+    an executor works, so parallel branches stay parallel. On a server it keeps apart only what would change
+    the same executions: the attempts at one node, and who cleans up after them.
     """
 
-    def __init__(self, address: dict[str, Any]):
+    def __init__(self, address: dict[str, Any], node: str = ""):
+        """Takes nothing yet.
+
+        Args:
+          address: The store.
+          node: Names one node in one run, see `node_lock`; empty: no lock on a server.
+        """
         self._address = address
+        self._node = node
         self._path = address["path"] + ".lock" if address["kind"] == "sqlite" else ""
         self._mutex = threading.RLock()
         self._depth = 0
         self._file = -1
+        self._server: Server | None = None
 
     def acquire(self) -> None:
-        """Takes the lock; may be taken again by the thread that has it."""
+        """Takes the lock; may be taken again by the thread that has it.
+
+        Raises:
+          MlmdError: The store cannot be used, or another attempt at the node has kept it for too long.
+        """
         self._mutex.acquire()
         self._depth += 1
-        if self._path and self._depth == 1:
-            try:
-                os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            except OSError as error:
-                self._depth -= 1
-                self._mutex.release()
-                raise unusable(self._address, error) from None
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+        if self._depth > 1:
+            return
+        try:
+            if self._path:
+                self._lock_file()
+            elif self._node:
+                self._lock_on_server()
+        except BaseException:
+            self._depth -= 1
+            self._mutex.release()
+            raise
+
+    def _lock_file(self) -> None:
+        try:
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise unusable(self._address, error) from None
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _lock_on_server(self) -> None:
+        server = Server(self._address).__enter__()
+        try:
+            server.wait_for_lock(self._node, _NODE_SECONDS)
+        except BaseException:
+            server.__exit__()
+            raise
+        self._server = server
+
+    def is_held(self) -> bool:
+        """Whether it was kept until now: a server may have lost the connection that holds it."""
+        return self._server is None or self._server.has_lock()
 
     def release(self) -> None:
         """Gives the lock back."""
         self._depth -= 1
-        if self._path and self._depth == 0:
-            os.close(self._file)
+        if self._depth == 0:
+            if self._path:
+                os.close(self._file)
+            elif self._server:
+                self._server.__exit__()
+                self._server = None
         self._mutex.release()
 
     def __enter__(self) -> StoreLock:
@@ -129,17 +169,17 @@ class StoreLock:
         self.release()
 
 
-def connect(address: dict[str, Any]) -> mlmd.MetadataStore:
+def connect(address: dict[str, Any]) -> MetadataStore:
     """Opens a store that was checked (`schema.check`): where there is no schema, this makes one.
 
     Raises:
       MlmdError: It cannot be opened.
     """
     config = connection_config(address)
-    kind = PostgresqlStore if address["kind"] == "postgresql" else mlmd.MetadataStore
+    kind = PostgresqlStore if address["kind"] == "postgresql" else MetadataStore
     for attempt in range(_ATTEMPTS):
         try:
-            return retried(lambda: kind(config))
+            return retried(lambda: kind(config, address))
         except (RuntimeError, errors.StatusError) as error:
             contention = any(text in str(error).lower() for text in _CONTENTION)
             if attempt == _ATTEMPTS - 1 or (attempt and not contention):
@@ -162,18 +202,22 @@ def lost(address: dict[str, Any], error: Exception) -> MlmdError:
 
 
 @contextlib.contextmanager
-def open_store(address: dict[str, Any]) -> Iterator[mlmd.MetadataStore]:
+def open_store(address: dict[str, Any], node: str = "") -> Iterator[MetadataStore]:
     """Opens the store under its lock.
+
+    Args:
+      address: The store.
+      node: As for `StoreLock`.
 
     Raises:
       MlmdError: It cannot be reached, or has another schema version (it is never migrated here).
     """
-    with StoreLock(address):
+    with StoreLock(address, node):
         schema.check(address)
         yield connect(address)
 
 
-def tries_of(store: mlmd.MetadataStore, task: dict[str, Any]) -> list[metadata_store_pb2.Execution]:
+def tries_of(store: MetadataStore, task: dict[str, Any]) -> list[metadata_store_pb2.Execution]:
     """Executions of a task instance, one for each try that came so far, oldest first.
 
     Args:
@@ -185,7 +229,7 @@ def tries_of(store: mlmd.MetadataStore, task: dict[str, Any]) -> list[metadata_s
     return sorted(found, key=lambda execution: execution.id)
 
 
-def fail_unfinished(store: mlmd.MetadataStore, task: dict[str, Any], reason: str) -> list[int]:
+def fail_unfinished(store: MetadataStore, task: dict[str, Any], reason: str) -> list[int]:
     """Marks the tries of a task instance that a dead process left NEW or RUNNING as FAILED.
 
     Args:
@@ -195,10 +239,5 @@ def fail_unfinished(store: mlmd.MetadataStore, task: dict[str, Any], reason: str
     Returns:
       Ids of the executions that were marked.
     """
-    unfinished = [e for e in tries_of(store, task) if e.last_known_state in _RUNNING]
-    for execution in unfinished:
-        execution.last_known_state = metadata_store_pb2.Execution.FAILED
-        execution.custom_properties["failure"].string_value = reason
-    if unfinished:
-        store.put_executions(unfinished)
-    return [e.id for e in unfinished]
+    unfinished = [e.id for e in tries_of(store, task) if e.last_known_state in UNFINISHED]
+    return store.fail_executions(unfinished, reason)

@@ -13,80 +13,30 @@ import re
 import threading
 from typing import Any
 
-from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants, placeholder_utils
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import execution_publish_utils, launcher, runtime_parameter_utils
+from tfx.orchestration.portable import execution_publish_utils, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from include.tfx_airflow import identity
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import attempts, gone_files, ir, mlmd, outputs, schema, user_code
+from include.tfx_airflow.tfx_side import (
+    attempts,
+    gone_files,
+    ir,
+    launch,
+    outputs,
+    schema,
+    user_code,
+)
 
 log = logging.getLogger(__name__)
 
 _Execution = metadata_store_pb2.Execution
-_GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededError)
-
-
-class LockedMetadata(metadata.Metadata):
-    """TFX's store handle; entering it takes the lock of a SQLite store (see `mlmd.StoreLock`).
-
-    The store must have been checked (`schema.checked`). A server that goes away in the block ends the
-    block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
-    """
-
-    def __init__(self, address: dict[str, Any]):
-        super().__init__(mlmd.connection_config(address))
-        self._address = address
-        self._lock = mlmd.StoreLock(address)
-
-    def __enter__(self) -> LockedMetadata:
-        self._lock.acquire()
-        try:
-            if not self._users:  # not TFX's own way, which tries for ten seconds whatever the error
-                self._store = mlmd.connect(self._address)
-            self._users += 1
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def __exit__(self, *arguments: Any) -> None:
-        try:
-            super().__exit__(*arguments)
-        finally:
-            self._lock.release()
-        if isinstance(error := arguments[1], _GONE):
-            raise mlmd.lost(self._address, error) from None
-
-
-class _Launcher(launcher.Launcher):
-    """TFX's launcher, which publishes only what is still asked for.
-
-    Attributes:
-      given_up: Set when the asking task is dead: its retry may be at work by now.
-    """
-
-    given_up: threading.Event
-
-    def _run_executor(self, execution_info: Any) -> Any:
-        with self._mlmd_connection as handle:
-            gone_files.check_inputs(handle.store, execution_info.input_dict)
-        return super()._run_executor(execution_info)
-
-    def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
-        with self._mlmd_connection as handle:
-            [execution] = handle.store.get_executions_by_id([execution_id])
-            if execution.last_known_state == _Execution.FAILED:
-                raise RuntimeError(f"a later attempt has taken over: execution {execution_id} is FAILED.")
-            if not self.given_up.is_set():
-                super()._publish_successful_execution(execution_id, *arguments)
-                return
-        threading.Event().wait()  # until the thread that records the failure has ended this process
 
 
 def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
@@ -113,14 +63,16 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
     user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
 
-    connection = LockedMetadata(request.mlmd)
-    with schema.checked(request.mlmd), connection as handle:
-        attempts.prepare(handle, pipeline, node, request)
+    connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
+    schema.check(request.mlmd)
+    # In this order: who waits for an earlier attempt must not keep others from registering types.
+    with connection as handle, schema.checked(request.mlmd):
+        earlier_tries = attempts.prepare(handle, pipeline, node, request)
     told = _ToldToTheLog()
     logging.getLogger("absl").addFilter(told)
     try:
         try:
-            node_launcher = _Launcher(
+            node_launcher = launch.Launcher(
                 pipeline_node=node,
                 mlmd_connection=connection,
                 pipeline_info=pipeline.pipeline_info,
@@ -134,6 +86,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
                 _register_failure(handle, node)
             raise
         node_launcher.given_up = given_up or threading.Event()
+        node_launcher.earlier_tries = earlier_tries
         with gone_files.passed_over(node):
             info = node_launcher.launch()
     finally:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_metadata as mlmd
 from google.protobuf import message
 from google.protobuf.descriptor import FieldDescriptor
+
+from include.tfx_airflow.tfx_side.metadata_store import MetadataStore
 
 # Of Unicode's private use area: what a reader of the tables finds where a backslash was.
 BACKSLASH = "\ue05c"
 
 
-class PostgresqlStore(mlmd.MetadataStore):
-    """`ml_metadata.MetadataStore`; backslashes are replaced on the way to the server and back."""
+class PostgresqlStore(MetadataStore):
+    """A store whose backslashes are replaced on the way to the server and back."""
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         sent = type(request)()

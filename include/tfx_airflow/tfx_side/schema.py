@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,10 @@ from typing import Any
 from include.tfx_airflow.errors import MlmdError, MlmdSchemaError
 from include.tfx_airflow.tfx_side.server import Server, describe, unusable
 
-log = logging.getLogger(__name__)
-
 VERSION = 10
 _INIT = "python -m include.tfx_airflow mlmd init"
 _LOCK_SECONDS = 60.0
+_TYPES = "types"  # the lock's name
 _VERSIONS = "select schema_version from MLMDEnv"
 _CONTEXTS = "select count(*) from Context c join Type t on t.id = c.type_id where t.name = "
 _COUNTS = {
@@ -65,6 +62,10 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
 
     MLMD's tables on PostgreSQL let two tasks register one type twice, and each then sees a part of its
     artifacts; on MySQL they abort one another for seconds.
+
+    Raises:
+      MlmdSchemaError: As `check`.
+      MlmdError: It cannot be reached, or another program registers types for too long. A retry may help.
     """
     if address["kind"] == "sqlite":
         check(address)
@@ -72,17 +73,10 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
         return
     with Server(address) as server:
         _check(address, _one(address, server.versions()))
-        _wait_for_lock(server)
+        server.wait_for_lock(_TYPES, _LOCK_SECONDS)
         yield
-
-
-def _wait_for_lock(server: Server) -> None:
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while not server.take_lock():
-        if time.monotonic() > deadline:
-            log.warning("Another program has registered types for %.0f s: going on beside it.", _LOCK_SECONDS)
-            break
-        time.sleep(0.05)
+        if not server.has_lock():
+            raise unusable(address, "the connection that held the lock for its types was lost; try again")
 
 
 def _check(address: dict[str, Any], found: int | None) -> None:
@@ -135,7 +129,7 @@ def init(address: dict[str, Any]) -> str:
     with contextlib.ExitStack() as stack:
         stack.enter_context(mlmd.StoreLock(address))
         if address["kind"] != "sqlite":
-            _wait_for_lock(stack.enter_context(Server(address)))
+            stack.enter_context(Server(address)).wait_for_lock(_TYPES, _LOCK_SECONDS)
         found = version(address)
         if found is None:
             mlmd.connect(address)

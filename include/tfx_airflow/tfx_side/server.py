@@ -1,7 +1,8 @@
 """A MySQL or PostgreSQL server with an MLMD store, asked what ml_metadata does not tell.
 
-ml_metadata can make a schema (on MySQL the database too) or refuse another version, and when it cannot
-connect its error is empty. The drivers are pure Python; a connection is made and closed in milliseconds.
+ml_metadata can make a schema (on MySQL the database too) or refuse another version, when it cannot connect
+its error is empty, and it knows neither locks nor a change under a condition. The drivers are pure Python; a
+connection is made and closed in milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ssl
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from include.tfx_airflow.errors import MlmdError, MlmdSchemaError
@@ -17,6 +20,15 @@ _SECONDS = 10.0  # for the connection, and for each answer
 _NO_TABLE = (1146, "42P01")
 # MySQL has two: no such database, or none that this user may see.
 _NO_DATABASE = (1049, 1044, "3D000")
+# For the transaction that holds a lock; the second is new in PostgreSQL 17.
+_NO_LIMITS = (
+    "select set_config(name, '0', true) from pg_settings"
+    " where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+
+
+class _Held(Exception):
+    """Another connection has the lock."""
 
 
 def describe(address: dict[str, Any]) -> str:
@@ -79,22 +91,87 @@ class Server:
         except Exception as error:
             raise self._named(error) from None
 
-    def take_lock(self) -> bool:
-        """Takes this store's lock unless another connection has it; the end of this one gives it back."""
-        if self._is_mysql:  # where locks have names, for the whole server
-            name = "tfx_airflow " + hashlib.sha256(self._address["database"].encode()).hexdigest()[:32]
-            sql, arguments = "select get_lock(%s, 0)", (name,)
-        else:  # where they are numbers in a database; the transaction's, for poolers that share sessions
-            sql, arguments = "select pg_try_advisory_xact_lock(%s)", (0x7F8A1F10,)
+    def wait_for_lock(self, name: str, seconds: float) -> None:
+        """Takes a lock of this store; whatever ends this connection gives it back, the death of the process too.
+
+        On PostgreSQL it is the transaction's, for poolers that share sessions; on MySQL the session's. The server's
+        own limits for idle connections are lifted for this one.
+
+        Args:
+          name: What is locked.
+          seconds: How long to wait for another program that has it.
+
+        Raises:
+          MlmdError: Another program kept it for longer.
+        """
         try:
-            return bool(self._rows(sql, arguments)[0][0])
+            self._rows("set session wait_timeout = 28800" if self._is_mysql else _NO_LIMITS)
+            deadline = time.monotonic() + seconds
+            while not self._take_lock(name):
+                if time.monotonic() > deadline:
+                    raise _Held
+                time.sleep(0.05)
+        except _Held:
+            raise MlmdError(
+                f"{describe(self._address)}: another program has held the lock {name!r} for {seconds:.0f} s; "
+                "nothing was written. Try again; if it stays so, end the program that "
+                f"{'information_schema.processlist' if self._is_mysql else 'pg_locks'} shows."
+            ) from None
+        except Exception as error:
+            raise self._named(error) from None
+
+    def _take_lock(self, name: str) -> bool:
+        digest = hashlib.sha256(f"{self._address['database']} {name}".encode())
+        if self._is_mysql:  # where locks have names, for the whole server
+            self._lock = f"tfx_airflow {digest.hexdigest()[:32]}"
+            return bool(self._rows("select get_lock(%s, 0)", (self._lock,))[0][0])
+        number = int.from_bytes(
+            digest.digest()[:8], "big", signed=True
+        )  # where they are numbers in a database
+        return bool(self._rows("select pg_try_advisory_xact_lock(%s)", (number,))[0][0])
+
+    def has_lock(self) -> bool:
+        """Whether this connection still has the lock that it took: it may have been lost meanwhile."""
+        try:
+            if self._is_mysql:
+                return bool(self._rows("select is_used_lock(%s) = connection_id()", (self._lock,))[0][0])
+            return bool(self._rows("select 1"))  # in the same transaction
+        except Exception:
+            return False
+
+    def fail_executions(self, ids: Sequence[int]) -> list[int]:
+        """Marks those of some executions that are NEW or RUNNING as FAILED, in one step.
+
+        ml_metadata can only read a state and then write another: what a process that is dying has still sent to
+        the server would be published in between. Here the server waits for it, then looks.
+
+        Args:
+          ids: Of executions.
+
+        Returns:
+          Ids of those that were marked.
+        """
+        if not ids:
+            return []
+        unfinished = f"id in ({', '.join(['%s'] * len(ids))}) and last_known_state in (1, 2)"
+        try:
+            found = sorted(
+                row[0]
+                for row in self._rows(f"select id from Execution where {unfinished} for update", tuple(ids))
+            )
+            self._run(f"update Execution set last_known_state = 4 where {unfinished}", tuple(ids))
+            self._connection.commit()
+            return found
         except Exception as error:
             raise self._named(error) from None
 
     def _rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Any]:
+        return list(self._run(sql, arguments).fetchall())
+
+    def _run(self, sql: str, arguments: tuple[Any, ...] = ()) -> Any:
         cursor = self._connection.cursor()
         cursor.execute(sql, arguments)
-        return list(cursor.fetchall())
+        return cursor
 
     def _named(self, error: Exception) -> MlmdError:
         if _code(error) not in _NO_DATABASE:

@@ -1,0 +1,297 @@
+"""What is asserted of a real MLMD store, in the TFX interpreter: `python -m tests.mlmd_checks NAME`.
+
+The store's address is read from standard input. `tests/airflow/test_mlmd_servers.py` runs all of it, on servers.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.tfx_airflow.errors import MlmdError, MlmdSchemaError
+
+_RUNS, _OUTPUTS = 6, 5
+
+
+def order(address: dict[str, Any]) -> None:
+    """Fills an empty store, and asserts the order of what it answers."""
+    from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
+
+    from include.tfx_airflow.tfx_side import mlmd
+
+    with mlmd.open_store(address) as store:
+        _check_order(store, mlmd_pb2)
+
+
+def _check_order(store: Any, mlmd_pb2: Any) -> None:
+    kinds = [store.put_artifact_type(mlmd_pb2.ArtifactType(name=f"Kind{number}")) for number in range(3)]
+    execution_kind = store.put_execution_type(mlmd_pb2.ExecutionType(name="Gen"))
+    context_kind = store.put_context_type(mlmd_pb2.ContextType(name="run"))
+    contexts = [mlmd_pb2.Context(type_id=context_kind, name=f"run{number}") for number in range(3)]
+    for context, id_ in zip(contexts, store.put_contexts(contexts), strict=True):
+        context.id = id_
+    executions, artifacts = [], []
+    for _ in range(_RUNS):
+        pairs = []
+        for place in range(_OUTPUTS):
+            artifact = mlmd_pb2.Artifact(
+                type_id=kinds[place % 3], uri=f"/{place}", state=mlmd_pb2.Artifact.LIVE
+            )
+            artifact.custom_properties["name"].string_value = "text"
+            artifact.custom_properties["span"].int_value = place
+            event = mlmd_pb2.Event(type=mlmd_pb2.Event.OUTPUT)
+            event.path.steps.add().key = "output"
+            event.path.steps.add().index = _OUTPUTS - place  # the later, the nearer to the front
+            pairs.append((artifact, event))
+        execution = mlmd_pb2.Execution(type_id=execution_kind, last_known_state=mlmd_pb2.Execution.COMPLETE)
+        execution.custom_properties["text"].string_value = "text"
+        id_, ids, _ = store.put_execution(execution, pairs, contexts, reuse_context_if_already_exist=True)
+        executions.append(id_)
+        artifacts.append(ids)
+    flat = [id_ for ids in artifacts for id_ in ids]
+
+    for ask, ids in (
+        (store.get_artifacts_by_id, [flat[7], flat[3], flat[7], flat[20], flat[1]]),
+        (store.get_executions_by_id, [executions[4], executions[2], executions[4], executions[0]]),
+        (store.get_contexts_by_id, [contexts[2].id, contexts[0].id, contexts[2].id, contexts[1].id]),
+        (store.get_artifact_types_by_id, [kinds[2], kinds[0], kinds[2], kinds[1]]),
+    ):
+        assert [found.id for found in ask(ids)] == ids, ask
+        assert [found.id for found in ask([*ids, 10**6])] == ids, "what is not there is left out"
+    found, found_kinds = store.get_artifacts_and_types_by_artifact_ids(flat[::-1])
+    assert [artifact.id for artifact in found] == flat[::-1]
+    assert sorted(kind.id for kind in found_kinds) == [kind.id for kind in found_kinds]
+
+    asked = [executions[3], executions[1]]
+    events = [(e.execution_id, e.artifact_id) for e in store.get_events_by_execution_ids(asked)]
+    assert events == [(executions[run], id_) for run in (1, 3) for id_ in reversed(artifacts[run])]
+    asked = [artifacts[2][0], artifacts[0][1], artifacts[2][4]]
+    events = [(e.execution_id, e.artifact_id) for e in store.get_events_by_artifact_ids(asked)]
+    ordered = ((0, artifacts[0][1]), (2, artifacts[2][4]), (2, artifacts[2][0]))
+    assert events == [(executions[run], id_) for run, id_ in ordered]
+
+    for answer, ids in (
+        (store.get_artifacts_by_context(contexts[1].id), flat),
+        (
+            store.get_artifacts_by_type("Kind1"),
+            [id_ for place, id_ in enumerate(flat) if place % 5 in (1, 4)],
+        ),
+        (store.get_artifacts_by_uri("/3"), [ids[3] for ids in artifacts]),
+        (store.get_executions_by_type("Gen"), executions),
+        (store.get_contexts_by_type("run"), [context.id for context in contexts]),
+        (store.get_contexts_by_execution(executions[2]), [context.id for context in contexts]),
+        (store.get_contexts_by_artifact(flat[9]), [context.id for context in contexts]),
+        (store.get_artifacts(), flat),
+    ):
+        assert [found.id for found in answer] == ids
+    # TFX asks for the newest first here.
+    assert {e.id for e in store.get_executions_by_context(contexts[0].id)} == set(executions)
+
+
+_HOLDER = """
+import json, sys, time
+from include.tfx_airflow.tfx_side.server import Server
+address, name = json.load(sys.stdin)
+with Server(address) as server:
+    server.wait_for_lock(name, 1)
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+def _hold(address: dict[str, Any], name: str) -> subprocess.Popen[str]:
+    """A process that has a lock."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdin and holder.stdout
+    holder.stdin.write(json.dumps([address, name]))
+    holder.stdin.close()
+    assert holder.stdout.readline() == "holds\n"
+    return holder
+
+
+def type_lock(address: dict[str, Any]) -> None:
+    """While another program registers types for too long nobody else does; its death lets the next one in."""
+    from include.tfx_airflow.tfx_side import schema
+
+    schema._LOCK_SECONDS = 1.0
+    holder = _hold(address, "types")
+    try:
+        with pytest.raises(MlmdError, match="held the lock 'types' for 1 s; nothing was written") as caught:
+            with schema.checked(address):
+                raise AssertionError("let in")
+        assert not isinstance(caught.value, MlmdSchemaError), "a retry may help"
+        assert address["password"] not in str(caught.value)
+    finally:
+        holder.kill()
+        holder.wait()
+    schema._LOCK_SECONDS = 10.0
+    with schema.checked(address):
+        pass
+    with pytest.raises(MlmdError, match="the connection that held the lock for its types was lost"):
+        with schema.checked(address):
+            _end_holder(address, "types")
+
+
+def node_lock(address: dict[str, Any]) -> None:
+    """Attempts at one node wait for one another, those at other nodes and in other runs do not."""
+    from include.tfx_airflow.tfx_side import mlmd
+
+    mlmd._NODE_SECONDS = 1.0
+    holder = _hold(address, "flow:first:Train:-1")
+    try:
+        for other in (
+            "flow:first:Push:-1",
+            "flow:second:Train:-1",
+            "flow:first:Train:0",
+            "flow:first:eu.Train:-1",
+        ):
+            with mlmd.open_store(address, other):
+                pass
+        lock = mlmd.StoreLock(address, "flow:first:Train:-1")
+        for _ in range(2):  # what could not be taken is not held
+            with pytest.raises(MlmdError, match="another program has held the lock"), lock:
+                raise AssertionError("let in")
+    finally:
+        holder.kill()
+        holder.wait()
+    mlmd._NODE_SECONDS = 10.0
+    with lock, lock:
+        assert lock.is_held()
+        _end_holder(address, "flow:first:Train:-1")
+        assert not lock.is_held()
+
+
+def idle_lock(address: dict[str, Any]) -> None:
+    """A server that ends idle connections does not end the one that has a lock."""
+    from include.tfx_airflow.tfx_side.server import Server
+
+    limits = ("idle_in_transaction_session_timeout", "transaction_timeout")
+    if address["kind"] == "postgresql":
+        for name in limits:
+            _run(address, f"alter role {address['user']} set {name} = 1000")
+    try:
+        with Server(address) as server:
+            server.wait_for_lock("types", 1)
+            if address["kind"] == "mysql":
+                assert server.rows("select @@session.wait_timeout") == [(28800,)]
+            else:
+                assert server.rows("select current_setting('transaction_timeout')") == [["0"]]
+                time.sleep(3)
+            assert server.has_lock()
+    finally:
+        if address["kind"] == "postgresql":
+            for name in limits:
+                _run(address, f"alter role {address['user']} reset {name}")
+
+
+def in_flight(address: dict[str, Any]) -> None:
+    """What a dying process has already sent to the server is waited for, and is then not marked."""
+    from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
+
+    from include.tfx_airflow.tfx_side import mlmd
+    from include.tfx_airflow.tfx_side.server import Server
+
+    execution = mlmd_pb2.Execution
+    with mlmd.open_store(address) as store, Server(address) as publisher:
+        kind = store.put_execution_type(mlmd_pb2.ExecutionType(name="Dying"))
+        for state in (execution.COMPLETE, execution.RUNNING):
+            [id_] = store.put_executions([execution(type_id=kind, last_known_state=execution.RUNNING)])
+            publisher._run("update Execution set last_known_state = %s where id = %s", (state, id_))
+            marked: list[list[int]] = []
+            marking = threading.Thread(target=lambda: marked.append(store.fail_executions([id_], "killed")))  # noqa: B023
+            marking.start()
+            marking.join(1)
+            assert marking.is_alive(), "it waits"
+            publisher._connection.commit()
+            marking.join(30)
+            [found] = store.get_executions_by_id([id_])
+            if state == execution.COMPLETE:
+                assert (marked, found.last_known_state) == ([[]], execution.COMPLETE)
+            else:
+                assert (marked, found.last_known_state) == ([[id_]], execution.FAILED)
+                assert found.custom_properties["failure"].string_value == "killed"
+
+
+def lost_lock(address: dict[str, Any]) -> None:
+    """A lock that is lost in the middle of a publish: the result stays, unless a later attempt has begun."""
+    from include.tfx_airflow.child import NodeRequest
+    from include.tfx_airflow.tfx_side import ir, launch, mlmd, node
+    from tests.pipelines import small
+
+    with tempfile.TemporaryDirectory() as folder:
+        roots = {"BUNDLE_ROOT": f"{folder}/b", "TFX_AIRFLOW_HOME": f"{folder}/h", "TFX_PREFIX": sys.prefix}
+        pipeline = small.write_and_read(name="lost_lock")
+        path = Path(folder, "pipeline.json")
+        path.write_text(ir.compile_pipeline(pipeline, "m:f", "", roots, {})[1])
+
+        def request(run: str, try_number: int) -> NodeRequest:
+            task = {"dag_id": "flow", "run_id": run, "task_id": "Write", "map_index": -1}
+            task |= {"try_number": try_number, "first_try": 1, "key": f"{run}:Write:{try_number}"}
+            return NodeRequest(str(path), "Write", f"flow:{run}", task, {}, address, roots)
+
+        publish = launch.launcher.Launcher._publish_successful_execution
+        later: list[Any] = []
+
+        def lose(run: str, *arguments: Any) -> None:
+            launch.launcher.Launcher._publish_successful_execution = publish
+            _end_holder(address, f"flow:{run}:Write:-1")
+            if run == "overtaken":
+                later.append(node.run(request(run, 2)))
+            publish(*arguments)
+
+        for run in ("alone", "overtaken"):
+            launch.launcher.Launcher._publish_successful_execution = lambda *a, run=run: lose(run, *a)
+            if run == "alone":
+                assert node.run(request(run, 1)).state == "executed"
+                # So that the other run executes as well.
+                _run(address, "update Artifact set state = 4")
+                continue
+            with pytest.raises(
+                RuntimeError, match="a later attempt has taken over: execution .* was withdrawn"
+            ):
+                node.run(request(run, 1))
+        assert [result.state for result in later] == ["executed"]
+        with mlmd.open_store(address) as store:
+            (alone,) = mlmd.tries_of(store, request("alone", 1).task)
+            first, second = mlmd.tries_of(store, request("overtaken", 1).task)
+            states = [e.last_known_state for e in (alone, first, second)]
+            assert states == [alone.COMPLETE, alone.FAILED, alone.COMPLETE], states
+            for execution, state in ((first, 5), (second, 2)):  # abandoned, live
+                events = [e for e in store.get_events_by_execution_ids([execution.id]) if e.type == e.OUTPUT]
+                found = store.get_artifacts_by_id([event.artifact_id for event in events])
+                assert [artifact.state for artifact in found] == [state] * 2
+
+
+def _run(address: dict[str, Any], sql: str) -> None:
+    from include.tfx_airflow.tfx_side.server import Server
+
+    with Server(address) as server:
+        server._run(sql)
+        server._connection.commit()
+
+
+def _end_holder(address: dict[str, Any], name: str) -> None:
+    """Ends the connection that has a lock, as an administrator does, or a server that is short of memory."""
+    from include.tfx_airflow.tfx_side.server import Server
+
+    with Server(address) as server:
+        assert not server._take_lock(name)
+        if address["kind"] == "postgresql":
+            server.rows("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        else:
+            [[holder]] = server._rows("select is_used_lock(%s)", (server._lock,))
+            server._run(f"kill {holder}")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](json.load(sys.stdin))
