@@ -40,8 +40,8 @@ command -v apt-get >/dev/null || give_up "this machine has no apt-get to fetch i
 
 mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial"
 # Lists and archives of this folder's own; what the machine has installed is read from the machine.
-options=(--quiet --quiet -o Dir::State="$folder/apt" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$folder/apt"
-  -o Debug::NoLocking=true -o APT::Sandbox::User=root)
+options=(--quiet --quiet -o Dir::State="$folder/apt" -o Dir::Cache="$folder/apt" -o Debug::NoLocking=true
+  -o APT::Sandbox::User=root)
 say "fetching $debian from the package sources of this machine, into $folder"
 # A source that cannot be read need not be the one that has it.
 apt-get "${options[@]}" update >"$log" 2>&1 || true
