@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import servers
 from tests.bundle import ROOT
 
 _SCRIPT = ROOT / "tests" / "services" / "debian.sh"
@@ -173,3 +174,12 @@ def test_a_machines_own_program_is_used_where_it_starts(machine: Path, tmp_path:
     assert (done.returncode, done.stderr) == (0, "")
     (machine / "chromium").write_text("#!/bin/sh\nexit 127\n")
     assert _run(machine, "").returncode == 3
+
+
+def test_without_the_program_its_tests_are_skipped_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "STATE", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(pytest.skip.Exception, match=r"no MariaDB on this machine; include/bootstrap\.sh"):
+        servers.MariaDb(tmp_path / "server")
