@@ -41,8 +41,10 @@ find_python() { # request, pyenv version pattern, 'compiles' or nothing
     without=" ($found has none)"
   done
   say "fetching Python $request"
-  "$uv" python install --quiet "$request" >&2 ||
+  if ! "$uv" python install "$request" >"$state/python.log" 2>&1; then # with --quiet it would not say why
+    cat "$state/python.log" >&2
     die "no Python $request ${headers}on this machine$without, and uv could not fetch one, for the reason above: install one and put it on PATH, or name a mirror of uv's Pythons in UV_PYTHON_INSTALL_MIRROR."
+  fi
   "$uv" python find --managed-python "$request"
 }
 has_headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
