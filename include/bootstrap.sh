@@ -31,19 +31,19 @@ find_uv() {
 }
 
 # Prints a Python of the wanted version: on PATH, of pyenv, or fetched by uv. Where something is compiled, one with its C headers.
-find_python() { # request, pyenv version pattern, 'compiles' or nothing
-  local request=$1 headers=${3:+with its C headers } found folder without=
+find_python() { # name of the interpreter, request, pyenv version pattern, 'compiles' or nothing
+  local request=$2 headers=${4:+ with its C headers} found folder without=
   folder=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
   for found in "$("$uv" python find --no-python-downloads "$request" 2>/dev/null)" \
-    "$(ls -d "$folder"/versions/$2/bin/python 2>/dev/null | sort -V | tail -n 1)"; do
+    "$(ls -d "$folder"/versions/$3/bin/python 2>/dev/null | sort -V | tail -n 1)"; do
     [ -n "$found" ] || continue
     if [ -z "$headers" ] || "$found" -c "$has_headers" 2>/dev/null; then echo "$found"; return; fi
-    without=" ($found has none)"
+    without=" ($found is without)"
   done
   say "fetching Python $request"
   if ! "$uv" python install "$request" >"$state/python.log" 2>&1; then # with --quiet it would not say why
     cat "$state/python.log" >&2
-    die "no Python $request ${headers}on this machine$without, and uv could not fetch one, for the reason above: install one and put it on PATH, or name a mirror of uv's Pythons in UV_PYTHON_INSTALL_MIRROR."
+    die "$1 needs Python $request$headers; this machine has none$without, and uv could not fetch one, for the reason above: install one and put it on PATH, or name a mirror of uv's Pythons in UV_PYTHON_INSTALL_MIRROR."
   fi
   "$uv" python find --managed-python "$request"
 }
@@ -73,7 +73,7 @@ install() { # name, lock file, python request, pyenv pattern, 'compiles' where t
   local name=$1 lock=$2 compiles=${5:-} build=(--no-build) python sum
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
-  python=$(find_python "$3" "$4" "$compiles")
+  python=$(find_python "$name" "$3" "$4" "$compiles")
   if [ -n "$compiles" ]; then
     provide_compiler
     build=()

@@ -160,8 +160,8 @@ def test_tfx_says_which_python_it_wants_with_what_and_what_is_there(machine: Pat
     done = _run(machine)
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
-    assert last.startswith("setup: no Python >=3.10,<3.11 with its C headers on this machine")
-    assert re.search(rf"\({re.escape(str(machine.parent))}/\S+/python3\.10 has none\)", last)
+    assert last.startswith("setup: tfx needs Python >=3.10,<3.11 with its C headers; this machine has none")
+    assert re.search(rf"\({re.escape(str(machine.parent))}/\S+/python3\.10 is without\)", last)
     assert "uv could not fetch one, for the reason above" in last and "UV_PYTHON_INSTALL_MIRROR" in last
     assert "error: " in done.stderr.partition("fetching Python")[2].removesuffix(last)
 
@@ -170,7 +170,9 @@ def test_a_machine_without_that_python_hears_it_before_anything_is_installed(mac
     (machine / "uv").symlink_to(_uv())
     done = _run(machine)
     *_, last = done.stderr.splitlines()
-    assert last.startswith("setup: no Python >=3.10,<3.11 with its C headers on this machine, and uv")
+    assert last.startswith(
+        "setup: tfx needs Python >=3.10,<3.11 with its C headers; this machine has none, and"
+    )
     assert "installing" not in done.stderr
     assert [path.name for path in (machine.parent / "state").iterdir()] == ["python.log"]
 
