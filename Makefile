@@ -54,9 +54,12 @@ doctor: setup ## say what is configured, found and missing
 	@$(ENV); python -m include.tfx_airflow doctor
 
 lock: ## compile requirements*.in to the locked requirements
+	uv pip compile -q --universal --python-version 3.8 --generate-hashes --no-header include/requirements-uv.in -o include/requirements-uv.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header include/requirements-compiler.in -o include/requirements-compiler.txt
 	@# The Beam provider's operator runs Beam in the TFX interpreter; Airflow's own has no use for it.
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) requirements.in -o requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes the two interpreters of this bundle below the state folder, from the locked requirements:
-#   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there
+#   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there; `bootstrap.sh service` gives it what production needs beside it
 #   tfx/      TFX 1.16.0, on Python 3.10
-# Needs a Python and network registries. Run again, it changes nothing and takes a moment.
+# Needs a Python and network registries, and takes nothing from them whose hash is not in a lock. Run again, it changes nothing
+# and takes a moment.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 state=${TFX_STATE:-$root/.state}
@@ -14,31 +15,37 @@ find_uv() {
   if command -v uv >/dev/null; then command -v uv; return; fi
   if [ ! -x "$state/uv/bin/uv" ]; then
     say "fetching uv (the Python package installer) from the package index"
-    local python
+    local python lock=$root/include/requirements-uv.txt
+    local install=(-m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r "$lock")
     python=$(command -v python3 || command -v python) || die "no Python found: install python3 (Debian: apt-get install python3 python3-venv)."
     # Without ensurepip (Debian splits it off), pip itself may still be there.
     if "$python" -m venv "$state/uv" >/dev/null 2>&1; then
-      "$state/uv/bin/python" -m pip install --quiet --disable-pip-version-check uv==0.13.9 >&2
+      "$state/uv/bin/python" "${install[@]}" >&2 || die "could not install $lock (network?); run it again, or install uv yourself."
     else
       rm -rf "$state/uv"
-      "$python" -m pip install --quiet --disable-pip-version-check --target "$state/uv" uv==0.13.9 >&2 ||
+      "$python" "${install[@]}" --target "$state/uv" >&2 ||
         die "cannot install uv: $python has neither venv nor pip (Debian: apt-get install python3-venv), or install uv yourself."
     fi
   fi
   echo "$state/uv/bin/uv"
 }
 
-# Prints a Python of the wanted version that has its C headers: on PATH, of pyenv, or fetched by uv.
-find_python() { # request, pyenv version pattern
-  local found folder
+# Prints a Python of the wanted version: on PATH, of pyenv, or fetched by uv. Where something is compiled, one with its C headers.
+find_python() { # name of the interpreter, request, pyenv version pattern, 'compiles' or nothing
+  local request=$2 headers=${4:+ with its C headers} found folder without=
   folder=$(pyenv root 2>/dev/null || echo "${PYENV_ROOT:-$HOME/.pyenv}")
-  for found in "$("$uv" python find --no-python-downloads "$1" 2>/dev/null)" \
-    "$(ls -d "$folder"/versions/$2/bin/python 2>/dev/null | sort -V | tail -n 1)"; do
-    if [ -n "$found" ] && "$found" -c "$has_headers" 2>/dev/null; then echo "$found"; return; fi
+  for found in "$("$uv" python find --no-python-downloads "$request" 2>/dev/null)" \
+    "$(ls -d "$folder"/versions/$3/bin/python 2>/dev/null | sort -V | tail -n 1)"; do
+    [ -n "$found" ] || continue
+    if [ -z "$headers" ] || "$found" -c "$has_headers" 2>/dev/null; then echo "$found"; return; fi
+    without=" ($found is without)"
   done
-  say "fetching Python $1"
-  "$uv" python install --quiet "$1" >&2 || die "no Python $1 with its C headers on this machine, and uv could not fetch one: install Python $1 (with its -dev package) and put it on PATH."
-  "$uv" python find --managed-python "$1"
+  say "fetching Python $request"
+  if ! "$uv" python install "$request" >"$state/python.log" 2>&1; then # with --quiet it would not say why
+    cat "$state/python.log" >&2
+    die "$1 needs Python $request$headers; this machine has none$without, and uv could not fetch one, for the reason above: install one and put it on PATH, or name a mirror of uv's Pythons in UV_PYTHON_INSTALL_MIRROR."
+  fi
+  "$uv" python find --managed-python "$request"
 }
 has_headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 
@@ -46,11 +53,12 @@ has_headers='import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.ge
 # Zig's (a wheel of 80 MB) builds it.
 provide_compiler() {
   if command -v g++ >/dev/null && command -v gcc >/dev/null; then return; fi
-  local folder=$state/compiler name
+  local folder=$state/compiler lock=$root/include/requirements-compiler.txt name
   if [ ! -x "$folder/use/g++" ]; then
     say "no C++ compiler here: fetching one from the package index"
     "$uv" venv --quiet --allow-existing "$folder"
-    "$uv" pip install --quiet --python "$folder/bin/python" ziglang==0.13.0 || die "could not install a compiler; install g++ or run it again."
+    "$uv" pip install --quiet --require-hashes --no-build --python "$folder/bin/python" -r "$lock" ||
+      die "could not install $lock (network?); install g++ or run it again."
     mkdir -p "$folder/use"
     for name in gcc:cc cc:cc g++:c++ c++:c++; do
       printf '#!/bin/sh\nexec "%s" -m ziglang %s "$@"\n' "$folder/bin/python" "${name#*:}" >"$folder/use/${name%:*}"
@@ -61,15 +69,18 @@ provide_compiler() {
 }
 
 # Makes a venv with just the locked packages. What was installed is remembered by content.
-install() { # name, lock file, python request, pyenv pattern
-  local name=$1 lock=$2 python sum
+install() { # name, lock file, python request, pyenv pattern, 'compiles' where the lock has packages without a wheel
+  local name=$1 lock=$2 compiles=${5:-} build=(--no-build) python sum
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
-  provide_compiler
-  python=$(find_python "$3" "$4")
+  python=$(find_python "$name" "$3" "$4" "$compiles")
+  if [ -n "$compiles" ]; then
+    provide_compiler
+    build=()
+  fi
   say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
-  "$uv" pip sync --quiet --compile-bytecode --require-hashes --python "$state/$name/bin/python" "$lock" ||
+  "$uv" pip sync --quiet --compile-bytecode --require-hashes "${build[@]}" --python "$state/$name/bin/python" "$lock" ||
     die "could not install $lock (network, or a full disk?); run it again."
   rm -f "$state/$name/with-tests"
   echo "$sum" >"$state/$name/locked"
@@ -81,15 +92,24 @@ install_tests() { # name
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/with-tests" 2>/dev/null)" != "$sum" ] || return 0
   say "installing the test runner into ${state#"$root/"}/$name"
-  "$uv" pip install --quiet --compile-bytecode --require-hashes --python "$state/$name/bin/python" -r "$lock" ||
+  "$uv" pip install --quiet --compile-bytecode --require-hashes --no-build --python "$state/$name/bin/python" -r "$lock" ||
     die "could not install $lock; run it again."
   echo "$sum" >"$state/$name/with-tests"
 }
 
-[ "$(uname -s)" = Linux ] || die "TFX 1.16.0 has wheels for Linux only (this is $(uname -s)); use a Linux machine or container."
+# A program for tests that cannot be had is told, and the tests go on without it.
+provide() { "$root/tests/services/debian.sh" "$1" "$state/services/$1" || [ $? = 3 ]; }
+
+case "$(uname -sm)" in
+  "Linux x86_64") ;;
+  *) die "TFX 1.16.0 has wheels for Linux on x86-64 only (this is $(uname -sm)); use such a machine or container." ;;
+esac
 uv=$(find_uv)
-install airflow "$root/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
-install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*'
+airflow=$root/requirements.txt
+[ "${1:-}" != service ] || airflow=$root/include/requirements-service.txt
+# TFX first: it asks for more than Airflow does.
+install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*' compiles
+install airflow "$airflow" '>=3.10,<3.14' '3.1[0-3].*'
 case "${1:-}" in
   tests)
     install_tests airflow
@@ -97,11 +117,11 @@ case "${1:-}" in
     ;;
   panel)
     install panel "$root/tests/panel/requirements.txt" '>=3.11,<3.14' '3.1[1-3].*'
-    "$root/tests/services/debian.sh" chromium "$state/services/chromium"
+    provide chromium
     ;;
   services)
     install services "$root/tests/services/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
-    "$root/tests/services/debian.sh" mariadb "$state/services/mariadb"
+    provide mariadb
     ;;
-  bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' ;;
+  bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' compiles ;;
 esac

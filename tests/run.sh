@@ -6,14 +6,17 @@ state=${TFX_STATE:-$PWD/.state}
 say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1
 marks=()
-[ "${1:-}" != fast ] || marks=(-m "not slow")
+if [ "${1:-}" = fast ]; then
+  marks=(-m "not slow")
+else # first, so that what cannot be had is told before the tests
+  include/bootstrap.sh services
+  include/bootstrap.sh panel
+fi
 say "tests/unit, in the Airflow interpreter"
 "$state/airflow/bin/python" -m pytest -q tests/unit "${marks[@]}"
 say "tests/tfx, tests/taxi and tests/components, in the TFX interpreter"
 TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi tests/components "${marks[@]}"
 [ "${1:-}" != fast ] || exit 0
-include/bootstrap.sh services
-include/bootstrap.sh panel
 say "tests/panel, in Airflow's interpreter with what the panel's tests need beside it"
 "$state/panel/bin/python" -m pytest -v --durations=10 tests/panel
 airflow() { "$state/airflow/bin/python" -m pytest -v --durations=10 "$@"; }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -158,3 +159,13 @@ def test_pages_fit_a_narrow_screen_light_and_dark(opened: Browser, url: str, sch
     brightness = sum(map(int, colour[4:-1].split(","))) / 3
     assert (brightness < 80) == (scheme == "dark"), colour
     page.close()
+
+
+def test_without_a_browser_its_tests_are_skipped_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser, "_UNPACKED", tmp_path / "start")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.skip.Exception, match=r"no chromium on this machine; include/bootstrap\.sh"):
+        with browser.opened():
+            pass

@@ -63,8 +63,32 @@ def test_airflow_services_share_one_image_built_once_and_one_environment() -> No
         volumes = [volume.removesuffix(":ro") for volume in SERVICES[name]["volumes"]]
         assert volumes == FILE["x-airflow"]["volumes"]
         assert shared.items() <= SERVICES[name]["environment"].items()
-    for name in ("init", "scheduler", "triggerer"):
+    for name in ("api-server", "scheduler", "triggerer"):
         assert SERVICES[name]["environment"] == shared
+
+
+def test_users_and_roles_are_kept_as_in_production_and_only_init_knows_the_first_password() -> None:
+    manager = FILE["x-airflow"]["environment"]["AIRFLOW__CORE__AUTH_MANAGER"]
+    assert manager == "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    lock = (ROOT / "include/requirements-service.txt").read_text()
+    assert re.search(r"^apache-airflow-providers-fab==\S+ \\\n +--hash=sha256:", lock, re.MULTILINE)
+    knowing = [
+        name for name in SERVICES if ("AIRFLOW_ADMIN_PASSWORD", "?") in compose.variables(SERVICES[name])
+    ]
+    assert knowing == ["init"]
+    # In a list of processes, arguments are seen; `printf` is no process.
+    [line] = [line for line in SERVICES["init"]["command"][-1].splitlines() if "ADMIN_PASSWORD" in line]
+    assert line.startswith("printf ") and line.endswith(" |")
+
+
+def test_the_image_has_the_airflow_of_the_other_lock() -> None:
+    def pinned(file: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE))
+
+    service, one_machine = pinned("include/requirements-service.txt"), pinned("requirements.txt")
+    named = re.findall(r"^(apache-[\w-]+|[\w-]+)==", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert len(named) > 5
+    assert {name: service[name] for name in named} == {name: one_machine[name] for name in named}
 
 
 def test_the_panel_finds_the_store_and_the_artifacts_and_can_write_none() -> None:
@@ -95,7 +119,7 @@ def test_the_environment_is_that_of_make_env() -> None:
 
 
 def test_versions_are_pinned_and_those_of_the_locks() -> None:
-    lock = (ROOT / "requirements.txt").read_text()
+    lock = (ROOT / "include/requirements-service.txt").read_text()
     airflow = re.search(r"^apache-airflow==(\S+)", lock, re.MULTILINE)[1]
     tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx.txt").read_text(), re.MULTILINE)[1]
     assert FILE["x-airflow"]["image"] == f"tfx-airflow:{airflow}-{tfx}"
@@ -112,12 +136,16 @@ def test_the_image_gets_the_bundle_and_nothing_that_is_not_code() -> None:
     ]
     assert first == "*"
     allowed = {line[1:] for line in rest if line.startswith("!")}
-    assert allowed == {".airflowignore", "dags", "include", "plugins", "requirements.txt"}
+    assert allowed == {".airflowignore", "dags", "include", "plugins"}
     docker = SERVICES["init"]["build"]["dockerfile_inline"]
-    for sources in re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE):
+    copied = re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE)
+    bootstrap = (ROOT / "include/bootstrap.sh").read_text()
+    locks = {f"include/{name}" for name in re.findall(r"\$root/include/(requirements-\S+?\.txt)", bootstrap)}
+    assert len(locks) == 4 and locks < set(copied[0].split())  # else it is built without, or not at all
+    for sources in copied:
         for source in sources.split():
             assert (ROOT / source).exists() and (source == "." or source.split("/")[0] in allowed), source
-    assert docker.index("bootstrap.sh &&") < docker.index("COPY . ")
+    assert docker.index("bootstrap.sh service &&") < docker.index("COPY . ")
     assert re.search("^USER airflow", docker, re.MULTILINE)
 
 
