@@ -10,7 +10,7 @@ from typing import Any
 from include.tfx_airflow import child, mlmd, parameters
 from include.tfx_airflow.compat import AirflowFailException, AirflowSkipException, BaseOperator, Context
 from include.tfx_airflow.compiled import Compiled
-from include.tfx_airflow.errors import NodeError, TfxAirflowError
+from include.tfx_airflow.errors import MlmdConnectionError, NodeError, TfxAirflowError
 from include.tfx_airflow.manifest import Node
 from include.tfx_airflow.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.settings import Settings, read_settings
@@ -66,6 +66,7 @@ class TfxNodeOperator(BaseOperator):
 
         Raises:
           NodeError: The node failed.
+          MlmdConnectionError: Where the store is cannot be found out now.
           AirflowFailException: It failed in a way that a retry cannot mend.
           AirflowSkipException: It was skipped.
         """
@@ -74,6 +75,8 @@ class TfxNodeOperator(BaseOperator):
             request = self._request(context, settings)
             asked = time.time()
             self._process = child.NodeProcess(settings, request)
+        except MlmdConnectionError:
+            raise
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
         result = self._process.wait(self._log_line)
