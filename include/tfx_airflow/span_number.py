@@ -90,20 +90,18 @@ def check_format(span_format: str) -> None:
 
 def _start(dag: Any, start: datetime, end: datetime | None, zone: tzinfo | None) -> datetime:
     """Start of the data interval on the clock."""
-    timetable = _timetable(dag)
-    if zone is None:
-        zone = clock(dag)
-        if _of(timetable, "delta") and _changes(zone, start.year):
-            raise SpanError(
-                f"schedule={_of(timetable, 'delta')!r} knows no daylight saving time, and {zone} has it: data intervals "
-                "do not stay at the same hour. Take a CronDataIntervalTimetable, or give SpanSensor the timezone in "
-                "which they are counted, such as 'UTC'."
-            )
-        days = _of(timetable, "interval")
-        if days and end is not None and not (isinstance(days, timedelta) and days.seconds):
-            # Airflow counts so many times 24 hours back, which need not be midnight of the day that is meant.
-            return end.astimezone(zone).replace(tzinfo=None) - days
-    return start.astimezone(zone)
+    timetable, own = _timetable(dag), clock(dag)
+    if zone is None and _of(timetable, "delta") and _changes(own, start.year):
+        raise SpanError(
+            f"schedule={_of(timetable, 'delta')!r} knows no daylight saving time, and {own} has it: data intervals do "
+            "not stay at the same hour. Take a CronDataIntervalTimetable, or give SpanSensor the timezone in which "
+            "they are counted, such as 'UTC'."
+        )
+    days = _of(timetable, "interval")
+    if days and end is not None and not (isinstance(days, timedelta) and days.seconds):
+        # Airflow counts so many times 24 hours back, which need not be midnight of the day that is meant.
+        start = (end.astimezone(own).replace(tzinfo=None) - days).replace(tzinfo=own)
+    return start.astimezone(zone or own)
 
 
 def _digits(start: datetime, span_format: str) -> str:

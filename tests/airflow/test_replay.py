@@ -116,13 +116,25 @@ def test_half_a_backfill_is_taken_back_and_made_again_and_runs_of_the_user_stay(
     }
 
 
-@pytest.mark.parametrize("zone", ["America/Chicago", "Asia/Tokyo"])
-def test_the_first_interval_is_that_of_the_date_in_every_time_zone(paused: Bundle, zone: str) -> None:
-    paused.environment["AIRFLOW__CORE__DEFAULT_TIMEZONE"] = zone
-    assert "MADE True" in paused.python(_BACKFILL)
-    assert [row[0][:20] for row in paused.airflow_rows(_RUNS)] == [
-        f"backfill__2014-0{month}-01" for month in (2, 3, 4, 5)
-    ]
+_DATES = """
+from include.tfx_airflow import report
+print("DATES", *(run["date"][:10] for run in report.read_runs("monthly")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("airflows", "schedules"), [("America/Chicago", "UTC"), ("UTC", "Asia/Tokyo")], ids=["behind", "ahead"]
+)
+def test_intervals_are_those_of_the_dates_on_the_clock_of_the_schedule(
+    paused: Bundle, airflows: str, schedules: str
+) -> None:
+    text = _MONTHLY.replace('timezone="UTC"', f'timezone="{schedules}"')
+    (paused.folder / "dags" / "monthly.py").write_text(text)
+    paused.environment["AIRFLOW__CORE__DEFAULT_TIMEZONE"] = airflows
+    assert paused.run("airflow", "dags", "reserialize").returncode == 0
+    said = paused.python(_BACKFILL + _DATES)
+    assert "MADE True" in said
+    assert said.rpartition("DATES ")[2].split() == [f"2014-0{month}-01" for month in (1, 2, 3, 4)]
 
 
 def _replay(bundle: Bundle) -> str:

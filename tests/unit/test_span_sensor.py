@@ -180,6 +180,8 @@ def test_days_of_23_and_25_hours_are_days(
 ) -> None:
     schedule = CronTriggerTimetable(cron, timezone="America/Chicago", interval=interval)
     assert _span(schedule, logical_date=when, span_format=span_format) == span
+    zone = "America/Chicago"
+    assert _span(schedule, logical_date=when, span_format=span_format, timezone=zone) == span
 
 
 def test_an_hour_that_comes_twice_is_refused_and_counted_in_utc() -> None:
