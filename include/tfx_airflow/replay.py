@@ -53,13 +53,20 @@ def main(dag_id: str, first: str, last: str, before: str | None, metric: str) ->
 
 def _play(dag_id: str, first: str, last: str, before: str | None, metric: str) -> list[history.Row]:
     # Airflow keeps it with the backfill and each new run, and shows it: what bears it was made here, all else is not.
-    mark = f"{getpass.getuser()}, replay {secrets.token_hex(4)}"
+    mark = f"{_user()}replay {secrets.token_hex(4)}"
     with standalone.running(0) as airflow:
         if airflow is None or (before and not _run_once(before)) or not _backfill(dag_id, first, last, mark):
             return []
         rows = _follow(dag_id, mark, metric)
         _wait_for_the_end(mark)
         return rows
+
+
+def _user() -> str:
+    try:
+        return f"{getpass.getuser()}, "
+    except (KeyError, OSError):  # a container's user without a name
+        return ""
 
 
 def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
@@ -136,14 +143,15 @@ def _backfill(dag_id: str, first: str, last: str, mark: str) -> bool:
 
 
 def _midnight(dag_id: str, date: str) -> str:
-    """A date as the moment at which it begins on the clock of the DAG's schedule; a date with a time as it is."""
-    import pendulum
+    """A date as the moment at which it begins on the clock of the DAG's schedule; anything else as it is."""
     from airflow.models.serialized_dag import SerializedDagModel
 
     dag = SerializedDagModel.get_dag(dag_id)
-    if dag is None or len(date) > len("2014-01-01"):
+    try:
+        day = datetime.strptime(date, "%Y-%m-%d")
+    except ValueError:
         return date
-    return str(pendulum.parse(date, tz=span_number.clock(dag)))
+    return day.replace(tzinfo=span_number.clock(dag)).isoformat() if dag else date
 
 
 def _failed_runs(dag_id: str) -> dict[int, dict[str, Any]]:
