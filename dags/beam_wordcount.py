@@ -8,19 +8,23 @@ no exchange into one pass (here all up to the words' partial sums), spreads that
 words together once, at `CombinePerKey`. So the plan is the same for a list in memory and for a cluster; `runner` says which:
 
 - **in memory**: threads of one process; for tests and small data
-- **several processes**: the Direct runner with two workers, elements travel between processes; twice as many with
-  `--direct_num_workers=4`
-- **Flink**: a Flink cluster, by way of Beam's job server at `job_endpoint`; Python code runs beside the task, or, with
-  `--environment_type=EXTERNAL --environment_config=host:port`, in worker pools beside Flink's task managers
+- **several processes**: the Direct runner with two workers, elements travel between processes
+- **Flink**: a Flink cluster, by way of Beam's job server; Python code runs beside the task
 
-The counts go to `<home>/wordcount/<run id>/counts.csv`; the task's log ends with the most frequent words and Beam's counters.
+The form chooses among these names. What stands behind them, options and addresses, is written in the DAG file; so is the folder
+whose texts may be counted, `<home>/wordcount/texts`.
+
+The counts go to `<home>/wordcount/run_<run id>/counts.csv`; the task's log ends with the most frequent words and Beam's counters.
 """
 
 from datetime import datetime
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
-from include.tfx_airflow.beam import FROM_PARAMS, BeamProgramOperator, runner_params
+from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
+
+RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
+FOLDER = "${TFX_AIRFLOW_HOME}/wordcount"
 
 with DAG(
     "beam_wordcount",
@@ -30,20 +34,19 @@ with DAG(
     doc_md=__doc__,
     tags=["beam"],
     params={
-        "text": Param(
-            None,
-            type=["null", "string"],
-            description="File pattern of texts. Empty: five sonnets of Shakespeare's.",
-        ),
-        **runner_params(),
+        "text": files_param(f"{FOLDER}/texts", "five sonnets of Shakespeare's."),
+        "runner": runner_param(RUNNERS_HERE),
     },
 ) as dag:
     BeamProgramOperator(
         task_id="count",
         module="include.wordcount.count",
+        runner="{{ params.runner }}",
+        runners=RUNNERS_HERE,
         pipeline_options={
+            "folder": f"{FOLDER}/texts",
             "input": "{{ params.text or '' }}",
-            "output": "${TFX_AIRFLOW_HOME}/wordcount/{{ run_id }}/counts.csv",
+            # A run may be called `..`, too.
+            "output": FOLDER + "/run_{{ run_id | replace('/', '_') }}/counts.csv",
         },
-        **FROM_PARAMS,
     )

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from airflow.sdk import Param
+
+from include.taxi import hyperparameters
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig
 
 dag = AirflowDagRunner(
@@ -13,5 +16,6 @@ dag = AirflowDagRunner(
             "tags": ["tfx", "taxi"],
         },
         node_configs={"Trainer": NodeConfig(retries=1)},
+        runtime_parameters={"hyperparameters": Param({}, **hyperparameters.SCHEMA)},
     )
 ).run("include.taxi.pipeline:create_pipeline", serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi")

@@ -1,6 +1,6 @@
 """### Raw taxi trips become monthly spans
 
-`partition` is a Beam batch job: it reads raw trips, sorts them by month and writes each month below `<home>/taxi/spans` as a
+`partition` is a Beam batch job: it reads raw trips, CSV files with a header below `<home>/taxi/raw`, sorts them by month and writes each month below `<home>/taxi/spans` as a
 version with a completion marker, written last. A month whose rows have not changed is left alone, so the same delivery twice
 changes nothing. Rows that cannot be used go to `<home>/taxi/bad_rows`, each with its reason; the log ends with Beam's counters.
 
@@ -17,12 +17,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 
-from include.tfx_airflow.beam import FROM_PARAMS, BeamProgramOperator, runner_params
+from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
 from include.tfx_airflow.compat import AirflowSkipException
 from include.tfx_airflow.settings import read_settings
 from include.tfx_airflow.spans import MARKER
 
 spans = Asset("taxi_spans")
+RAW = "${TFX_AIRFLOW_HOME}/taxi/raw"
+RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 
 with DAG(
     "taxi_ingest",
@@ -33,26 +35,23 @@ with DAG(
     doc_md=__doc__,
     tags=["beam", "taxi"],
     params={
-        "raw": Param(
-            None,
-            type=["null", "string"],
-            title="Raw trips",
-            description="File pattern of CSV files with a header. Empty: the 15,002 trips that come with TFX.",
-        ),
+        "raw": files_param(RAW, "the 15,002 trips that come with TFX."),
         "shards": Param(1, type="integer", minimum=1, description="Files per month, at most."),
-        **runner_params(),
+        "runner": runner_param(RUNNERS_HERE),
     },
 ) as dag:
     partition = BeamProgramOperator(
         task_id="partition",
         module="include.taxi.ingest",
+        runner="{{ params.runner }}",
+        runners=RUNNERS_HERE,
         pipeline_options={
+            "raw_folder": RAW,
             "raw": "{{ params.raw or '' }}",
             "root": "${TFX_AIRFLOW_HOME}/taxi",
             "delivery": "{{ run_id }}",
             "shards": "{{ params.shards }}",
         },
-        **FROM_PARAMS,
     )
 
     @task(outlets=[spans])

@@ -28,7 +28,13 @@ with DAG(
     max_active_runs=1,
     doc_md=__doc__,
     tags=["tfx", "taxi"],
-    params={"audience": Param("everybody", type="string", description="Whom the message is for.")},
+    params={
+        "audience": Param(
+            "everybody",
+            enum=["everybody", "the drivers", "the dispatchers"],  # no address that somebody may type in
+            description="Whom the message is for.",
+        )
+    },
 ) as dag:
     judge = AirflowDagRunner(
         AirflowPipelineConfig(

@@ -1,14 +1,15 @@
 """Chicago taxi, retrained on every month of data: by cron, and again when a month is delivered again."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
 
+from include.taxi import hyperparameters
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor
+from include.tfx_airflow.span_sensor import range_config
 
 SPANS = "${TFX_AIRFLOW_HOME}/taxi/spans"
-SPAN = '{{ ti.xcom_pull(task_ids="wait_for_span")["span"] }}'
-RANGE = f'{{"static_range": {{"start_span_number": {SPAN}, "end_span_number": {SPAN}}}}}'
+WAIT = "wait_for_span"
 
 
 def retraining(dag_id: str, schedule: object) -> DAG:
@@ -18,7 +19,7 @@ def retraining(dag_id: str, schedule: object) -> DAG:
             airflow_dag_config={
                 "dag_id": dag_id,
                 "schedule": schedule,
-                "start_date": datetime(2013, 1, 1),
+                "start_date": datetime(2013, 1, 1, tzinfo=timezone.utc),
                 "catchup": False,
                 "max_active_runs": 1,
                 "default_args": {"retries": 2, "retry_delay": timedelta(minutes=1)},
@@ -26,6 +27,7 @@ def retraining(dag_id: str, schedule: object) -> DAG:
                     "span": Param(
                         None,
                         type=["null", "integer"],
+                        minimum=1,
                         description="Month, such as 201403. Empty: the month of the data interval.",
                     )
                 },
@@ -37,8 +39,11 @@ def retraining(dag_id: str, schedule: object) -> DAG:
                 "Evaluator": NodeConfig(execution_timeout=timedelta(hours=1)),
                 "Pusher": NodeConfig(outlets=[Asset("taxi_model")]),
             },
-            runtime_parameters={"on_anomalies": Param("fail", enum=["fail", "warn", "ignore"])},
-            computed_parameters={"range_config": RANGE},
+            runtime_parameters={
+                "on_anomalies": Param("fail", enum=["fail", "warn", "ignore"]),
+                "hyperparameters": Param({}, **hyperparameters.SCHEMA),
+            },
+            computed_parameters={"range_config": range_config(WAIT)},
         )
     ).run(
         "include.taxi.retraining:create_pipeline",
@@ -48,7 +53,7 @@ def retraining(dag_id: str, schedule: object) -> DAG:
     )
     first = dag.roots
     with dag:
-        SpanSensor(task_id="wait_for_span", root=SPANS) >> first
+        SpanSensor(task_id=WAIT, root=SPANS) >> first
     return dag
 
 

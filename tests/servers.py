@@ -83,11 +83,19 @@ class Server:
 
     @property
     def airflow_connection(self) -> str:
-        """As the value of AIRFLOW_CONN_MLMD_DEFAULT."""
+        """As the value of AIRFLOW_CONN_MLMD_SERVER."""
         return self.connection_to(self.database)
 
+    @property
+    def airflow_environment(self) -> dict[str, str]:
+        """The variables that make it the store of an Airflow."""
+        return {
+            "AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "mlmd_server",
+            "AIRFLOW_CONN_MLMD_SERVER": self.airflow_connection,
+        }
+
     def connection_to(self, database: str) -> str:
-        """As the value of AIRFLOW_CONN_MLMD_DEFAULT, for another database of the same server."""
+        """As the value of AIRFLOW_CONN_MLMD_SERVER, for another database of the same server."""
         return self._url("postgres" if self.kind == "postgresql" else self.kind, database)
 
     @property

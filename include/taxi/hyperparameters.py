@@ -7,6 +7,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# JSON schema for the trigger form. TFX's reader of JSON imports whatever module an object names, before anything here
+# can look at it.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "Settings that differ from the defaults.",
+    "properties": {
+        "learning_rate": {"type": "number", "exclusiveMinimum": 0},
+        "hidden_units": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+        "batch_size": {"type": "integer", "minimum": 1},
+        "embedding_size": {"type": "integer", "minimum": 1},
+        "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        "seed": {"type": "integer", "minimum": 0},
+    },
+    "additionalProperties": False,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameters:

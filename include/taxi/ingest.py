@@ -33,6 +33,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from include.taxi.sample import sample_data_root
 from include.taxi.trips import COLUMNS, BadRowError, cleaned, csv_line, month_of, records
 from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.tfx_side.input_files import below
 
 NAMESPACE = "taxi_ingest"
 BAD_ROWS = "bad_rows"
@@ -252,12 +253,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m include.taxi.ingest", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--raw", help="file pattern of the raw trips; empty for those in the tfx package")
+    parser.add_argument("--raw_folder", help="folder of the raw trips")
+    parser.add_argument("--raw", help="file pattern below it; empty for the trips in the tfx package")
     parser.add_argument("--root", required=True, help="folder of spans and bad rows")
     parser.add_argument("--delivery", required=True, help="name of this job, recorded in what it writes")
     parser.add_argument("--shards", type=int, default=1, help="files per month, at most")
     known, beam_arguments = parser.parse_known_args(arguments)
-    raw = known.raw or f"{sample_data_root()}/data.csv"
+    try:
+        raw = below(known.raw_folder or "", known.raw) if known.raw else f"{sample_data_root()}/data.csv"
+    except ValueError as error:
+        parser.error(str(error))
     pipeline = beam.Pipeline(options=PipelineOptions(beam_arguments))
     partition(pipeline, raw, known.root, known.delivery, known.shards)
     result = pipeline.run()

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
+import dataclasses
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
 from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, BeamRunPythonPipelineOperator
 
 from include.tfx_airflow.compat import AirflowFailException, Context, Param
-from include.tfx_airflow.errors import TfxAirflowError
+from include.tfx_airflow.errors import ConfigError, TfxAirflowError
+from include.tfx_airflow.input_files import LENGTH, PATTERN
+from include.tfx_airflow.parameters import is_template
 from include.tfx_airflow.process import child_environment, end_of
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings, read_settings
 
-# Name in the trigger form -> Beam's runner and its options.
-RUNNERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "in memory": ("DirectRunner", ("--direct_running_mode=in_memory",)),
-    "several processes": (
-        "DirectRunner",
-        ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
-    ),
-    # By way of Beam's job server. LOOPBACK: Python code runs in the task's own process tree.
-    "Flink": ("PortableRunner", ("--environment_type=LOOPBACK",)),
-}
 _TAIL_LINES = 40
 # Google's libraries about Python 3.10: many lines at every start, of each of Beam's workers too.
 _QUIET = ",".join(
@@ -44,34 +36,64 @@ class BeamError(TfxAirflowError):
     headline = "Beam job failed"
 
 
-# Arguments of `BeamProgramOperator` that take the runner from the DAG's `runner_params()`.
-FROM_PARAMS = {
-    "runner": "{{ params.runner }}",
-    "job_endpoint": "{{ params.job_endpoint }}",
-    "beam_options": "{{ params.beam_options | tojson }}",
+@dataclasses.dataclass(frozen=True)
+class BeamRunner:
+    """A runner that the author of a DAG offers.
+
+    Options choose commands that Beam starts, hosts and files: they are written in the DAG file and come from no form.
+
+    Attributes:
+        name: Beam's name, such as "DirectRunner".
+        options: Beam's options, such as ("--direct_num_workers=4",).
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+
+
+def flink(job_endpoint: str, *options: str) -> BeamRunner:
+    """A Flink cluster, by way of Beam's job server.
+
+    Args:
+        job_endpoint: Address of the job server, host:port.
+        *options: More options. Without any, Python code runs in the task's own process tree; on a cluster of more than
+            this machine, in worker pools beside Flink's: "--environment_type=EXTERNAL",
+            "--environment_config=host:port".
+    """
+    return BeamRunner(
+        "PortableRunner", (f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK", *options)
+    )
+
+
+# By their names in the trigger form; those that need nothing but this machine.
+RUNNERS: Mapping[str, BeamRunner] = {
+    "in memory": BeamRunner("DirectRunner", ("--direct_running_mode=in_memory",)),
+    "several processes": BeamRunner(
+        "DirectRunner", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    ),
 }
 
 
-def runner_params() -> dict[str, Param]:
-    """Params `runner`, `job_endpoint` and `beam_options`: the runner is chosen in the trigger form."""
-    return {
-        "runner": Param(
-            "in memory",
-            type="string",
-            enum=list(RUNNERS),
-            description="Where the plan is run: in one process, in several on this machine, or by a Flink cluster.",
-        ),
-        "job_endpoint": Param(
-            "localhost:8099", type="string", description="Flink: address of Beam's job server, host:port."
-        ),
-        "beam_options": Param(
-            [],
-            type="array",
-            items={"type": "string"},
-            description="More Beam options, one a line, such as --direct_num_workers=8 or, on a cluster of more than "
-            "this machine, --environment_type=EXTERNAL. They come last and so win over all others, --runner too.",
-        ),
-    }
+def runner_param(runners: Mapping[str, BeamRunner] = RUNNERS) -> Param:
+    """A Param for the trigger form: one of the runners, by name; the first is the default."""
+    return Param(next(iter(runners)), type="string", enum=list(runners), description="Where the plan is run.")
+
+
+def files_param(folder: str, otherwise: str) -> Param:
+    """A Param for the trigger form: files below a folder, and nothing else; None for those of the program.
+
+    Args:
+        folder: Folder or URL, chosen by the author of the DAG. The program checks that nothing in it leads elsewhere:
+            `include.tfx_airflow.tfx_side.input_files.below`.
+        otherwise: What is read when nothing is given, for people.
+    """
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern=PATTERN,
+        maxLength=LENGTH,
+        description=f"Name or pattern of files below {folder}, such as 2014/*.csv. Empty: {otherwise}",
+    )
 
 
 class _WithoutGoogle(BeamDataflowMixin):
@@ -89,52 +111,46 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
     `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` in its options are filled in on the machine that runs it.
     """
 
-    template_fields: Sequence[str] = (
-        *BeamRunPythonPipelineOperator.template_fields,
-        "job_endpoint",
-        "beam_options",
-    )
-
     def __init__(
         self,
         *,
         module: str,
         runner: str = "in memory",
-        job_endpoint: str = "localhost:8099",
-        beam_options: str | Sequence[str] = (),
+        runners: Mapping[str, BeamRunner] = RUNNERS,
         **kwargs: Any,
     ):
         """Makes the task.
 
         Args:
             module: Run as `python -m module --runner=... --option=...`.
-            runner: One of `RUNNERS` or the name of a Beam runner.
-            job_endpoint: Address of a job server, for a PortableRunner.
-            beam_options: More options, or a template of a JSON list of them.
-            **kwargs: Of the provider's operator; `pipeline_options` are the program's own.
+            runner: A name in `runners`, or a template of one, such as "{{ params.runner }}" with `runner_param()`.
+            runners: What there is to choose from.
+            **kwargs: Of the provider's operator; `pipeline_options` are the program's own. A template of a Param is a
+                value that somebody may type in: let it name no command, address or path.
+
+        Raises:
+            ConfigError: There is no such runner.
         """
+        self.runners = dict(runners)
+        if not is_template(runner):
+            self._chosen(runner, ConfigError)
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
-        self.job_endpoint = job_endpoint
-        self.beam_options = beam_options
+
+    def _chosen(self, name: str, error: Callable[[str], Exception]) -> BeamRunner:
+        if name not in list(self.runners):
+            raise error(f"{name!r} is no runner of this task; it has {list(self.runners)}.")
+        return self.runners[name]
 
     def execute(self, context: Context) -> None:
         """Runs the program.
 
         Raises:
             BeamError: It failed; its last lines are in the message.
-            AirflowFailException: There is no usable interpreter, or the options are no list of texts.
+            AirflowFailException: There is no such runner, or no usable interpreter.
         """
-        more = self.beam_options
-        if isinstance(more, str):
-            with contextlib.suppress(ValueError):
-                more = json.loads(more)
-        if not isinstance(more, (list, tuple)) or not all(isinstance(option, str) for option in more):
-            raise AirflowFailException(f"beam_options {self.beam_options!r} is not a list of texts.")
-        self.runner, options = RUNNERS.get(self.runner, (self.runner, ()))
-        if self.runner == "PortableRunner":
-            options = (f"--job_endpoint={self.job_endpoint}", *options)
-        self._options = [*options, *more]
+        chosen = self._chosen(self.runner, AirflowFailException)
+        self.runner, self._options = chosen.name, chosen.options
         try:
             super().execute(context)
         except TfxAirflowError as error:

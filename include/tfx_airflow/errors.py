@@ -55,6 +55,10 @@ class MlmdError(TfxAirflowError):
     headline = "ML Metadata"
 
 
+class MlmdConnectionError(MlmdError):
+    """The Connection of the store cannot be read now; a retry may help."""
+
+
 class MlmdSchemaError(MlmdError):
     """The store has no MLMD schema, or one of another version: a retry cannot help."""
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from include.tfx_airflow import child, identity, mlmd, parameters
 from include.tfx_airflow.compat import AirflowFailException, AirflowSkipException, BaseOperator, Context
 from include.tfx_airflow.compiled import Compiled
-from include.tfx_airflow.errors import NodeError, TfxAirflowError
+from include.tfx_airflow.errors import MlmdConnectionError, NodeError, TfxAirflowError
 from include.tfx_airflow.manifest import Node
 from include.tfx_airflow.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.settings import Settings, read_settings
@@ -76,6 +76,7 @@ class TfxNodeOperator(BaseOperator):
 
         Raises:
           NodeError: The node failed.
+          MlmdConnectionError: Where the store is cannot be found out now.
           AirflowFailException: It failed in a way that a retry cannot mend.
           AirflowSkipException: It was skipped.
         """
@@ -87,6 +88,8 @@ class TfxNodeOperator(BaseOperator):
             request = self._request(context, settings)
             asked = time.time()
             self._process = child.NodeProcess(settings, request)
+        except MlmdConnectionError:
+            raise
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
         result = self._process.wait(self._log_line)

@@ -7,7 +7,10 @@ CsvExampleGen   executed     21.4  examples 1 span 0, version 0
 from __future__ import annotations
 
 import json
+from datetime import timezone, tzinfo
 from typing import Any
+
+from include.tfx_airflow import span_number
 
 
 def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
@@ -19,8 +22,9 @@ def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
 
     Returns:
       {"run_id", "state", "date", "seconds", "tasks": [{"task", "map_index", "state", "seconds", "value"}]}:
-      `date` is the start of the data interval, or when it was to run, in ISO format; tasks stand in the
-      order they started; `value` is the XCom of a TFX node, None for other tasks.
+      `date` is the start of the data interval, or when it was to run, in ISO format, on the clock of the
+      DAG's schedule; tasks stand in the order they started; `value` is the XCom of a TFX node, None for
+      other tasks.
 
     Raises:
       LookupError: There is no such run.
@@ -43,20 +47,23 @@ def read_runs(dag_id: str, run_id: str | None = None, latest: bool = False) -> l
       Runs as `read_run` has them.
     """
     from airflow.models.dagrun import DagRun
+    from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    dag = SerializedDagModel.get_dag(dag_id)
+    clock = span_number.clock(dag) if dag else timezone.utc
     query = select(DagRun).where(DagRun.dag_id == dag_id)
     if run_id:
         query = query.where(DagRun.run_id == run_id)
     if latest:
         query = query.order_by(DagRun.id.desc()).limit(1)
     with create_session() as session:
-        runs = [_read(run, session) for run in session.scalars(query).all()]
+        runs = [_read(run, session, clock) for run in session.scalars(query).all()]
     return sorted(runs, key=lambda run: run["date"])
 
 
-def _read(run: Any, session: Any) -> dict[str, Any]:
+def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
@@ -85,7 +92,7 @@ def _read(run: Any, session: Any) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "state": str(run.state),
-        "date": date.isoformat(),
+        "date": date.astimezone(clock).isoformat(),
         "seconds": seconds,
         "tasks": tasks,
     }

@@ -34,8 +34,7 @@ class Settings:
         "embedded MLMD. Default: `$AIRFLOW_HOME/tfx`.",
     )
     mlmd_conn_id: str = _field(
-        "mlmd_default",
-        "Airflow Connection of the ML Metadata store. Without that Connection: SQLite in `home`.",
+        "", "Airflow Connection of the ML Metadata store; it must be there. Empty: SQLite in `home`."
     )
     pythonpath: str = _field(
         "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
@@ -54,7 +53,7 @@ class Settings:
 
     @property
     def mlmd_file(self) -> Path:
-        """The embedded MLMD store, used when the Connection does not exist."""
+        """The embedded MLMD store, used when no Connection is named."""
         return Path(self.home) / "mlmd" / "metadata.db"
 
     @property

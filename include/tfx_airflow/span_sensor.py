@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
+from datetime import timezone as zones
 from typing import Any
 
-from include.tfx_airflow import fingerprint
+from include.tfx_airflow import fingerprint, span_number
 from include.tfx_airflow.compat import (
     AirflowFailException,
     AirflowSkipException,
@@ -17,6 +18,7 @@ from include.tfx_airflow.compat import (
     TimeDeltaTrigger,
 )
 from include.tfx_airflow.settings import read_settings
+from include.tfx_airflow.span_number import SpanError
 from include.tfx_airflow.spans import MARKER
 
 _VERSION = re.compile(r"v(\d+)")
@@ -26,8 +28,8 @@ class SpanSensor(BaseOperator):
     """Waits until a version of the run's span is complete; skips the run when none comes.
 
     The span is, in this order: the Param `span` of a run triggered by hand, the partition key of a run
-    triggered by an Asset, the start of the data interval. Never "the latest": a run of last March reads
-    last March, whenever it runs.
+    triggered by an Asset, the start of the data interval on the clock of the schedule. Never "the latest":
+    a run of last March reads last March, whenever it runs.
 
     While it waits it is deferred and takes no worker. Only the triggerer's own time trigger is
     used, so the triggerer needs neither this bundle nor access to the data.
@@ -43,6 +45,7 @@ class SpanSensor(BaseOperator):
         *,
         root: str,
         span_format: str = "%Y%m",
+        timezone: str | None = None,
         patience: timedelta = timedelta(days=3),
         poke_interval: timedelta = timedelta(minutes=5),
         **kwargs: Any,
@@ -52,16 +55,23 @@ class SpanSensor(BaseOperator):
         Args:
           root: Folder with `<span>/v<version>/`, see `spans.py`: a path or a URL that Airflow's
             ObjectStoragePath knows. `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` are filled in.
-          span_format: `strftime` format that makes a span's digits from the start of the data interval,
-            in the DAG's time zone.
+          span_format: `strftime` format that makes a span's digits from the start of the data interval.
+          timezone: Whose clock shows that start, such as "UTC". Default: the time zone of the DAG's schedule, or of the
+            DAG when its schedule has none.
           patience: How long after the end of the data interval (or after the trigger, without one)
             data may come. A backfill of the past does not wait.
           poke_interval: Time between two looks.
           **kwargs: Of Airflow's BaseOperator.
+
+        Raises:
+          ConfigError: The format makes no numbers that grow with time, or there is no such time zone.
         """
         super().__init__(**kwargs)
+        span_number.check_format(span_format)
         self.root = root
         self.span_format = span_format
+        self.timezone = timezone
+        self._zone = span_number.zone_of(timezone) if timezone else None
         self.patience = patience
         self.poke_interval = poke_interval
 
@@ -73,14 +83,17 @@ class SpanSensor(BaseOperator):
           AirflowFailException: The run has no span.
           TaskDeferred: The span is not there yet.
         """
-        span = _span(context, self.span_format)
+        try:
+            span = span_number.of_run(context, self.span_format, self._zone)
+        except SpanError as error:
+            raise AirflowFailException(str(error)) from None
         folder = ObjectStoragePath(fingerprint.concrete(self.root, read_settings().roots())) / str(span)
         complete, unfinished = _versions(folder)
         if complete:
             version = max(complete)
             self.log.info("Span %d: version %d is complete: %s", span, version, folder / f"v{version}")
             return {"span": span, "version": version, "path": str(folder / f"v{version}")}
-        left = _start(context) + self.patience - datetime.now(timezone.utc)
+        left = _start(context) + self.patience - datetime.now(zones.utc)
         missing = f"no version below {str(folder)!r} has a {MARKER} file" + (
             f" (unfinished: {', '.join(f'v{number}' for number in unfinished)})" if unfinished else ""
         )
@@ -97,19 +110,14 @@ class SpanSensor(BaseOperator):
         raise AssertionError("unreachable")
 
 
-def _span(context: Context, span_format: str) -> int:
-    given = context["params"].get("span") or context.get("partition_key")
-    if given is None:
-        start = context.get("data_interval_start")
-        if start is None:
-            raise AirflowFailException(
-                f"run {context['run_id']!r} has no span: it was triggered without a data interval, so give the "
-                "Param span, such as 201403."
-            )
-        given = start.astimezone(context["dag"].timezone).strftime(span_format)
-    if not re.fullmatch(r"\d+", str(given)):
-        raise AirflowFailException(f"span {given!r} is not a number such as 201403.")
-    return int(given)
+def range_config(task_id: str) -> str:
+    """The span that a SpanSensor has found, for an ExampleGen: a template for `computed_parameters`.
+
+    Args:
+      task_id: Of the sensor.
+    """
+    span = f'{{{{ ti.xcom_pull(task_ids="{task_id}")["span"] }}}}'
+    return f'{{"static_range": {{"start_span_number": {span}, "end_span_number": {span}}}}}'
 
 
 def _start(context: Context) -> datetime:

@@ -26,6 +26,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from include.tfx_airflow.tfx_side.input_files import below
+
 TEXT = Path(__file__).with_name("sonnets.txt")
 
 
@@ -66,12 +68,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m include.wordcount.count", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--input", help="file pattern of texts; empty for the sonnets beside this file")
+    parser.add_argument("--folder", help="folder of the texts")
+    parser.add_argument("--input", help="file pattern below it; empty for the sonnets beside this file")
     parser.add_argument("--output", required=True, help="file to write, one `word,count` a line")
     known, beam_arguments = parser.parse_known_args(arguments)
+    try:
+        text = below(known.folder or "", known.input) if known.input else str(TEXT)
+    except ValueError as error:
+        parser.error(str(error))
     pipeline = beam.Pipeline(options=PipelineOptions(beam_arguments))
     (
-        count(pipeline | "Read" >> beam.io.ReadFromText(known.input or str(TEXT)))
+        count(pipeline | "Read" >> beam.io.ReadFromText(text))
         | "Format" >> beam.MapTuple(lambda word, number: f"{word},{number}")
         | "Write" >> beam.io.WriteToText(known.output, shard_name_template="")
     )

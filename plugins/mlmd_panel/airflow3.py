@@ -27,11 +27,13 @@ from starlette.middleware import Middleware
 from mlmd_panel import address, failures
 from mlmd_panel.airflow_links import AirflowLinks
 from mlmd_panel.app import Panel, create_app
+from mlmd_panel.errors import SettingsError
 from mlmd_panel.files import Files
 from mlmd_panel.fresh import FreshStore
 from mlmd_panel.settings import SECTION, Settings, read_settings
 
 _USER = "mlmd_panel.user"
+_FORMER = "mlmd_default"  # the Connection that earlier versions used wherever there was one
 _NO_DAG = "(a DAG that Airflow does not know)"  # no DAG id: those have no blanks
 _NO_RIGHT = "Your Airflow user may not read these DAG runs; an administrator of Airflow gives that right."
 _may_read_runs = requires_access_dag("GET", DagAccessEntity.RUN)
@@ -100,15 +102,33 @@ def store_url(settings: Settings) -> URL:
     """Address of the store: [mlmd_panel] mlmd, or the Connection, or the SQLite file of [tfx_airflow].
 
     Raises:
-      SettingsError: The setting or the Connection names no store.
+      SettingsError: The setting or the Connection names no store, or the Connection cannot be read.
     """
     if settings.mlmd:
         return address.of_text(settings.mlmd)
-    name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None) or "mlmd_default"
+    name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
+    connection = _connection(name or _FORMER)
+    if name and connection is None:
+        raise SettingsError(
+            f"The Connection {name!r} of the ML Metadata store is not there, or cannot be read now; "
+            "an administrator of Airflow makes or corrects it."
+        )
+    if name:
+        return address.of_connection(connection)
+    if connection is not None:
+        raise SettingsError(
+            f"There is a Connection {_FORMER!r}, and no setting names it: an administrator of Airflow sets "
+            f"[tfx_airflow] mlmd_conn_id = {_FORMER}, or deletes the Connection."
+        )
+    return address.of_file(Path(_home()) / "mlmd" / "metadata.db")
+
+
+def _connection(name: str) -> Connection | None:
+    """A Connection; None when Airflow has none, or cannot say."""
     try:
-        return address.of_connection(Connection.get_connection_from_secrets(name))
+        return Connection.get_connection_from_secrets(name)
     except AirflowNotFoundException:
-        return address.of_file(Path(_home()) / "mlmd" / "metadata.db")
+        return None
 
 
 def _home() -> str:

@@ -28,8 +28,8 @@ class Settings:
     )
     mlmd_conn_id: str = _field(
         "",
-        "In Airflow, without `mlmd`: the Connection of the store. Default: that of [tfx_airflow]; "
-        "when there is no such Connection, its SQLite file.",
+        "In Airflow, without `mlmd`: the Connection of the store. Default: that of [tfx_airflow], or its SQLite file "
+        "when it names none.",
     )
     roots: str = _field(
         "",

@@ -49,13 +49,23 @@ from include.tfx_airflow.beam import BeamProgramOperator
 with DAG("stuck", schedule=None, start_date=datetime(2014, 1, 1)):
     BeamProgramOperator(
         task_id="partition", module="include.taxi.ingest",
-        pipeline_options={{"raw": {fifo!r}, "root": "${{TFX_AIRFLOW_HOME}}/stuck", "delivery": "stuck"}},
+        pipeline_options={{
+            "raw_folder": {folder!r}, "raw": {name!r}, "root": "${{TFX_AIRFLOW_HOME}}/stuck", "delivery": "stuck"
+        }},
     )
 """
 
 
-def _raw(path: Path, *, tips: float = 1, bad: bool = False) -> str:
-    """Three months of two trips each, and rows that cannot be used."""
+def _raw_folder(bundle: Bundle) -> Path:
+    """Where taxi_ingest looks for raw trips."""
+    folder = bundle.home / "tfx/taxi/raw"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _raw(bundle: Bundle, *, tips: float = 1, bad: bool = False) -> str:
+    """Three months of two trips each, and rows that cannot be used; returns the name of the file."""
+    path = _raw_folder(bundle) / "raw.csv"
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, _COLUMNS, restval="")
         writer.writeheader()
@@ -66,7 +76,7 @@ def _raw(path: Path, *, tips: float = 1, bad: bool = False) -> str:
         if bad:
             writer.writerow({"trip_start_timestamp": _MONTHS["201401"], "tips": 1, "fare": "free"})
             writer.writerow({"trip_start_timestamp": "", "tips": 1})
-    return str(path)
+    return path.name
 
 
 def _copy(bundle: Bundle, *dag_ids: str) -> None:
@@ -113,10 +123,10 @@ def test_parsing_a_beam_dag_imports_no_beam_and_finds_no_machine_path(bundle: Bu
 
 
 def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_nothing(
-    bundle: Bundle, tmp_path: Path
+    bundle: Bundle,
 ) -> None:
     _copy(bundle, "taxi_ingest")
-    raw = _raw(tmp_path / "raw.csv", bad=True)
+    raw = _raw(bundle, bad=True)
     earlier = len(_events(bundle))
     first = bundle.dags_test("taxi_ingest", "--conf", json.dumps({"raw": raw}))
     assert first.returncode == 0, first.stdout[-4000:]
@@ -164,9 +174,10 @@ def job_server(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
 def test_the_word_count_is_the_same_in_several_processes_and_by_way_of_a_job_server(
     bundle: Bundle, job_server: str
 ) -> None:
-    _copy(bundle, "beam_wordcount")
-    for conf in ({"runner": "several processes"}, {"runner": "Flink", "job_endpoint": job_server}):
-        done = bundle.dags_test("beam_wordcount", "--conf", json.dumps(conf))
+    text = (ROOT / "dags/beam_wordcount.py").read_text()
+    (bundle.folder / "dags/beam_wordcount.py").write_text(text.replace("localhost:8099", job_server))
+    for runner in ("several processes", "Flink"):
+        done = bundle.dags_test("beam_wordcount", "--conf", json.dumps({"runner": runner}))
         assert done.returncode == 0, done.stdout[-4000:]
         assert "19  and" in done.stdout and "581  words" in done.stdout
         assert "FutureWarning" not in done.stdout
@@ -179,12 +190,12 @@ def test_a_beam_job_sees_nothing_of_airflow_and_ends_when_its_task_is_killed(
 ) -> None:
     fifo = tmp_path / "nobody-writes"
     os.mkfifo(fifo)
-    (bundle.folder / "dags" / "stuck.py").write_text(_STUCK.format(fifo=str(fifo)))
+    (bundle.folder / "dags" / "stuck.py").write_text(_STUCK.format(folder=str(tmp_path), name=fifo.name))
     bundle.environment["AIRFLOW_CONN_SECRET"] = "mysql://user:password@host/db"
     task = bundle.start_dags_test("stuck")
     try:
-        wait_until(lambda: _running(f"--raw={fifo}"), 60, "the job")
-        [job] = _running(f"--raw={fifo}")
+        wait_until(lambda: _running(f"--raw_folder={tmp_path}"), 60, "the job")
+        [job] = _running(f"--raw_folder={tmp_path}")
         environment = Path(f"/proc/{job}/environ").read_text(errors="replace").split("\0")
         assert not [line for line in environment if line.startswith(("AIRFLOW", "_AIRFLOW"))]
         assert f"PYTHONPATH={ROOT}" in environment
@@ -192,7 +203,71 @@ def test_a_beam_job_sees_nothing_of_airflow_and_ends_when_its_task_is_killed(
         del bundle.environment["AIRFLOW_CONN_SECRET"]
         task.kill()
         task.wait()
-    wait_until(lambda: not _running(f"--raw={fifo}"), 20, "the job to end with its task")
+    wait_until(lambda: not _running(f"--raw_folder={tmp_path}"), 20, "the job to end with its task")
+
+
+_FORMS = """
+import json, runpy
+from airflow.sdk.definitions.param import ParamsDict
+found = {}
+for dag_id in ("beam_wordcount", "taxi_ingest"):
+    params = runpy.run_path(f"dags/{dag_id}.py")["dag"].params
+    found[dag_id] = {name: params.get_param(name).schema for name in params}
+print("RESULT" + json.dumps(found))
+"""
+
+
+def test_the_form_chooses_a_runner_and_files_by_name_and_nothing_else(bundle: Bundle) -> None:
+    forms = json.loads(bundle.python(_FORMS).rpartition("RESULT")[2])
+    runners = ["in memory", "several processes", "Flink"]
+    for dag_id, names in {
+        "beam_wordcount": ["runner", "text"],
+        "taxi_ingest": ["raw", "runner", "shards"],
+    }.items():
+        assert sorted(forms[dag_id]) == names
+        assert forms[dag_id]["runner"]["enum"] == runners
+    assert forms["taxi_ingest"]["raw"]["pattern"] == forms["beam_wordcount"]["text"]["pattern"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "conf", "said"),
+    [
+        ("taxi_ingest", {"raw": "/etc/passwd"}, "does not match"),
+        ("beam_wordcount", {"text": "../../airflow.cfg"}, "does not match"),
+        ("beam_wordcount", {"text": "words.txt\n"}, "does not match"),
+        ("beam_wordcount", {"runner": "DirectRunner"}, "is not one of ['in memory'"),
+        ("beam_wordcount", {"text": "link.txt"}, "is a link to a file that is not below"),
+    ],
+    ids=["absolute", "up", "line-break", "runner-of-beam", "symlink"],
+)
+def test_a_file_elsewhere_or_another_runner_is_refused(
+    bundle: Bundle, tmp_path: Path, dag_id: str, conf: dict[str, str], said: str
+) -> None:
+    _copy(bundle, dag_id)
+    (tmp_path / "secret").write_text("unspeakable")
+    texts = bundle.home / "tfx/wordcount/texts"
+    texts.mkdir(parents=True, exist_ok=True)
+    (texts / "link.txt").unlink(missing_ok=True)
+    (texts / "link.txt").symlink_to(tmp_path / "secret")
+    done = bundle.dags_test(dag_id, "--conf", json.dumps(conf))
+    assert done.returncode != 0 and said in done.stdout, done.stdout[-4000:]
+    assert "unspeakable" not in done.stdout
+
+
+def test_what_a_form_does_not_offer_changes_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    _copy(bundle, "beam_wordcount")
+    texts = bundle.home / "tfx/wordcount/texts"
+    texts.mkdir(parents=True, exist_ok=True)
+    (texts / "two.txt").write_text("twice twice\n")
+    marker = tmp_path / "ran"
+    command = json.dumps({"command": f"touch {marker}"})
+    options = ["--runner=PortableRunner", "--environment_type=PROCESS", f"--environment_config={command}"]
+    conf = {"text": "*.t?t", "beam_options": options, "job_endpoint": "203.0.113.1:1"}
+    (texts / "link.txt").unlink(missing_ok=True)
+    done = bundle.dags_test("beam_wordcount", "--conf", json.dumps(conf))
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "2  twice" in done.stdout and "203.0.113.1" not in done.stdout.rpartition("python -m")[2]
+    assert not marker.exists()
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +290,7 @@ def _ingest(scheduler: Scheduler, run_id: str, **conf: Any) -> dict[str, str]:
 
 
 def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
-    bundle: Bundle, scheduler: Scheduler, tmp_path: Path
+    bundle: Bundle, scheduler: Scheduler
 ) -> None:
     scheduler.unpause("consumer")
     path = bundle.folder / "consumed"
@@ -223,7 +298,7 @@ def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
     def consumed() -> list[Any]:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    raw = _raw(tmp_path / "raw.csv")
+    raw = _raw(bundle)
     assert _ingest(scheduler, "first", raw=raw) == {"partition": "success", "announce": "success"}
     wait_until(lambda: len(consumed()) >= 3, 60, "three runs")
     spans = bundle.home / "tfx/taxi/spans"
@@ -232,7 +307,7 @@ def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
     ]
     # The same delivery again: no event. One month changed: one event, with the new version.
     assert _ingest(scheduler, "same", raw=raw) == {"partition": "success", "announce": "skipped"}
-    _raw(tmp_path / "raw.csv", tips=2)
+    _raw(bundle, tips=2)
     assert _ingest(scheduler, "changed", raw=raw) == {"partition": "success", "announce": "success"}
     wait_until(lambda: len(consumed()) >= 4, 60, "a fourth run")
     assert consumed()[3:] == [
@@ -248,17 +323,17 @@ def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
 
 
 def test_a_job_whose_task_is_marked_failed_ends_and_one_that_fails_says_why(
-    scheduler: Scheduler, tmp_path: Path
+    bundle: Bundle, scheduler: Scheduler
 ) -> None:
-    fifo = tmp_path / "nobody-writes"
-    os.mkfifo(fifo)
-    run_id = scheduler.trigger("taxi_ingest", conf={"raw": str(fifo)})
-    wait_until(lambda: _running(f"--raw={fifo}"), 60, "the job")
+    os.mkfifo(_raw_folder(bundle) / "nobody-writes")
+    root = f"--root={bundle.home}/tfx/taxi"
+    run_id = scheduler.trigger("taxi_ingest", conf={"raw": "nobody-writes"})
+    wait_until(lambda: _running(root), 60, "the job")
     scheduler.fail_task("taxi_ingest", run_id, "partition")
-    wait_until(lambda: not _running(f"--raw={fifo}"), 20, "the job to end with its task")
+    wait_until(lambda: not _running(root), 20, "the job to end with its task")
     assert scheduler.wait_for_run("taxi_ingest", run_id) == "failed"
-    (tmp_path / "raw.csv").write_text("fare,tips\n1,2\n")
-    run_id = scheduler.trigger("taxi_ingest", conf={"raw": str(tmp_path / "raw.csv")})
+    (_raw_folder(bundle) / "raw.csv").write_text("fare,tips\n1,2\n")
+    run_id = scheduler.trigger("taxi_ingest", conf={"raw": "raw.csv"})
     assert scheduler.wait_for_run("taxi_ingest", run_id, 60) == "failed"
     log = scheduler.log("taxi_ingest", run_id, "partition")
     assert "Beam job failed: 'include.taxi.ingest' ended with exit code 1" in log and "has no columns" in log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bundle import ROOT, Bundle
 
 
@@ -24,10 +26,28 @@ def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
         "include.tfx_airflow",
         "doctor",
         AIRFLOW_CONN_MLMD_DEFAULT="mysql://u:secret@127.0.0.1:1/m",
+        AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID="mlmd_default",
     )
     assert broken.returncode == 1
     assert "BAD ML Metadata: mysql://u@127.0.0.1:1/m cannot be used" in broken.stdout
     assert "secret" not in broken.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "store"}, "Connection 'store', named by [tfx_airflow]"),
+        ({"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:secret@h/m"}, "there is a Connection 'mlmd_default', and"),
+    ],
+    ids=["named-and-not-there", "there-and-not-named"],
+)
+def test_commands_take_no_other_store_than_the_settings_say(
+    bundle: Bundle, environment: dict[str, str], said: str
+) -> None:
+    for command in (("doctor",), ("mlmd", "status"), ("mlmd", "init")):
+        done = bundle.run("python", "-m", "include.tfx_airflow", *command, **environment)
+        assert done.returncode == 1 and said in done.stdout, done.stdout
+        assert "ok  MLMD" not in done.stdout and ":secret@" not in done.stdout
 
 
 def test_compile_takes_arguments_and_reports_a_pipeline_that_does_not(bundle: Bundle) -> None:

@@ -35,8 +35,7 @@ def server(
 @pytest.fixture
 def there(bundle: Bundle, server: servers.Server) -> Bundle:
     """The Airflow of all tests, with the Connection to the server."""
-    connection = {"AIRFLOW_CONN_MLMD_DEFAULT": server.airflow_connection}
-    return dataclasses.replace(bundle, environment={**bundle.environment, **connection})
+    return dataclasses.replace(bundle, environment={**bundle.environment, **server.airflow_environment})
 
 
 def _mlmd(there: Bundle, action: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +61,7 @@ def _tries(there: Bundle, dag_id: str) -> list[tuple[str, int]]:
 def test_a_database_that_is_not_there_is_left_to_its_administrator(
     there: Bundle, server: servers.Server
 ) -> None:
-    done = _mlmd(there, "init", AIRFLOW_CONN_MLMD_DEFAULT=server.connection_to("mlmd_other"))
+    done = _mlmd(there, "init", AIRFLOW_CONN_MLMD_SERVER=server.connection_to("mlmd_other"))
     assert done.returncode == 1
     assert "there is no database 'mlmd_other'" in done.stdout and "CREATE DATABASE" in done.stdout
     databases = "pg_database" if server.kind == "postgresql" else "information_schema.schemata"

@@ -186,7 +186,7 @@ def test_a_store_that_is_locked_is_a_sentence_and_no_more_when_it_is_free(home: 
     assert panel.get("/runs.json")[0] == 200
 
 
-def test_a_connection_that_somebody_makes_is_found_without_a_restart(home: Bundle, panel: Panel) -> None:
+def test_a_connection_that_nobody_names_is_found_and_not_passed_over(home: Bundle, panel: Panel) -> None:
     connection: dict[str, Any] = {
         "connection_id": "mlmd_default",
         "conn_type": "mysql",
@@ -197,7 +197,14 @@ def test_a_connection_that_somebody_makes_is_found_without_a_restart(home: Bundl
         "password": "hidden-password",
     }
     panel.airflow.call("POST", "/api/v2/connections", connection)
-    wait_until(lambda: panel.get("/runs.json")[0] == 503, 40, "the new Connection to be used", 1)
+    wait_until(lambda: panel.get("/runs.json")[0] == 503, 40, "the new Connection to be found", 1)
+    told = json.loads(panel.get("/runs.json")[1])["error"]
+    assert "There is a Connection 'mlmd_default'" in told and "mlmd_conn_id = mlmd_default" in told
     assert "hidden-password" not in panel.get("/runs")[1]
+    # A task does not go on with the embedded store either, and a retry cannot help.
+    run_id = panel.airflow.trigger(DAG)
+    assert panel.airflow.wait_for_run(DAG, run_id, 120) == "failed"
+    assert "there is a Connection 'mlmd_default'" in panel.airflow.log(DAG, run_id, "Write")
+    assert home.executions(DAG, run_id) == []
     panel.airflow.call("DELETE", "/api/v2/connections/mlmd_default")
     wait_until(lambda: panel.get("/runs.json")[0] == 200, 40, "SQLite to be used again", 1)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.bundle import Bundle, made
 
@@ -30,6 +35,106 @@ def test_each_interval_is_played_once_and_a_second_replay_shows_the_same(tmp_pat
         second = _replay(bundle)
         assert bundle.executions("monthly", "backfill__%") == made_first
         assert _table(second) == _table(first)
+
+
+_MONTHLY = """
+from datetime import datetime, timezone
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, CronDataIntervalTimetable
+schedule = CronDataIntervalTimetable("@monthly", timezone="UTC")
+with DAG("monthly", start_date=datetime(2013, 1, 1, tzinfo=timezone.utc), schedule=schedule, catchup=False):
+    EmptyOperator(task_id="one")
+"""
+_BACKFILL = """
+from include.tfx_airflow import replay
+replay._TRIES = 2
+print("MADE", replay._backfill("monthly", "2014-01-01", "2014-04-01", "me, replay 1"))
+"""
+# A writer that has the lock: for the third run of the first backfill that is made, or for all that is written.
+_LOCKED = """
+create trigger locked before insert on {table} when {when} begin select raise(abort, 'database is locked'); end
+"""
+_RUNS = "select run_id, state, backfill_id, triggering_user_name from dag_run order by run_id"
+_BACKFILLS = "select id, triggering_user_name, completed_at is null from backfill order by id"
+
+
+@pytest.fixture
+def paused(tmp_path: Path) -> Iterator[Bundle]:
+    """An Airflow that does not run, with a DAG that has not run yet."""
+    with made(tmp_path) as bundle:
+        (bundle.folder / "dags" / "monthly.py").write_text(_MONTHLY)
+        assert bundle.run("airflow", "dags", "reserialize").returncode == 0
+        yield bundle
+
+
+def _write(bundle: Bundle, sql: str) -> None:
+    with contextlib.closing(sqlite3.connect(bundle.home / "airflow.db")) as rows:
+        rows.executescript(sql)
+
+
+def test_a_backfill_of_the_user_is_left_alone_when_the_database_is_locked(paused: Bundle) -> None:
+    command = ("airflow", "backfill", "create", "--dag-id", "monthly")
+    users = paused.run(*command, "--from-date", "2014-01-01", "--to-date", "2014-03-01", LOGNAME="somebody")
+    assert users.returncode == 0, users.stdout
+    runs, backfills = paused.airflow_rows(_RUNS), paused.airflow_rows(_BACKFILLS)
+    assert [row[1] for row in runs] == ["queued"] * 3 and backfills == [(1, "somebody", 1)]
+    # Before anything is made, as when the scheduler writes; then what Airflow says of the user's own.
+    _write(paused, _LOCKED.format(table="log", when="new.event like '%backfill%'"))
+    said = paused.python(_BACKFILL)
+    assert "MADE False" in said
+    assert (paused.airflow_rows(_RUNS), paused.airflow_rows(_BACKFILLS)) == (runs, backfills)
+    _write(paused, "drop trigger locked")
+    assert "Another backfill is running" in paused.python(_BACKFILL)
+    assert (paused.airflow_rows(_RUNS), paused.airflow_rows(_BACKFILLS)) == (runs, backfills)
+
+
+def test_half_a_backfill_is_taken_back_and_made_again_and_runs_of_the_user_stay(paused: Bundle) -> None:
+    command = ("airflow", "backfill", "create", "--dag-id", "monthly")
+    done = paused.run(*command, "--from-date", "2014-01-01", "--to-date", "2014-01-01", LOGNAME="somebody")
+    assert done.returncode == 0, done.stdout
+    # January has failed, and is to run again; a run by hand waits for its turn.
+    _write(paused, "update dag_run set state = 'failed'; update backfill set completed_at = created_at")
+    done = paused.run("airflow", "dags", "trigger", "monthly", "--run-id", "by_hand", LOGNAME="somebody")
+    assert done.returncode == 0, done.stdout
+    users = paused.airflow_rows(_RUNS)
+    third = "new.sort_ordinal = 3 and (select count(*) from backfill) {}"
+    _write(paused, _LOCKED.format(table="backfill_dag_run", when=third.format("> 1")))
+    assert "MADE False" in paused.python(_BACKFILL)
+    assert paused.airflow_rows(_RUNS) == users
+    assert all(not is_open for _, _, is_open in paused.airflow_rows(_BACKFILLS))
+    # The next one fails once, and goes on.
+    tried = len(paused.airflow_rows(_BACKFILLS))
+    _write(paused, "drop trigger locked")
+    _write(paused, _LOCKED.format(table="backfill_dag_run", when=third.format(f"= {tried + 1}")))
+    assert "MADE True" in paused.python(_BACKFILL.replace("replay 1", "replay 2"))
+    [last] = [id_ for id_, user, is_open in paused.airflow_rows(_BACKFILLS) if is_open]
+    runs = {run_id: values for run_id, *values in paused.airflow_rows(_RUNS)}
+    assert runs.pop("by_hand") == ["queued", None, "somebody"]
+    assert runs == {
+        f"backfill__2014-0{month}-01T00:00:00+00:00": ["queued", last, user]
+        for month, user in ((2, "somebody"), (3, "me, replay 2"), (4, "me, replay 2"), (5, "me, replay 2"))
+    }
+
+
+_DATES = """
+from include.tfx_airflow import report
+print("DATES", *(run["date"][:10] for run in report.read_runs("monthly")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("airflows", "schedules"), [("America/Chicago", "UTC"), ("UTC", "Asia/Tokyo")], ids=["behind", "ahead"]
+)
+def test_intervals_are_those_of_the_dates_on_the_clock_of_the_schedule(
+    paused: Bundle, airflows: str, schedules: str
+) -> None:
+    text = _MONTHLY.replace('timezone="UTC"', f'timezone="{schedules}"')
+    (paused.folder / "dags" / "monthly.py").write_text(text)
+    paused.environment["AIRFLOW__CORE__DEFAULT_TIMEZONE"] = airflows
+    assert paused.run("airflow", "dags", "reserialize").returncode == 0
+    said = paused.python(_BACKFILL + _DATES)
+    assert "MADE True" in said
+    assert said.rpartition("DATES ")[2].split() == [f"2014-0{month}-01" for month in (1, 2, 3, 4)]
 
 
 def _replay(bundle: Bundle) -> str:

@@ -43,8 +43,9 @@ def test_runs_end_well_although_their_store_went_away_and_come_from_the_cache_wh
     delivered: Bundle, tmp_path_factory: pytest.TempPathFactory, start: object
 ) -> None:
     with start(tmp_path_factory.mktemp("server") / "files") as server:
-        connection = {"AIRFLOW_CONN_MLMD_DEFAULT": server.airflow_connection}
-        bundle = dataclasses.replace(delivered, environment={**delivered.environment, **connection})
+        bundle = dataclasses.replace(
+            delivered, environment={**delivered.environment, **server.airflow_environment}
+        )
         done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init")
         assert done.returncode == 0, done.stdout
         # December 2013: data to train on.

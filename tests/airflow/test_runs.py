@@ -149,7 +149,10 @@ def test_a_password_appears_nowhere(bundle: Bundle, server: str) -> None:
     watcher.start()
     try:
         result = bundle.dags_test(
-            "secret", AIRFLOW_CONN_MLMD_DEFAULT=connection, AIRFLOW__TFX_AIRFLOW__NODE_SERVER=server
+            "secret",
+            AIRFLOW_CONN_MLMD_SERVER=connection,
+            AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID="mlmd_server",
+            AIRFLOW__TFX_AIRFLOW__NODE_SERVER=server,
         )
     finally:
         done.set()
@@ -209,3 +212,28 @@ def test_metrics_that_are_no_numbers_are_told_as_such_and_the_run_succeeds(bundl
     assert json.loads(extra)["summary"]["metrics"] == expected
     report = bundle.run("python", "-m", "include.tfx_airflow", "report", "no_numbers").stdout
     assert re.search(r"loss +inf +\[-inf, nan\]", report) and re.search(r"recall +nan", report)
+
+
+def test_a_connection_that_cannot_be_read_costs_an_attempt_and_makes_no_other_store(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    retries = "node_configs={'Write': NodeConfig(retries=2, retry_delay=timedelta(seconds=1))},"
+    bundle.write_dag("flaky", f"{SMALL}:write_and_read", retries, name="flaky")
+    before = bundle.mlmd.read_bytes() if bundle.mlmd.exists() else None
+    environment = {
+        "AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "store",
+        "AIRFLOW__SECRETS__BACKEND": "tests.flaky_secrets.FlakySecrets",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"folder": str(tmp_path), "failures": 2}),
+    }
+    done = bundle.dags_test("flaky", **environment)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert (
+        "ML Metadata: Connection 'store', named by [tfx_airflow] mlmd_conn_id, is not there or" in done.stdout
+    )
+    assert "hidden-token" not in done.stdout
+    tries = dict(
+        bundle.airflow_rows("select task_id, try_number from task_instance where dag_id = ?", "flaky")
+    )
+    assert tries["Write"] > 1
+    assert (bundle.mlmd.read_bytes() if bundle.mlmd.exists() else None) == before
+    assert (tmp_path / "named.db").exists()

@@ -43,7 +43,8 @@ class Airflow:
         self._url = f"http://localhost:{port}"
         environment = airflow_environment(
             folder,
-            AIRFLOW_CONN_MLMD_DEFAULT=connection,
+            AIRFLOW_CONN_MLMD_SERVER=connection,
+            AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID="mlmd_server",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
             AIRFLOW__API__PORT=str(port),
             AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from airflow.models import Connection
@@ -11,6 +14,9 @@ from mlmd_panel import address
 from mlmd_panel.engine import make_engine
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.settings import Settings, read_settings
+
+from tests.bundle import ROOT
+from tests.panel.airflow_home import airflow_environment
 
 
 def _connection(text: str) -> Connection:
@@ -114,3 +120,42 @@ def test_what_is_no_address_is_an_error_that_shows_no_password(text: str) -> Non
     with pytest.raises(SettingsError, match="sqlite:////srv") as caught:
         address.of_text(text)
     assert "hidden" not in str(caught.value)
+
+
+_STORE_URL = """
+import json, sys
+from mlmd_panel.airflow3 import store_url
+from mlmd_panel.errors import SettingsError
+from mlmd_panel.settings import Settings
+try:
+    print("RESULT" + str(store_url(Settings(mlmd_conn_id=sys.argv[1]))))
+except SettingsError as error:
+    print("RESULT" + str(error))
+"""
+
+
+def _store_url(folder: Path, of_the_panel: str = "", **environment: str) -> str:
+    """What the panel inside an Airflow takes for its store."""
+    done = subprocess.run(
+        [sys.executable, "-c", _STORE_URL, of_the_panel],
+        env={**airflow_environment(folder, **environment), "PYTHONPATH": f"{ROOT}:{ROOT}/plugins"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "RESULT" in done.stdout, done.stderr
+    return done.stdout.rpartition("RESULT")[2].strip()
+
+
+def test_in_airflow_the_store_is_the_one_that_the_settings_name_and_no_other(tmp_path: Path) -> None:
+    orchestrator = "AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID"
+    there = {"AIRFLOW_CONN_STORE": "mysql://u:hidden@h/m"}
+    assert _store_url(tmp_path) == f"sqlite:///{tmp_path}/home/tfx/mlmd/metadata.db"
+    assert _store_url(tmp_path, **there, **{orchestrator: "store"}) == "mysql://u:***@h/m"
+    assert _store_url(tmp_path, "store", **there, **{orchestrator: "other"}) == "mysql://u:***@h/m"
+    for of_the_panel, of_the_orchestrator in (("", "store"), ("store", ""), ("store", "other")):
+        said = _store_url(tmp_path, of_the_panel, **{orchestrator: of_the_orchestrator})
+        assert "The Connection 'store' of the ML Metadata store is not there, or cannot be read now" in said
+    former = {"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:hidden@h/m"}
+    said = _store_url(tmp_path, **former)
+    assert "[tfx_airflow] mlmd_conn_id = mlmd_default" in said and "hidden" not in said

@@ -93,6 +93,7 @@ def test_the_image_has_the_airflow_of_the_other_lock() -> None:
 
 def test_the_panel_finds_the_store_and_the_artifacts_and_can_write_none() -> None:
     server = SERVICES["api-server"]
+    assert server["environment"]["AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID"] == "mlmd_default"
     assert server["environment"]["AIRFLOW_CONN_MLMD_DEFAULT"].startswith("postgres://mlmd:")
     assert server["environment"]["AIRFLOW__CORE__PLUGINS_FOLDER"] == "/opt/bundle/plugins"
     read_only = {name: [v for v in SERVICES[name]["volumes"] if v.endswith(":ro")] for name in AIRFLOW}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import traceback
 
 import pytest
 
 from include.tfx_airflow import mlmd
 from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.errors import MlmdError
+from include.tfx_airflow.errors import MlmdConnectionError, MlmdError
 from include.tfx_airflow.settings import Settings
 
 SETTINGS = Settings(home="/srv/tfx", mlmd_conn_id="store")
@@ -19,8 +20,42 @@ def _connect(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_STORE", text)
 
 
-def test_without_the_connection_it_is_sqlite_in_home() -> None:
-    assert mlmd.address(SETTINGS) == {"kind": "sqlite", "path": "/srv/tfx/mlmd/metadata.db"}
+def test_where_no_connection_is_named_it_is_sqlite_in_home() -> None:
+    assert mlmd.address(Settings(home="/srv/tfx")) == {"kind": "sqlite", "path": "/srv/tfx/mlmd/metadata.db"}
+
+
+def test_a_connection_that_is_named_and_not_there_is_no_new_store_and_may_be_there_later() -> None:
+    with pytest.raises(MlmdConnectionError) as caught:
+        mlmd.address(SETTINGS)
+    for part in (
+        "Connection 'store'",
+        "[tfx_airflow] mlmd_conn_id",
+        "cannot be read now",
+        "connections get store",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_connection_that_cannot_be_parsed_is_no_new_store_and_its_text_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _connect(monkeypatch, '{"conn_type": "mysql", "password": "a-password"')
+    with pytest.raises(MlmdConnectionError) as caught:
+        mlmd.address(SETTINGS)
+    assert "a-password" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("text", ["mysql://tfx@db.example/mlmd", "{not json"], ids=["whole", "broken"])
+def test_the_connection_of_earlier_versions_is_never_passed_over_in_silence(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MLMD_DEFAULT", text)
+    with pytest.raises(MlmdError, match="mlmd_conn_id = mlmd_default .* or delete it") as caught:
+        mlmd.address(Settings(home="/srv/tfx"))
+    assert not isinstance(caught.value, MlmdConnectionError)  # a retry cannot help
+    # Whoever has named a store is not asked.
+    _connect(monkeypatch, "sqlite:////srv/metadata.db")
+    assert mlmd.address(SETTINGS)["path"] == "/srv/metadata.db"
 
 
 def test_mysql(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ def test_without_configuration_home_lies_in_airflow_home_and_there_is_no_interpr
     settings = read_settings()
     assert settings.home == os.path.join(os.environ["AIRFLOW_HOME"], "tfx")
     assert settings.python == ""
-    assert settings.mlmd_conn_id == "mlmd_default"
+    assert settings.mlmd_conn_id == ""
     assert settings.kill_grace == 10.0
 
 
@@ -47,7 +47,7 @@ def test_settings_are_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> No
 def test_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID", "")
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__KILL_GRACE", "")
-    assert read_settings().mlmd_conn_id == "mlmd_default"
+    assert read_settings().mlmd_conn_id == ""
     assert read_settings().kill_grace == 10.0
 
 
