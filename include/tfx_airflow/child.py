@@ -48,6 +48,7 @@ class NodeRequest:
       parameters: Value by runtime parameter.
       mlmd: Address of the store, see `mlmd.py`; may hold a password.
       roots: Machine folders for the `${NAME}`s of the IR.
+      kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
     ir: str
@@ -57,6 +58,7 @@ class NodeRequest:
     parameters: dict[str, Any]
     mlmd: dict[str, Any] = dataclasses.field(repr=False)
     roots: dict[str, str]
+    kill_grace: float = 10.0
 
     def to_json(self) -> str:
         """The request on one line."""
@@ -100,7 +102,7 @@ class NodeProcess:
           SettingsError: There is no usable interpreter.
         """
         self._settings = settings
-        self._request = request
+        self._request = dataclasses.replace(request, kill_grace=settings.kill_grace)
         self._ends: list[int] = []
         self._process = process.start(
             settings, "include.tfx_airflow.tfx_side.run_node", self._make_files, request.task.get("key", "")

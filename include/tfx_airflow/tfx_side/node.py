@@ -25,7 +25,7 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import ir, mlmd, outputs, schema, user_code
+from include.tfx_airflow.tfx_side import ir, mlmd, outputs, schema, user_code, workers
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,10 @@ class _Launcher(launcher.Launcher):
     """
 
     given_up: threading.Event
+
+    def _run_executor(self, *arguments: Any) -> Any:
+        with workers.copies_end_here():
+            return super()._run_executor(*arguments)
 
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
         with self._mlmd_connection as handle:
