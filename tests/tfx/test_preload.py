@@ -21,7 +21,7 @@ from tests.server import Bench
 pytestmark = pytest.mark.slow
 # Of a terminal, of a build, or looked at again when they are used.
 _OF_NO_CONSEQUENCE = set(
-    "ANDROID_DATA COLUMNS EDITOR LINES PATH SPHINX_BUILD TERM USER WORKER_ID _PYTHON_HOST_PLATFORM"
+    "ANDROID_DATA COLUMNS EDITOR LINES PATH PWD SPHINX_BUILD TERM USER WORKER_ID _PYTHON_HOST_PLATFORM"
     " _PYTHON_PROJECT_BASE _PYTHON_SYSCONFIGDATA_NAME PYTHONPATH".split()
 )
 _RECORD_IN_PYTHON = """
@@ -63,8 +63,9 @@ char *secure_getenv(const char *name) { return record(name); }
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A deployment with the TFX interpreter that runs this test."""
+    tmp_path_factory.getbasetemp()  # while the folder of temporary files is still the system's
     folder = Path(tempfile.mkdtemp(prefix="w"))
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     made = Bench(folder, preload="include.tfx_airflow.tfx_side.preload")

@@ -29,8 +29,9 @@ MakeRequest = Callable[..., NodeRequest]
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A deployment with the TFX interpreter that runs this test."""
+    tmp_path_factory.getbasetemp()  # while the folder of temporary files is still the system's
     folder = Path(tempfile.mkdtemp(prefix="w"))
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     made = Bench(folder, preload="include.tfx_airflow.tfx_side.preload", kill_grace=20.0)
