@@ -165,6 +165,19 @@ def test_sigterm_is_heard_while_the_main_thread_is_in_c_code(tmp_path: Path) -> 
 
 
 @pytest.mark.timeout(60)
+def test_sigterm_is_heard_after_an_event_loop_has_listened_for_signals(tmp_path: Path) -> None:
+    code = """
+        import asyncio
+        async def listen():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
+        asyncio.run(listen())
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(select.select([terminated.file], [], [], 5)[0] == [terminated.file], terminated.came())
+        """
+    assert _said(_KEPT + textwrap.dedent(code), tmp_path) == "True True\n"
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("end", "code"),
     [("sys.exit()", 0), ("sys.exit(7)", 7), ("sys.exit('no')", 1), ("1 / 0", 1), ("pass", 0)],

@@ -47,8 +47,10 @@ class Terminated:
         signal.set_wakeup_fd(self._written, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._handle)
 
-    def _handle(self, *_: object) -> None:
-        """Does nothing: that there is a handler makes the signal arrive in the file."""
+    def _handle(self, number: int, _: object) -> None:
+        """Says it again: user code, an event loop say, may have signals written to a file of its own."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._written, bytes([number]))
 
     def came(self) -> bool:
         """Whether SIGTERM is among the signals that have come."""
