@@ -12,7 +12,7 @@ from tests.pipelines import worker
 _WAYS = ["executor, fork", "pool, fork", "joblib, loky", "scikit-learn", "subprocess", "input"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("server", ["True", "False"], ids=["forked", "new"])
 def test_a_component_that_starts_processes_ends(bundle: Bundle, server: str) -> None:
     dag_id = f"processes_{server}"
