@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow import process, warm, wire
-from include.tfx_airflow.settings import Settings
+from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
 
 # Stands as TFX interpreter: the server imports `learned` instead of TFX.
 _PYTHON = """#!/bin/sh
@@ -141,8 +141,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def client_process(code: str, bench: Bench) -> subprocess.Popen[bytes]:
-    """A process of its own that asks the server; dies with the test at the latest."""
+def client_process(code: str, bench: Bench, bundle: Path = BUNDLE_ROOT) -> subprocess.Popen[bytes]:
+    """A process of its own, with the code of that bundle, that asks the server; dies with the test at the latest."""
     head = (
         "import os, sys, time, json, tempfile\n"
         f"tempfile.tempdir = {str(bench.folder)!r}\n"
@@ -150,4 +150,5 @@ def client_process(code: str, bench: Bench) -> subprocess.Popen[bytes]:
         "from include.tfx_airflow.settings import Settings\n"
         f"settings = {bench.settings!r}\n"
     )
-    return subprocess.Popen([sys.executable, "-c", head + textwrap.dedent(code)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", head + textwrap.dedent(code)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=bundle)

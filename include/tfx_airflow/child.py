@@ -51,6 +51,7 @@ class NodeRequest:
       task_ids: Task id by node id, of the same copy of the pipeline; a node that is not named is its own task.
       group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
       own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
+      kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
     ir: str
@@ -63,6 +64,7 @@ class NodeRequest:
     task_ids: dict[str, str] = dataclasses.field(default_factory=dict)
     group: str = ""
     own_history: bool = False
+    kill_grace: float = 10.0
 
     def to_json(self) -> str:
         """The request on one line."""
@@ -106,7 +108,7 @@ class NodeProcess:
           SettingsError: There is no usable interpreter.
         """
         self._settings = settings
-        self._request = request
+        self._request = dataclasses.replace(request, kill_grace=settings.kill_grace)
         self._ends: list[int] = []
         self._process = process.start(
             settings, "include.tfx_airflow.tfx_side.run_node", self._make_files, request.task.get("key", "")

@@ -32,7 +32,10 @@ class Process(Protocol):
         """
 
     def signal(self, number: int) -> None:
-        """Sends a signal to its group; nothing once it has ended."""
+        """Sends a signal to it, SIGKILL to its group; nothing once it has ended.
+
+        What the child itself has started is ended by the child: its failing workers must not look like its failure.
+        """
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -92,7 +95,7 @@ class ColdProcess:
         if self._ended:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
 def start(

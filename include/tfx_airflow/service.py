@@ -35,16 +35,16 @@ def main() -> int:
 
 
 def stop() -> int:
-    """Asks the server to end; nodes that run are seen through. Returns 1 when it cannot be asked."""
+    """Asks this home's servers to end; nodes that run are seen through. Returns 1 when one cannot be asked."""
     settings = read_settings()
-    environment = process.child_environment(settings)
     deadline = time.monotonic() + _LEAVE_SECONDS
     try:
-        while warm.ask(settings, environment, "retire") is not None:
-            if time.monotonic() > deadline:
-                print("The node server is busy with its start; try again.", file=sys.stderr)
-                return 1
-            time.sleep(0.1)
+        for path in warm.socket_paths(settings):
+            while warm.ask_at(path, "retire") is not None:
+                if time.monotonic() > deadline:
+                    print("The node server is busy with its start; try again.", file=sys.stderr)
+                    return 1
+                time.sleep(0.1)
     except (wire.WireError, OSError) as error:
         print(f"The node server cannot be asked: {error}", file=sys.stderr)
         return 1

@@ -17,8 +17,8 @@ _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0"
 BUNDLE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def _field(default: object, help_text: str) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"help": help_text})
+def _field(default: object, help_text: str, least: float = 0, most: float = 0) -> dataclasses.Field:
+    return dataclasses.field(default=default, metadata={"help": help_text, "range": (least, most)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +39,18 @@ class Settings:
     pythonpath: str = _field(
         "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
     )
-    kill_grace: float = _field(10.0, "Seconds that a killed node has to record its failure before SIGKILL.")
+    kill_grace: float = _field(
+        10.0, "Seconds that a killed node has to record its failure before SIGKILL.", 0, 3600
+    )
     node_server: bool = _field(
         True,
         "Fork nodes from a server that has TFX imported. False: each node is a new process that imports it.",
     )
     node_server_idle: float = _field(
-        600.0, "Seconds without a request after which the node server ends; 0 for never."
+        600.0, "Seconds without a request after which the node server ends; 0 for never.", 0, 365 * 86400
     )
     node_server_slots: int = _field(
-        16, "Nodes that the node server runs at one time; more wait for their turn."
+        16, "Nodes that the node server runs at one time; more wait for their turn.", 1, 1000
     )
 
     @property
@@ -93,7 +95,7 @@ def read_settings() -> Settings:
     """Reads [tfx_airflow] from Airflow's configuration.
 
     Raises:
-      SettingsError: A value has the wrong type.
+      SettingsError: A value has the wrong type, or is out of its range.
     """
     from airflow.configuration import AIRFLOW_HOME, conf
 
@@ -102,16 +104,24 @@ def read_settings() -> Settings:
         text = conf.get(SECTION, field.name, fallback=None)
         if text in (None, ""):
             continue
-        kind = type(field.default)
-        try:
-            values[field.name] = _BOOLEANS[text.lower()] if kind is bool else kind(text)
-        except (ValueError, KeyError):
-            raise SettingsError(f"[{SECTION}] {field.name} = {text!r} is not a {kind.__name__}.") from None
+        values[field.name] = _value(field, text)
     home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
     values["home"] = os.path.abspath(os.path.expanduser(home))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def _value(field: dataclasses.Field, text: str) -> object:
+    kind, (least, most) = type(field.default), field.metadata["range"]
+    name = f"[{SECTION}] {field.name} = {text!r}"
+    try:
+        value = _BOOLEANS[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        raise SettingsError(f"{name} is not a {kind.__name__}.") from None
+    if most and not least <= value <= most:  # not a number, which is between no two, as well
+        raise SettingsError(f"{name} is out of its range, {least:g} to {most:.0f}.")
+    return value
 
 
 def parse_seconds() -> float | None:

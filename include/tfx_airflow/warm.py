@@ -1,8 +1,9 @@
 """The node server as tasks use it: found or started, asked to fork, followed to the child's end.
 
-The server's place says what it has imported: user, Airflow home, bundle, interpreter, and a key of
-its packages and of this package's code. Whatever of these changes, tasks look in another place and
-find or start another server; nobody ever asks one that is out of date.
+The server's place says what it has imported: user, Airflow home, interpreter, and a key of its
+packages and of this package's code. Whatever of these changes, tasks look in another place and
+find or start another server; nobody ever asks one that is out of date. Where this package's code
+lies does not count: all commits of a bundle that have the same are served by one server.
 """
 
 from __future__ import annotations
@@ -21,14 +22,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow import wire
+from include.tfx_airflow import imported, wire
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
 
-# Libraries read these when they are loaded, so that a change needs another server; every other
-# variable reaches a forked child in time.
-_READ_AT_IMPORT = tuple(
-    f"{name}_" for name in "CUDA GRPC KERAS LD MALLOC MKL OMP OPENBLAS TF XLA".split()
-) + ("PYTHON",)
 _CONNECT_SECONDS = 10.0
 # A first import from a cold disk took 35 s.
 _START_SECONDS = 180.0
@@ -49,27 +45,17 @@ def socket_path(settings: Settings, environment: Mapping[str, str]) -> Path:
       settings: Of this deployment.
       environment: Of a child, see `process.child_environment`.
     """
-    place = [settings.home, str(BUNDLE_ROOT), settings.python]
-    folder = hashlib.sha256("\0".join(place).encode()).hexdigest()[:12]
-    return Path(
-        tempfile.gettempdir(), f"tfx-airflow-{os.getuid()}", folder, f"{_key(settings, environment)}.sock"
-    )
+    return _folder(settings) / f"{imported.key(settings.python, settings.pythonpath, environment)}.sock"
 
 
-def _key(settings: Settings, environment: Mapping[str, str]) -> str:
-    """Key of everything that a server has in memory."""
-    digest = hashlib.sha256(str(wire.PROTOCOL).encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    prefix = Path(settings.python).parent.parent
-    # Installing, upgrading or removing a package writes or removes its RECORD.
-    for record in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/RECORD")):
-        digest.update(f"{record}\0{record.stat().st_mtime_ns}\0".encode())
-    digest.update(os.path.realpath(settings.python).encode())
-    for name in sorted(environment):
-        if name.startswith(_READ_AT_IMPORT):
-            digest.update(f"{name}={environment[name]}\0".encode())
-    return digest.hexdigest()[:12]
+def socket_paths(settings: Settings) -> list[Path]:
+    """Where servers of this deployment listen, whatever they have imported."""
+    return sorted(_folder(settings).glob("*.sock"))
+
+
+def _folder(settings: Settings) -> Path:
+    place = hashlib.sha256(f"{settings.home}\0{settings.python}".encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"tfx-airflow-{os.getuid()}", place)
 
 
 class EndedError(UnavailableError):
@@ -117,10 +103,10 @@ class WarmProcess:
         return code
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the child's process group; nothing once it has ended."""
+        """Sends a signal to the child, SIGKILL to its process group; nothing once it has ended."""
         if not self._ended:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
 def _birth(pid: int) -> str | None:
@@ -168,6 +154,7 @@ def fork(
             "ask": "run",
             "protocol": wire.PROTOCOL,
             "home": settings.home,
+            "bundle": str(BUNDLE_ROOT),
             "module": module,
             "environment": dict(environment),
             "umask": _umask(),
@@ -287,7 +274,12 @@ def _last_line(path: Path) -> str:
 
 
 def ask(settings: Settings, environment: Mapping[str, str], what: str) -> dict[str, Any] | None:
-    """Asks a server that is there for its `status`, or to `retire`.
+    """Asks a server that is there for its `status`, or to `retire`; see `ask_at`."""
+    return ask_at(socket_path(settings, environment), what)
+
+
+def ask_at(path: Path, what: str) -> dict[str, Any] | None:
+    """Asks the server of that place, if it is there, for its `status`, or to `retire`.
 
     Returns:
       Its answer; {} when it is still importing; None when there is no server.
@@ -296,7 +288,7 @@ def ask(settings: Settings, environment: Mapping[str, str], what: str) -> dict[s
       WireError: The place of its socket is not this user's alone.
       OSError: That place cannot be used.
     """
-    connection = _connect(socket_path(settings, environment))
+    connection = _connect(path)
     if connection is None:
         return None
     with connection:

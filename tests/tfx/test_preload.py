@@ -6,20 +6,66 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from include.tfx_airflow import imported
+from include.tfx_airflow.settings import BUNDLE_ROOT
 from tests.server import Bench
 
 pytestmark = pytest.mark.slow
+# Of a terminal, of a build, or looked at again when they are used.
+_OF_NO_CONSEQUENCE = set(
+    "ANDROID_DATA COLUMNS EDITOR LINES PATH PWD SPHINX_BUILD TERM USER WORKER_ID _PYTHON_HOST_PLATFORM"
+    " _PYTHON_PROJECT_BASE _PYTHON_SYSCONFIGDATA_NAME PYTHONPATH".split()
+)
+_RECORD_IN_PYTHON = """
+import importlib, json, os, sys
+names, read = set(), type(os.environ).__getitem__
+def record(environment, name):
+    names.add(os.fsdecode(name))
+    return read(environment, name)
+type(os.environ).__getitem__ = record
+importlib.import_module("include.tfx_airflow.tfx_side.preload")
+with open(sys.argv[1], "a") as file:
+    file.writelines(f"{name}\\n" for name in names)
+"""
+_RECORD_IN_C = """
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+extern char **environ;
+static char *find(const char *name) {
+  size_t length = strlen(name);
+  for (char **entry = environ; entry && *entry; entry++)
+    if (!strncmp(*entry, name, length) && (*entry)[length] == '=') return *entry + length + 1;
+  return 0;
+}
+static char *record(const char *name) {
+  const char *log = find("RECORD_READS_IN"), *owner = find("RECORD_READS_OF");
+  int file = log && owner && getpid() == atoi(owner) ? open(log, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+  if (file >= 0) {
+    char line[512];
+    int length = snprintf(line, sizeof line, "%s\\n", name);
+    if (write(file, line, length) < 0) _exit(9);
+    close(file);
+  }
+  return find(name);
+}
+char *getenv(const char *name) { return record(name); }
+char *secure_getenv(const char *name) { return record(name); }
+"""
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A deployment with the TFX interpreter that runs this test."""
+    tmp_path_factory.getbasetemp()  # while the folder of temporary files is still the system's
     folder = Path(tempfile.mkdtemp(prefix="w"))
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     made = Bench(folder, preload="include.tfx_airflow.tfx_side.preload")
@@ -55,6 +101,28 @@ def test_user_code_finds_the_same_libraries(bench: Bench) -> None:
     assert json.loads(forked[1]) == json.loads(new[1])
     assert json.loads(forked[1])["user"] == []
     assert bench.status()["served"] == 1
+
+
+def test_every_variable_that_the_imports_read_is_known_to_be_read(bench: Bench, tmp_path: Path) -> None:
+    """Else a task would be served by a server that has loaded its libraries with another value."""
+    reads = tmp_path / "reads"
+    recording = ""
+    if compiler := shutil.which("cc"):  # without one, what C code reads is not seen here
+        (tmp_path / "record.c").write_text("#include <stdio.h>\n#include <stdlib.h>\n" + _RECORD_IN_C)
+        command = [compiler, "-shared", "-fPIC", "-o", "record.so", "record.c"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        recording = f"LD_PRELOAD={tmp_path}/record.so"
+    script = f'{recording} RECORD_READS_OF=$$ RECORD_READS_IN={reads} exec "$@"'
+    subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-c", _RECORD_IN_PYTHON, str(reads)],
+        env={name: bench.environment[name] for name in ("HOME", "PATH", "PYTHONPATH")},
+        cwd=BUNDLE_ROOT,
+        check=True,
+        capture_output=True,
+    )
+    names = set(reads.read_text().split()) - {"RECORD_READS_IN", "RECORD_READS_OF"}
+    assert len(names) > 100 and {"HOME", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "TMPDIR"} <= names
+    assert {name for name in names - _OF_NO_CONSEQUENCE if not imported.is_read_at_import(name)} == set()
 
 
 def test_random_numbers_of_numpy_and_tensorflow_differ_between_children(bench: Bench) -> None:

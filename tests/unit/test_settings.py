@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -68,6 +69,44 @@ def test_wrong_type_names_section_field_value_and_type(monkeypatch: pytest.Monke
     with pytest.raises(SettingsError) as caught:
         read_settings()
     assert str(caught.value) == "Setting: [tfx_airflow] kill_grace = 'soon' is not a float."
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("node_server_slots", "0", "1 to 1000"),
+        ("node_server_slots", "-1", "1 to 1000"),
+        ("node_server_slots", "100000", "1 to 1000"),
+        ("node_server_idle", "-1", "0 to 31536000"),
+        ("node_server_idle", "inf", "0 to 31536000"),
+        ("node_server_idle", "nan", "0 to 31536000"),
+        ("kill_grace", "-0.5", "0 to 3600"),
+        ("kill_grace", "inf", "0 to 3600"),
+        ("kill_grace", "NaN", "0 to 3600"),
+        ("kill_grace", "1e9", "0 to 3600"),
+    ],
+)
+def test_value_out_of_its_range_names_setting_value_and_range(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, allowed: str
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW__TFX_AIRFLOW__{name.upper()}", text)
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert str(caught.value) == f"Setting: [tfx_airflow] {name} = {text!r} is out of its range, {allowed}."
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("node_server_slots", "1"), ("node_server_idle", "0"), ("kill_grace", "0"), ("kill_grace", "3600")],
+)
+def test_ends_of_a_range_belong_to_it(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(f"AIRFLOW__TFX_AIRFLOW__{name.upper()}", text)
+    assert getattr(read_settings(), name) == float(text)
+
+
+def test_every_number_has_a_range() -> None:
+    numbers = {f.name for f in dataclasses.fields(Settings) if type(f.default) in (int, float)}
+    assert numbers == {f.name for f in dataclasses.fields(Settings) if f.metadata["range"][1]}
 
 
 def test_missing_interpreter_says_how_to_get_one(tmp_path: Path) -> None:

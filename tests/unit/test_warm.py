@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from include.tfx_airflow import warm
+from include.tfx_airflow import imported
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
 from tests.server import Bench, Child, client_process, is_alive, wait_until
 
@@ -172,6 +173,44 @@ def test_children_run_at_the_same_time_up_to_the_slots(
     assert is_alive(pids[1])
 
 
+def test_nodes_that_are_asked_for_at_once_are_no_more_than_the_slots_and_the_others_hear_that_they_wait(
+    bench: Bench,
+) -> None:
+    settings = dataclasses.replace(bench.settings, node_server_slots=2)
+    assert bench.run(bench.module("nothing", "pass"), settings=settings) == (0, "")
+    module = bench.module("nap", _SLEEP)
+    server = bench.status()["pid"]
+    os.kill(server, signal.SIGSTOP)  # so that it hears of all of them in one round
+    code = f"""
+        import logging
+        logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+        print("asks", flush=True)
+        Child(settings, {module!r}, b"").process.wait()
+        """
+    clients = [client_process(code, bench) for _ in range(5)]
+    assert [client.stdout.readline() for client in clients] == [b"asks\n"] * 5
+    time.sleep(0.5)
+    os.kill(server, signal.SIGCONT)
+    wait_until(lambda: (found := bench.status()) and len(found["running"]) + found["waiting"] == 5)
+    assert len(bench.status()["running"]) == 2
+    for client in clients:
+        client.kill()
+    said = sorted(client.communicate()[0] for client in clients)
+    waits = b"Waiting: 2 nodes run, as many as [tfx_airflow] node_server_slots allows.\n"
+    assert said == [b"", b"", waits, waits, waits]
+
+
+def test_compiling_waits_for_no_slot_and_takes_none(bench: Bench) -> None:
+    settings = dataclasses.replace(bench.settings, node_server_slots=1)
+    nap = bench.module("nap", _SLEEP)
+    compiling = [bench.start(nap, settings=settings, detached=True, timeout=15) for _ in range(2)]
+    node = bench.start(nap, settings=settings)
+    compiling.append(bench.start(nap, settings=settings, detached=True, timeout=15))
+    assert all(is_alive(_pid(child)) for child in (node, *compiling))
+    for child in (node, *compiling):
+        child.process.signal(signal.SIGKILL)
+
+
 def test_child_ends_when_its_task_is_killed_hard_even_one_that_will_not(bench: Bench) -> None:
     deaf = bench.module(
         "deaf",
@@ -185,7 +224,7 @@ def test_child_ends_when_its_task_is_killed_hard_even_one_that_will_not(bench: B
     )
     code = f"""
         import dataclasses
-        from include.tfx_airflow import warm
+        from include.tfx_airflow import imported, warm
         warm._MORE_GRACE = 0.2  # on top of the task's own
         child = Child(dataclasses.replace(settings, kill_grace=0.3), {deaf!r}, b"")
         while not child._texts[1].endswith(b"\\n"): time.sleep(0.01)
@@ -302,7 +341,45 @@ def test_two_homes_have_two_servers(bench: Bench) -> None:
     os.kill(int(theirs[1]), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("change", ["package", "variable", "code"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION",
+            "LANG",
+            "LC_ALL",
+            "LC_NUMERIC",
+            "TZ",
+            "TMPDIR",
+            "TMP",
+            "HOME",
+        ),
+        *(
+            "KERAS_BACKEND",
+            "OMP_NUM_THREADS",
+            "MPLCONFIGDIR",
+            "XDG_CONFIG_HOME",
+            "AWS_REGION",
+            "GLOG_v",
+            "LD_PRELOAD",
+        ),
+    ],
+)
+def test_variable_that_libraries_read_as_they_load_changes_the_place(name: str) -> None:
+    before = imported.key("/opt/tfx/bin/python", "", {"A": "1", name: "before"})
+    assert imported.key("/opt/tfx/bin/python", "", {"A": "2", name: "before"}) == before
+    assert imported.key("/opt/tfx/bin/python", "", {"A": "1", name: "after"}) != before
+    assert imported.key("/opt/tfx/bin/python", "", {"A": "1"}) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["PATH", "PWD", "TRACEPARENT", "AWS_SESSION_TOKEN", "SSH_CLIENT", "XDG_SESSION_ID"]
+)
+def test_variable_that_is_read_in_time_does_not_change_the_place(name: str) -> None:
+    assert imported.key("/opt/tfx/bin/python", "", {name: "a"}) == imported.key("/opt/tfx/bin/python", "", {})
+
+
+@pytest.mark.parametrize("change", ["package", "variable", "code", "pythonpath"])
 def test_place_changes_with_what_the_server_has_in_memory(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
 ) -> None:
@@ -316,10 +393,12 @@ def test_place_changes_with_what_the_server_has_in_memory(
         os.utime(record, ns=(1, 1))
     elif change == "variable":
         monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    elif change == "pythonpath":
+        bench.settings = dataclasses.replace(bench.settings, pythonpath="/srv/more")
     else:
         copy = tmp_path / "tfx_airflow"
         shutil.copytree(BUNDLE_ROOT / "include" / "tfx_airflow", copy)
-        monkeypatch.setattr(warm, "__file__", str(copy / "warm.py"))
+        monkeypatch.setattr(imported, "__file__", str(copy / "imported.py"))
         assert bench.socket == before
         (copy / "tfx_side" / "node.py").write_text("# edited\n")
     assert bench.socket != before
@@ -336,23 +415,94 @@ def test_place_is_the_users_own_and_does_not_change_with_a_tasks_environment(
     assert bench.socket == before
 
 
-def test_newer_server_retires_the_older_which_sees_its_child_through(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _commit(bench: Bench, name: str) -> Path:
+    """A folder with this orchestrator and a module of its own, as a GitDagBundle makes one for each commit."""
+    folder = bench.folder / name
+    shutil.copytree(BUNDLE_ROOT / "include" / "tfx_airflow", folder / "include" / "tfx_airflow")
+    (folder / "tests").mkdir()
+    for path in ("include/__init__.py", "tests/__init__.py", "tests/server.py"):
+        shutil.copy(BUNDLE_ROOT / path, folder / path)
+    (folder / "include" / "of_commit.py").write_text(
+        "import json, os, sys\n"
+        "from include.tfx_airflow import settings\n"
+        "if __name__ == '__main__':\n"
+        "    import include.of_commit\n"
+        f"    found = [{name!r}, os.getcwd(), include.of_commit.__file__, settings.__file__, sys.path[:3]]\n"
+        "    found += [os.environ['PYTHONPATH'], os.getppid()]\n"
+        "    os.write(int(sys.argv[1]), json.dumps(found).encode())\n"
+    )
+    return folder
+
+
+def _run_commit(bench: Bench, commit: Path, seconds: float = 300) -> dict[str, Any]:
+    """Runs the module of a commit; returns what it found, the server's status and its socket."""
+    code = f"""
+        import dataclasses
+        from include.tfx_airflow import process, warm
+        settings = dataclasses.replace(settings, node_server_idle={seconds})
+        child = Child(settings, "include.of_commit", b"")
+        assert child.process.wait(20) == 0, child.printed()
+        environment = process.child_environment(settings)
+        path = str(warm.socket_path(settings, environment))
+        print(json.dumps([json.loads(child.said()), warm.ask(settings, environment, "status"), path]))
+        """
+    output, _ = client_process(code, bench, commit).communicate(timeout=60)
+    found, status, path = json.loads(output)
+    return {"found": found[:-1], "server": found[-1], "status": status, "socket": Path(path)}
+
+
+def test_commits_of_a_bundle_with_the_same_orchestrator_share_a_server(bench: Bench) -> None:
+    commits = [_commit(bench, name) for name in ("first", "second", "third")]
+    runs = [_run_commit(bench, commit) for commit in commits]
+    assert len({run["server"] for run in runs}) == 1
+    assert runs[-1]["status"]["served"] == 3
+    for commit, run in zip(commits, runs, strict=True):
+        imported_from = [commit / "include" / name for name in ("of_commit.py", "tfx_airflow/settings.py")]
+        modules = str(bench.folder / "modules")
+        assert run["found"] == [
+            commit.name,
+            str(commit),
+            *map(str, imported_from),
+            [str(commit), str(commit), modules],
+            f"{commit}:{modules}",
+        ]
+
+
+def test_server_of_a_commit_with_another_orchestrator_ends_soon_after_its_last_request(bench: Bench) -> None:
+    old, new = _commit(bench, "old"), _commit(bench, "new")
+    (new / "include" / "tfx_airflow" / "dag.py").write_text("# of another commit\n")
+    first, second = _run_commit(bench, old), _run_commit(bench, new)
+    assert first["server"] != second["server"]
+    assert first["status"]["idle_timeout"] == second["status"]["idle_timeout"] == 300
+    again = _run_commit(bench, old)  # a run that began with the old commit
+    assert again["server"] == first["server"]
+    assert again["status"]["idle_timeout"] == 60
+    for server in (first["server"], second["server"]):
+        os.kill(server, signal.SIGTERM)
+
+
+def test_server_whose_code_was_edited_ends_with_what_it_runs(bench: Bench) -> None:
+    commit = _commit(bench, "edited")
     go = bench.folder / "go"
-    body = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\nos.write(3, b'done')"
-    child = bench.start(bench.module("waits", body))
-    old = bench.status()["pid"]
-    old_socket = bench.socket
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert bench.run(bench.module("quick", "pass")) == (0, "")
-    assert bench.status()["pid"] != old
-    wait_until(lambda: not old_socket.exists())
-    assert is_alive(old)
+    bench.module("waits", f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)")
+    code = """
+        child = Child(settings, "waits", b"")
+        print("began", flush=True)
+        print(child.process.wait(20), flush=True)
+        """
+    client = client_process(code, bench, commit)
+    assert client.stdout and client.stdout.readline() == b"began\n"
+    old = _run_commit(bench, commit)
+    (commit / "include" / "tfx_airflow" / "dag.py").write_text("# edited\n")
+    new = _run_commit(bench, commit)
+    assert new["server"] != old["server"]
+    wait_until(lambda: not old["socket"].exists())
+    assert is_alive(old["server"])
     go.write_text("")
-    assert (child.process.wait(20), child.said()) == (0, "done")
-    wait_until(lambda: not is_alive(old))
-    assert sorted(path.suffix for path in bench.socket.parent.iterdir()) == [".lock", ".log", ".sock"]
+    assert client.communicate(timeout=20)[0] == b"0\n"
+    wait_until(lambda: not is_alive(old["server"]))
+    assert sorted(path.suffix for path in new["socket"].parent.iterdir()) == [".lock", ".log", ".sock"]
+    os.kill(new["server"], signal.SIGTERM)
 
 
 def test_request_that_is_too_large_is_done_by_a_new_process(

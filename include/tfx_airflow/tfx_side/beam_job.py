@@ -1,6 +1,6 @@
 """`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: a Beam program that lives no longer than its task.
 
-Standard input stays open as long as the task lives: end-of-file ends the process group.
+Standard input stays open as long as the task lives: its end ends the process group. The program finds an empty one.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import signal
 import sys
 import threading
 
+from include.tfx_airflow.tfx_side import workers
 
-def _end_with_the_task() -> None:
-    # Not sys.stdin: its lock, held here, would abort the interpreter's own end.
-    while os.read(0, 1):
+
+def _end_with_the_task(asking: int) -> None:
+    while os.read(asking, 1):
         pass
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_task, daemon=True).start()
+    threading.Thread(target=_end_with_the_task, args=[workers.take_standard_input()], daemon=True).start()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

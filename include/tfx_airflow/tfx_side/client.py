@@ -16,6 +16,7 @@ from include.tfx_airflow import wire
 _FIELDS = {
     "protocol": int,
     "home": str,
+    "bundle": str,
     "module": str,
     "environment": dict,
     "umask": int,
@@ -32,6 +33,7 @@ class Client:
 
     Attributes:
       since: When it connected, in seconds of the monotonic clock.
+      told: It was told that it waits for a slot.
       pid: Of the child; 0 before and after.
       gone: It has closed its end.
       kill_at: When a child whose asking task has gone is killed; 0 for never.
@@ -42,6 +44,7 @@ class Client:
     asked: bool = False
     request: dict[str, Any] = dataclasses.field(default_factory=dict)
     files: list[int] = dataclasses.field(default_factory=list)
+    told: bool = False
     pid: int = 0
     gone: bool = False
     kill_at: float = 0.0
@@ -63,6 +66,11 @@ class Client:
     def waits(self) -> bool:
         """Whether it has asked for a child and has none yet."""
         return bool(self.request) and not self.pid
+
+    @property
+    def needs_slot(self) -> bool:
+        """Whether its child is a node; a detached one compiles a pipeline, for which a DAG file waits."""
+        return bool(self.request) and not self.request["detached"]
 
     def answer(self, message: dict[str, Any]) -> None:
         """Sends a packet; that it has gone meanwhile is heard elsewhere."""

@@ -12,8 +12,14 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-# Of the server's signal handlers none may survive in a child.
-_HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
+from include.tfx_airflow.settings import BUNDLE_ROOT
+
+# Of the server's signal handlers none may survive in a child; these are those of a new interpreter.
+_HANDLERS = {
+    signal.SIGCHLD: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
 _EXTRA = 3
 
 
@@ -21,7 +27,7 @@ def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, s
     """Runs a module as the main program of this forked process, and ends it.
 
     Args:
-      message: `module`, `environment`, `umask`.
+      message: `module`, `bundle`, `environment`, `umask`.
       files: Standard input, standard output and error, and the extra file whose number the module
         gets as its argument.
       learned: Environment variables that importing TFX has set, as it would in a new process.
@@ -30,14 +36,15 @@ def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, s
     try:
         os.setsid()  # a process group that can be killed as one
         signal.set_wakeup_fd(-1)
-        for number in _HANDLED:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in _HANDLERS.items():
+            signal.signal(number, handler)
         _take(files)
         os.umask(message["umask"])
         os.environ.clear()
         os.environ.update({**learned, **message["environment"]})
         time.tzset()
         _reseed()
+        _enter(message["bundle"])
         importlib.invalidate_caches()  # files that came after the server's start
         module = message["module"]
         sys.argv[:] = [module, str(_EXTRA)]
@@ -68,6 +75,21 @@ def _take(files: list[int]) -> None:
         os.dup2(extra, _EXTRA, inheritable=False)
     for file in {stdin, output, extra} - {_EXTRA}:
         os.close(file)
+
+
+def _enter(bundle: str) -> None:
+    """Makes the asking task's bundle the one that is imported from: another commit's folder than the server's, say.
+
+    The server's code is the same there, see `imported.key`; it is imported anew, since the user's own modules lie in
+    the same package.
+    """
+    os.chdir(bundle)
+    if bundle == str(BUNDLE_ROOT):
+        return
+    sys.path[:] = [bundle if folder == str(BUNDLE_ROOT) else folder for folder in sys.path]
+    package = __name__.partition(".")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
 
 
 def _reseed() -> None:

@@ -13,7 +13,7 @@ from tfx.orchestration.portable import launcher
 
 from include.tfx_airflow import identity
 from include.tfx_airflow.errors import MlmdError
-from include.tfx_airflow.tfx_side import cache, gone_files, mlmd
+from include.tfx_airflow.tfx_side import cache, gone_files, mlmd, workers
 
 _Execution = metadata_store_pb2.Execution
 _OUTPUT = metadata_store_pb2.Event.OUTPUT
@@ -76,7 +76,8 @@ class Launcher(launcher.Launcher):
     def _run_executor(self, execution_info: Any) -> Any:
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
-        return super()._run_executor(execution_info)
+        with workers.copies_end_here():
+            return super()._run_executor(execution_info)
 
     def _check_wanted(self, store: Any) -> None:
         """Refuses to publish for an attempt that was given up: TFX itself would make COMPLETE of FAILED."""

@@ -72,8 +72,8 @@ class Listener:
             os.close(self._lock)
 
 
-def retire_others(path: Path) -> None:
-    """Asks servers of the same bundle and home, but of other code or packages, to leave."""
+def tell_others(path: Path) -> None:
+    """Tells servers of the same home, but of other code, packages or variables, that this one has followed."""
     for other in path.parent.glob("*.sock"):
         if other == path:
             continue
@@ -81,7 +81,7 @@ def retire_others(path: Path) -> None:
             connection.settimeout(1.0)
             try:
                 connection.connect(str(other))
-                wire.send(connection, {"ask": "retire"})
+                wire.send(connection, {"ask": "followed"})
                 wire.receive(connection)
             except ConnectionRefusedError:
                 _remove(other)  # of a server that was killed

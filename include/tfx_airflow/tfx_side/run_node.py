@@ -2,6 +2,7 @@
 
 Reads one `NodeRequest` from standard input and keeps reading: end-of-file means that the asking
 task is dead. Writes the `NodeResult` to file descriptor FD; the exit code says the same in short.
+User code finds an empty standard input, and may start processes as it likes (`workers.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -20,7 +22,7 @@ import traceback
 from include.tfx_airflow import child
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.stream import LEVEL_MARK
-from include.tfx_airflow.tfx_side import abandon
+from include.tfx_airflow.tfx_side import abandon, workers
 
 # TFX itself logs whole protos at INFO; more lines than this help nobody and are cut.
 _MAX_INFO_LINES = 3
@@ -53,10 +55,15 @@ def configure_logging() -> None:
         logging.getLogger(name).setLevel(logging.ERROR if name == "py.warnings" else logging.WARNING)
 
 
-def end_when_asked(request: NodeRequest) -> threading.Event:
+def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Terminated) -> threading.Event:
     """On SIGTERM, or when the asking task dies: records the failure, then ends the process group.
 
-    A thread does it, because the main thread may sit in C++ for minutes.
+    Threads do it, because the main thread may sit in C++ for minutes.
+
+    Args:
+      request: What this process was asked.
+      asking: Reads nothing more until the asking task is dead, and then its end.
+      terminated: SIGTERM.
 
     Returns:
       Set from that moment on: nothing may be published any more.
@@ -64,8 +71,12 @@ def end_when_asked(request: NodeRequest) -> threading.Event:
     asked = threading.Event()
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
+        while True:
+            readable, _, _ = select.select([asking, terminated.file], [], [])
+            if asking in readable and not os.read(asking, 4096):
+                break
+            if terminated.file in readable and terminated.came():
+                break
         asked.set()
 
     def kill() -> None:
@@ -75,13 +86,12 @@ def end_when_asked(request: NodeRequest) -> threading.Event:
         asked.wait()
         # The lock of a SQLite store may be held by our own main thread; then the next attempt,
         # or the asking task, records it.
-        threading.Timer(5, kill).start()
+        threading.Timer(request.kill_grace, kill).start()
         try:
             abandon.abandon(request, "the task was killed", last=kill)
         finally:
             kill()
 
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
     for target in (watch, end):
         threading.Thread(target=target, daemon=True).start()
     return asked
@@ -117,16 +127,29 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
+def _read_line(file: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (block := os.read(file, 1 << 16)):
+        line += block
+    return line
+
+
 def main() -> int:
     """Runs the request of standard input; returns the exit code."""
     result_fd = int(sys.argv.pop())  # TFX hands what is left in argv to executors
     os.set_inheritable(result_fd, False)
-    line = sys.stdin.buffer.readline()
+    asking = workers.take_standard_input()
+    line = _read_line(asking)
     if not line.endswith(b"\n"):
         return child.FAILED  # the asking task has gone, or gave this child up before it was there
     request = NodeRequest(**json.loads(line))
     configure_logging()
-    result = outcome(request, end_when_asked(request))
+    terminated = workers.Terminated()
+    workers.keep_from_workers(terminated, [asking, result_fd])
+    given_up = end_when_asked(request, asking, terminated)
+    result = outcome(request, given_up)
+    if result.state == "failed" and given_up.is_set():
+        threading.Event().wait()  # workers that were killed along with us are not what failed
     sys.stdout.flush()
     with open(result_fd, "w", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(result)) + "\n")

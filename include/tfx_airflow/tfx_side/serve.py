@@ -16,6 +16,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import selectors
 import signal
 import sys
@@ -23,13 +24,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow import wire
+from include.tfx_airflow import imported, wire
 from include.tfx_airflow.settings import BUNDLE_ROOT
 from include.tfx_airflow.tfx_side import forked
 from include.tfx_airflow.tfx_side.client import Client, megabytes
-from include.tfx_airflow.tfx_side.listener import Listener, retire_others
+from include.tfx_airflow.tfx_side.listener import Listener, tell_others
 
-_CLIENTS = 200  # more wait in the kernel's queue
+# Of a client: its connection, and what it asks with while it waits.
+_FILES_OF_A_CLIENT, _OTHER_FILES, _MOST_FILES = 4, 64, 16384
+# A server that a newer one has followed may still be asked: by tasks of an older commit, or with other variables.
+_FOLLOWED_SECONDS = 60.0
 _REQUEST_SECONDS = 10.0  # that a connection may take to say what it wants
 _TICK_SECONDS = 2.0
 
@@ -40,7 +44,13 @@ class Server:
     """Accepts, forks, reaps; until it is idle for too long, retired or ended by a signal."""
 
     def __init__(
-        self, listener: Listener, home: str, idle_seconds: float, slots: int, learned: dict[str, str]
+        self,
+        listener: Listener,
+        home: str,
+        idle_seconds: float,
+        slots: int,
+        learned: dict[str, str],
+        files_key: str,
     ):
         """Makes a server that is ready to serve.
 
@@ -48,11 +58,17 @@ class Server:
           listener: Its place.
           home: [tfx_airflow] home; requests of another are refused.
           idle_seconds: After which a server without requests ends; 0 for never.
-          slots: Children at one time.
+          slots: Nodes at one time.
           learned: Environment variables that the imported modules have set, for children.
+          files_key: Of what was imported, see `imported.files_key`.
         """
         self._listener, self._home, self._idle, self._slots = listener, home, idle_seconds, slots
-        self._learned = learned
+        self._learned, self._files_key = learned, files_key
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
+        most = self._files[1] if self._files[1] != resource.RLIM_INFINITY else _MOST_FILES
+        # More wait in the kernel's queue, unheard.
+        self._most_clients = (min(most, _MOST_FILES) - _OTHER_FILES) // _FILES_OF_A_CLIENT
         self._clients: set[Client] = set()
         self._served = 0
         self._started = self._last = self._ticked = time.monotonic()
@@ -61,7 +77,7 @@ class Server:
             os.set_blocking(end, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._selector.register(listener.socket, selectors.EVENT_READ)
+        self._listening = False
 
     def serve(self) -> None:
         """Serves until its end was decided and no child is left."""
@@ -71,6 +87,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: ended.append(number))
         while self._listener.open or self._clients:
+            self._listen()
             for key, _ in self._selector.select(1.0 if self._clients else _TICK_SECONDS):
                 if key.fd == self._wake_in:
                     with contextlib.suppress(BlockingIOError):
@@ -85,14 +102,25 @@ class Server:
             self._fork_waiting()
             self._tick()
 
+    def _listen(self) -> None:
+        """Waits for connections while there is room for more; else the selector would return for them for ever."""
+        room = self._listener.open and len(self._clients) < self._most_clients
+        if room and not self._listening:
+            self._selector.register(self._listener.socket, selectors.EVENT_READ)
+        elif self._listening and not room:
+            self._selector.unregister(self._listener.socket)
+        self._listening = room
+
     def _retire(self, why: str) -> None:
         """Leaves the place to others at once; what runs is seen through."""
         log.info("ends: %s", why)
-        self._selector.unregister(self._listener.socket)
+        if self._listening:
+            self._selector.unregister(self._listener.socket)
+            self._listening = False
         self._listener.close()
 
     def _accept(self) -> None:
-        while self._listener.open and len(self._clients) < _CLIENTS:
+        while self._listener.open and len(self._clients) < self._most_clients:
             try:
                 connection, _ = self._listener.socket.accept()
             except OSError:  # nobody there, or no descriptor free: the next round tries again
@@ -133,37 +161,49 @@ class Server:
                 self._refuse(client, f"a request was refused: {complaint}")
                 return
             client.request = message
-            if self._running() >= self._slots:
-                client.answer({"waiting": self._running()})
         elif ask == "status":
             client.answer(self._status())
             self._drop(client)
-        elif ask == "retire":
-            client.answer({"retired": os.getpid()})
+        elif ask in ("retire", "followed"):
+            client.answer({"pid": os.getpid()})
             self._drop(client)
-            if self._listener.open:
+            if self._listener.open and ask == "retire":
                 self._retire("it was asked to")
+            elif self._listener.open and imported.files_key(sys.executable) != self._files_key:
+                self._retire("what it has imported has changed since, and nobody will ask for it")
+            elif self._listener.open:
+                log.info("another server has started: this one ends soon, unless it is asked")
+                self._idle = min(self._idle or _FOLLOWED_SECONDS, _FOLLOWED_SECONDS)
         else:
             self._refuse(client, f"the server does not know what {str(ask)[:50]!r} is")
 
     def _running(self) -> int:
-        return sum(1 for client in self._clients if client.pid)
+        """Nodes that run, each in a slot."""
+        return sum(1 for client in self._clients if client.pid and client.needs_slot)
 
     def _fork_waiting(self) -> None:
-        """Forks for those who wait, first come first served, while there are slots."""
-        waiting = sorted((c for c in self._clients if c.waits), key=lambda client: client.since)
-        for client in waiting[: max(0, self._slots - self._running())]:
-            try:
-                pid = os.fork()
-            except OSError as error:
-                self._refuse(client, f"the server cannot fork: {error.strerror}")
-                return
-            if not pid:
-                request, files, client.files = client.request, client.files, []
-                self._close_in_child()
-                forked.become(request, files, self._learned)
-            self._served += 1
-            client.forked(pid)
+        """Forks for those who wait, first come first served, nodes while there are slots; tells the others."""
+        running = self._running()
+        for client in sorted((c for c in self._clients if c.waits), key=lambda client: client.since):
+            if not client.needs_slot or running < self._slots:
+                self._fork(client)
+                running = self._running()
+            elif not client.told:
+                client.told = True
+                client.answer({"waiting": running})
+
+    def _fork(self, client: Client) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._refuse(client, f"the server cannot fork: {error.strerror}")
+            return
+        if not pid:
+            request, files, client.files = client.request, client.files, []
+            self._close_in_child()
+            forked.become(request, files, self._learned)
+        self._served += 1
+        client.forked(pid)
 
     def _close_in_child(self) -> None:
         """Closes what a child must not keep open: others would wait in vain for its end."""
@@ -173,6 +213,7 @@ class Server:
             client.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
 
     def _reap(self) -> None:
         for client in [client for client in self._clients if client.pid and client.has_ended()]:
@@ -255,8 +296,9 @@ def main() -> int:
     except (wire.WireError, OSError) as error:
         log.error("cannot start: %s", error)
         return 1
-    retire_others(arguments.socket)
+    tell_others(arguments.socket)
     before, start = dict(os.environ), time.monotonic()
+    files_key = imported.files_key(sys.executable)
     # The collector takes nearly half of the time of these imports, and would touch, and so copy,
     # every page of what they leave in every child.
     gc.disable()
@@ -265,7 +307,7 @@ def main() -> int:
     gc.enable()
     learned = {name: value for name, value in os.environ.items() if before.get(name) != value}
     log.info("serves %s (imported in %.1f s)", arguments.socket, time.monotonic() - start)
-    Server(listener, arguments.home, arguments.idle, arguments.slots, learned).serve()
+    Server(listener, arguments.home, arguments.idle, arguments.slots, learned, files_key).serve()
     log.info("has ended")
     return 0
 
