@@ -41,6 +41,7 @@ class Runs:
     ir: str
     database: servers.Server | None
     seconds: float = 0.0  # that an attempt takes on this machine, with a server that is there
+    lines: int = 0  # that it logs
 
     @property
     def pids(self) -> list[int]:
@@ -86,6 +87,7 @@ class Runs:
         """The result of an attempt that was left alone."""
         output, errors = asking.communicate(timeout=120)
         assert asking.returncode == 0, errors[-3000:]
+        self.lines = errors.count("\n")
         return json.loads(output)
 
 
@@ -153,7 +155,9 @@ def test_killed_at_any_moment_leaves_no_orphan_and_outputs_once(runs: Runs) -> N
             pid = _wait_for_publish(runs, asking, victim)
             time.sleep(chance.uniform(0, _PUBLISH_SHARE * runs.seconds))
         else:  # its start, the fork, the driver, the work, the publisher
-            time.sleep(chance.uniform(0.05, runs.seconds))
+            for _ in range(chance.randint(0, runs.lines)):
+                asking.stderr.readline()
+            time.sleep(chance.uniform(0, 0.3 * runs.seconds))
             pid = _pid(runs, asking, victim)
         with contextlib.suppress(ProcessLookupError):  # it has ended since it was looked up
             if pid:

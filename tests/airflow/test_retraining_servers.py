@@ -60,7 +60,7 @@ def test_runs_end_well_although_their_store_went_away_and_come_from_the_cache_wh
         second = bundle.start_dags_test(DAG, "2014-02-01", log=log)
         try:
             for node in ("Transform", "Trainer"):
-                wait_until(lambda node=node: _state(server, node) == "RUNNING", 180, node, 0.5)
+                wait_until(lambda node=node: _state(server, node) == "RUNNING", 400, node, 0.5)
                 server.stop()
                 before = _refused(log)
                 try:  # until the node wants to publish
