@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -12,13 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import compiled, fingerprint
+from include.tfx_airflow import compiled, environment, fingerprint, process
 from include.tfx_airflow.errors import CompileError, SettingsError, UnsupportedNodeError
 from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest, Node
 from include.tfx_airflow.settings import Settings
 
 REFERENCE = "flows.taxi:create"
-ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}
+ENVIRONMENT = {
+    "tfx": "1.16.0",
+    "python": "python3.10",
+    "packages": hashlib.sha256(b"tfx-1.16.0.dist-info").hexdigest()[:16],
+}
 
 
 @pytest.fixture
@@ -65,6 +70,8 @@ def _fail_before(settings: Settings, source: Path, kind: str, seconds_ago: float
         "message": "KeyError: 'a'",
         "traceback": "Traceback\n  the line\nKeyError: 'a'",
         "files": [str(source)],
+        "installed": [],
+        "variables": [],
         "content": fingerprint.content_key([str(source)], settings.roots(), ENVIRONMENT),
         "time": time.time() - seconds_ago,
     }
@@ -211,19 +218,18 @@ def test_interpreter_with_another_tfx_does_not_take_the_entry(
     assert _starts(tmp_path) == 0
     site = tmp_path / "venv" / "lib" / "python3.10" / "site-packages"
     (site / "tfx-1.16.0.dist-info").rename(site / "tfx-1.17.0.dist-info")
-    compiled.environment.cache_clear()
     with pytest.raises(CompileError, match="exit code 9"):
         compiled.load(REFERENCE, {}, settings)
     assert _starts(tmp_path) == 1
 
 
 def test_environment_of_a_venv_is_read_without_starting_it(tmp_path: Path) -> None:
-    assert compiled.environment(_interpreter(tmp_path)) == ENVIRONMENT
+    assert environment.versions(_interpreter(tmp_path)) == ENVIRONMENT
     assert _starts(tmp_path) == 0
 
 
 def test_environment_of_an_interpreter_without_tfx_says_so() -> None:
-    assert compiled.environment(sys.executable)["tfx"] == "missing"
+    assert environment.versions(sys.executable)["tfx"] == "missing"
 
 
 def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Path) -> None:
@@ -249,7 +255,10 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
         "arguments": {},
         "roots": settings.roots(),
         "environment": ENVIRONMENT,
+        "given": process.child_environment(settings),
+        "compiled_from": [],
         "folder": str(result.folder.parent),
+        "kept": [],
     }
     assert compiled.load(REFERENCE, {}, settings).found
     assert _starts(tmp_path) == 1

@@ -25,7 +25,7 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import ir, mlmd, outputs, schema, user_code
+from include.tfx_airflow.tfx_side import embedded, ir, mlmd, outputs, paths, schema, user_code
 
 log = logging.getLogger(__name__)
 
@@ -159,13 +159,16 @@ class _SkipReason(logging.Filter):
 
 
 def _bind_parameters(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
+    given = paths.concrete_values(request.parameters, request.roots)
+    embedded.fill_pipeline(pipeline, request.node_id, given)
     root = pipeline.runtime_spec.pipeline_root
-    values = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run, **request.parameters}
+    values = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run, **given}
     if root.HasField("runtime_parameter") and not root.runtime_parameter.default_value.string_value:
         values[constants.PIPELINE_ROOT_PARAMETER_NAME] = (
             f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
         )
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, values)
+    paths.refuse_relative_values(pipeline, request.node_id)
 
 
 def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2.PipelineNode:
