@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -354,3 +356,73 @@ def test_failure_of_the_child_is_read_from_its_file(tmp_path: Path) -> None:
     settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"), node_server=False)
     with pytest.raises(CompileError, match="no module 'flows'$"):
         compiled.load(REFERENCE, {}, settings)
+
+
+def test_template_in_an_argument_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    for arguments, where in (
+        ({"pipeline_root": "{{ var.value.x }}/p"}, "'pipeline_root'"),
+        ({"paths": [{"a": "{% if x %}1{% endif %}"}]}, "\"paths[0]['a']\""),
+        ({"labels": {"{{ ds }}": 1}}, "\"labels['{{ ds }}']\""),
+    ):
+        with pytest.raises(CompileError, match="are not rendered") as caught:
+            compiled.load(REFERENCE, arguments, Settings(home=str(tmp_path)))
+        assert where in str(caught.value) and "RuntimeParameter" in str(caught.value)
+    with pytest.raises(SettingsError):  # braces alone are none
+        compiled.load(REFERENCE, {"a": '{"b": {"c": {}}}', "b": "span{SPAN}"}, Settings(home=str(tmp_path)))
+
+
+def test_entry_is_not_found_when_a_variable_that_it_read_has_another_value(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    manifest = dataclasses.replace(_manifest(source), variables=("STEPS", "TOKEN"))
+    for steps in ("1", "2"):
+        monkeypatch.setenv("STEPS", steps)
+        key = fingerprint.variables_key(manifest.variables, {"STEPS": steps})
+        write_entry(settings, dataclasses.replace(manifest, environment={**ENVIRONMENT, "variables": key}))
+        assert compiled.load(REFERENCE, {}, settings).manifest.environment["variables"] == key
+    for name, value in (("STEPS", "3"), ("TOKEN", "abc")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            with pytest.raises(SettingsError):
+                compiled.load(REFERENCE, {}, settings)
+
+
+def test_declared_inputs_are_part_of_what_is_looked_for(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    write_entry(settings, _manifest(source))
+    with pytest.raises(SettingsError):
+        compiled.load(REFERENCE, {}, settings, compiled_from=["/srv/config"])
+
+
+def test_looking_up_takes_the_same_time_whatever_is_kept(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    for number in range(500):
+        other = entry.parent / f"{number:016x}"
+        shutil.copytree(entry, other)
+        os.utime(other, (number, number))
+    reads: list[Path] = []
+    read = Manifest.read
+    monkeypatch.setattr(Manifest, "read", lambda folder: reads.append(folder) or read(folder))
+    assert compiled.find(entry.parent, settings) == (_manifest(source), entry)
+    assert reads == [entry]  # the newest
+    source.write_text("steps = 2\n")
+    assert compiled.find(entry.parent, settings) is None
+    assert len(reads) == 1 + compiled.KEPT
+
+
+def test_entry_that_is_in_use_stays_among_the_newest(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    os.utime(entry, (1, 1))
+    for number in range(compiled.KEPT - 1):
+        shutil.copytree(entry, entry.parent / f"{number:016x}")
+    assert compiled.load(REFERENCE, {}, settings).found
+    assert compiled.newest(entry.parent)[0] == entry
