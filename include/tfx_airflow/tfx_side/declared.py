@@ -50,9 +50,9 @@ def make_texts(pipeline: pipeline_lib.Pipeline) -> None:
     if isinstance(root, data_types.RuntimeParameter):
         pipeline.pipeline_info.pipeline_root = str(root)
     for node in pipeline.components:
-        _refuse_objects(pipeline, node)
         if not isinstance(node, base_component.BaseComponent):
             continue
+        _refuse_objects(pipeline, node)
         for key, value in node.spec.exec_properties.items():
             if isinstance(value, (dict, list, tuple)):
                 node.spec.exec_properties[key] = embedded.as_text(value)
@@ -60,7 +60,7 @@ def make_texts(pipeline: pipeline_lib.Pipeline) -> None:
 
 def _refuse_objects(pipeline: pipeline_lib.Pipeline, node: Any) -> None:
     contexts = pipeline.dsl_context_registry.get_contexts(node)
-    spec = vars(node.executor_spec) if isinstance(node, base_component.BaseComponent) else {}
+    spec = vars(node.executor_spec)
     for place, value in (
         ("the Beam arguments", [*pipeline.beam_pipeline_args, *spec.get("beam_pipeline_args", [])]),
         ("the executor spec", {k: v for k, v in spec.items() if k != "beam_pipeline_args"}),

@@ -108,7 +108,8 @@ def _fill_pieces(text: str, value_of: ValueOf) -> str:
         position = end
     pieces.append(text[position:])
     # JSON that an f-string has made: what stands in its quotes must not end them.
-    json_ = _decoded("".join(piece if isinstance(piece, str) else "x" for piece in pieces)) is not None
+    tried = "".join(one if isinstance(one, str) else "0" if one.ptype else "" for one in pieces)
+    json_ = _decoded(tried) is not None
 
     def written(parameter: data_types.RuntimeParameter) -> str:
         value = str(value_of(parameter))

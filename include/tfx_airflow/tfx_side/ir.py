@@ -51,9 +51,9 @@ def compile_pipeline(
     """
     if not isinstance(pipeline, pipeline_lib.Pipeline):
         raise UnsupportedNodeError(f"it returned {pipeline!r}, not a tfx.dsl.Pipeline.")
+    declared.make_texts(pipeline)
     _refuse_unsupported(pipeline)
     _use_module_names(pipeline, roots)
-    declared.make_texts(pipeline)
     proto = compiler.Compiler().compile(pipeline)
     _forget_mlmd_address(proto)
     found = declared.declarations(pipeline, proto)

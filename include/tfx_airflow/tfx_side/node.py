@@ -161,13 +161,15 @@ class _SkipReason(logging.Filter):
 def _bind_parameters(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
     given = paths.concrete_values(request.parameters, request.roots)
     embedded.fill_pipeline(pipeline, request.node_id, given)
-    root = pipeline.runtime_spec.pipeline_root
-    values = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run, **given}
-    if root.HasField("runtime_parameter") and not root.runtime_parameter.default_value.string_value:
-        values[constants.PIPELINE_ROOT_PARAMETER_NAME] = (
-            f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
-        )
-    runtime_parameter_utils.substitute_runtime_parameter(pipeline, values)
+    run = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run}
+    root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
+    if not root:
+        root = f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
+    # On its own: a parameter of the user may have the root's name.
+    runtime_parameter_utils.substitute_runtime_parameter(
+        pipeline.runtime_spec, {**run, constants.PIPELINE_ROOT_PARAMETER_NAME: root}
+    )
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {**given, **run})
     paths.refuse_relative_values(pipeline, request.node_id)
 
 
