@@ -16,16 +16,15 @@ from typing import Any
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
-from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import execution_publish_utils, launcher, runtime_parameter_utils
+from tfx.orchestration.portable import execution_publish_utils, launcher
 from tfx.orchestration.portable.mlmd import common_utils, context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.tfx_side import embedded, ir, mlmd, outputs, paths, schema, user_code
+from include.tfx_airflow.tfx_side import binding, ir, mlmd, outputs, schema, user_code
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     """
     with open(request.ir, encoding="utf-8") as file:
         pipeline = ir.read_ir(file.read(), request.roots)
-    _bind_parameters(pipeline, request)
+    binding.bind(pipeline, request)
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
@@ -156,21 +155,6 @@ class _SkipReason(logging.Filter):
         if record.msg == "Input resolution skipped; reason = %s" and record.args:
             self.text = str(record.args[0])
         return True
-
-
-def _bind_parameters(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
-    given = paths.concrete_values(request.parameters, request.roots)
-    embedded.fill_pipeline(pipeline, request.node_id, given)
-    run = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run}
-    root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
-    if not root:
-        root = f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
-    # On its own: a parameter of the user may have the root's name.
-    runtime_parameter_utils.substitute_runtime_parameter(
-        pipeline.runtime_spec, {**run, constants.PIPELINE_ROOT_PARAMETER_NAME: root}
-    )
-    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {**given, **run})
-    paths.refuse_relative_values(pipeline, request.node_id)
 
 
 def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2.PipelineNode:

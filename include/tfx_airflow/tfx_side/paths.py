@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -81,13 +81,3 @@ def refuse_relative_values(pipeline: pipeline_pb2.Pipeline, node_id: str) -> Non
                 raise ManifestError(
                     f"{key!r} of {node_id!r} is the relative path {path!r} in this run; {_CURE}."
                 )
-
-
-def concrete_values(values: Mapping[str, object], roots: Mapping[str, str]) -> dict[str, object]:
-    """Values of a run with this machine's folders in place of `${NAME}`."""
-    from include.tfx_airflow import fingerprint
-
-    return {
-        name: fingerprint.concrete(value, roots) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
