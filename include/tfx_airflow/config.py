@@ -49,7 +49,12 @@ class NodeConfig:
         Raises:
           ConfigError: It is neither, or has a key that is no field.
         """
-        return _made(cls, value, f"node_configs[{node_id!r}]")
+        made = _made(cls, value, f"node_configs[{node_id!r}]")
+        if isinstance(made.retries, Mapping):
+            raise ConfigError(
+                f"node_configs[{node_id!r}].retries is {made.retries!r}; write NodeConfig(**{{...}}), or the dict alone."
+            )
+        return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,12 @@ class AirflowPipelineConfig:
         if isinstance(config.compiled_from, (str, bytes)):
             raise ConfigError(
                 f"AirflowPipelineConfig.compiled_from must be a list of paths and is {config.compiled_from!r}."
+            )
+        inside = sorted(set(config.airflow_dag_config or {}) & {f.name for f in dataclasses.fields(cls)})
+        if inside:
+            raise ConfigError(
+                f"airflow_dag_config has {inside}, which are fields of AirflowPipelineConfig and no arguments of "
+                "Airflow's DAG; write AirflowPipelineConfig(**{...})."
             )
         relative = [p for p in config.compiled_from or () if not str(p).startswith(("/", "${"))]
         if relative:
