@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
 from tfx import v1 as tfx
 
 from include.tfx_airflow.child import NodeRequest
@@ -209,6 +210,12 @@ def _beam_of_one_node() -> tfx.dsl.Pipeline:
     return _pipeline(generator)
 
 
+def _platform() -> tfx.dsl.Pipeline:
+    config = struct_pb2.Struct()
+    config["machine"] = f"{_Parameter('machine', str, 'small')}"
+    return _pipeline(small.Write(message="a").with_platform_config(config))
+
+
 def _cut() -> tfx.dsl.Pipeline:
     return _pipeline(small.Write(message=os.path.dirname(str(_Parameter("path", str, "/srv/a/b")))))
 
@@ -243,6 +250,7 @@ def _reserved() -> tfx.dsl.Pipeline:
     [
         (_beam, ["'runner'", "Beam arguments", "'CsvExampleGen'"]),
         (_beam_of_one_node, ["'runner'", "Beam arguments", "'CsvExampleGen'"]),
+        (_platform, ["'machine'", "the platform config of 'Write'"]),
         (_cut, ["'message' of 'Write'", "dirname"]),
         (_upper, ["'message' of 'Write'", "changed"]),
         (_end, ["'message' of 'Write'", "changed"]),

@@ -170,7 +170,14 @@ def _refuse_elsewhere(proto: pipeline_pb2.Pipeline) -> None:
     config = pipeline_pb2.IntermediateDeploymentConfig()
     if not proto.deployment_config.Unpack(config):
         return
-    for field in ("executor_specs", "custom_driver_specs", "node_level_platform_configs"):
+    # Of these nobody here knows the type: their bytes hold their texts as they are.
+    configs = {
+        f"the platform config of {key!r}": one for key, one in config.node_level_platform_configs.items()
+    }
+    configs["the platform config"] = config.pipeline_level_platform_config
+    for place, packed in sorted(configs.items()):
+        _refuse_text(packed.value.decode(errors="replace"), place, fillable=False)
+    for field in ("executor_specs", "custom_driver_specs"):
         for node_id, packed in sorted(getattr(config, field).items()):
             for spec in _unpacked(packed):
                 for path, text, _ in embedded.texts(spec):
