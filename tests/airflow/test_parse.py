@@ -139,52 +139,53 @@ def create(folder):
 """
 
 
+_LOADS = """
+import json, os
+from pathlib import Path
+from include.tfx_airflow import compiled
+from include.tfx_airflow.settings import read_settings
+folder, settings = Path({folder!r}), read_settings()
+def load():
+    found = compiled.load(
+        "reader:create", {{"folder": str(folder)}}, settings, compiled_from=[str(folder / "unseen")]
+    )
+    node = json.loads(found.ir.read_text())["nodes"][0]["pipelineNode"]
+    text = node["parameters"]["parameters"]["message"]["fieldValue"]["stringValue"]
+    return found.found, text, found.folder.name
+loads = []
+for change in {changes!r}:
+    exec(change)
+    loads.append((load(), load()))
+print("RESULT" + json.dumps(loads))
+"""
+
+
 def test_what_the_pipeline_reads_is_noticed_and_few_versions_are_kept(bundle: Bundle, tmp_path: Path) -> None:
     """Also what TensorFlow reads, the environment, and what the DAG file says is read unseen."""
     (tmp_path / "reader.py").write_text(_READS)
     for folder in ("data", "unseen"):
         (tmp_path / folder).mkdir()
-    schema, unseen = tmp_path / "schema.pbtxt", tmp_path / "unseen" / "a.txt"
-    schema.write_text("")
-    unseen.write_text("u0")
-    code = (
-        "import json, sys\n"
-        "from include.tfx_airflow import compiled\n"
-        "from include.tfx_airflow.settings import read_settings\n"
-        f"found = compiled.load('reader:create', {{'folder': {str(tmp_path)!r}}}, read_settings(),\n"
-        f"    compiled_from=[{str(tmp_path / 'unseen')!r}])\n"
-        "[node] = [e['pipelineNode'] for e in json.loads(found.ir.read_text())['nodes']][:1]\n"
-        "text = node['parameters']['parameters']['message']['fieldValue']['stringValue']\n"
-        "print('RESULT' + json.dumps([found.found, text, found.folder.name]))\n"
-    )
+    (tmp_path / "schema.pbtxt").write_text("")
+    (tmp_path / "unseen" / "a.txt").write_text("u0")
+    changes = [
+        ("", "0 [] None u0"),
+        ("(folder / 'schema.pbtxt').write_text('feature { name: \"a\" type: INT }')", "1 [] None u0"),
+        ("(folder / 'data' / 'a.csv').touch()", "1 ['a.csv'] None u0"),
+        ("os.environ['MINE_STEPS'] = 'a-secret-value'", "1 ['a.csv'] a-secret-value u0"),
+        *(
+            (f"(folder / 'unseen' / 'a.txt').write_text('u{n}')", f"1 ['a.csv'] a-secret-value u{n}")
+            for n in (1, 2, 3)
+        ),
+    ]
+    code = _LOADS.format(folder=str(tmp_path), changes=[change for change, _ in changes])
     home = {
         "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"),
         "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path),
     }
-
-    def load(**environment: str) -> tuple[bool, str, str]:
-        return tuple(json.loads(bundle.python(code, **home, **environment).rpartition("RESULT")[2]))
-
-    secret = {"MINE_STEPS": "a-secret-value"}
-    first = load()
-    assert first[:2] == (False, "0 [] None u0")
-    assert load() == (True, *first[1:])
-    steps = [
-        (lambda: schema.write_text('feature { name: "a" type: INT }'), {}, "1 [] None u0"),
-        (lambda: (tmp_path / "data" / "a.csv").write_text(""), {}, "1 ['a.csv'] None u0"),
-        (lambda: None, secret, "1 ['a.csv'] a-secret-value u0"),
-        (lambda: unseen.write_text("u1"), {}, "1 ['a.csv'] None u1"),
-        (lambda: unseen.write_text("u2"), {}, "1 ['a.csv'] None u2"),
-        (lambda: unseen.write_text("u3"), {}, "1 ['a.csv'] None u3"),
-        (lambda: unseen.write_text("u4"), {}, "1 ['a.csv'] None u4"),
-    ]
-    for change, environment, expected in steps:
-        change()
-        assert load(**environment)[:2] == (False, expected)
-        assert load(**environment)[:2] == (True, expected)
-    unseen.write_text("u0")
-    assert load(**secret)[0]  # one of those that are kept
+    loads = json.loads(bundle.python(code, **home).rpartition("RESULT")[2])
+    for (_, expected), (first, again) in zip(changes, loads, strict=True):
+        assert first[:2] == [False, expected]
+        assert again == [True, *first[1:]]
     entries = list(tmp_path.glob("home/compiled/*/*/manifest.json"))
-    assert len(entries) == 6
+    assert {entry.parent.name for entry in entries} == {first[2] for first, _ in loads[1:]}  # the newest six
     assert "a-secret-value" not in "".join(entry.read_text() for entry in entries)
-    assert first[2] not in {entry.parent.name for entry in entries}
