@@ -12,20 +12,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import functools
 import json
 import logging
 import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from include.tfx_airflow import fingerprint, process
+from include.tfx_airflow import environment, fingerprint, process, templates
 from include.tfx_airflow.errors import CompileError, ManifestError, UnsupportedNodeError
-from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest
+from include.tfx_airflow.manifest import FORMAT, IR_FILE, Manifest
 from include.tfx_airflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +32,9 @@ log = logging.getLogger(__name__)
 FAILED_FILE, LOG_FILE = "failed.json", "compile.log"
 # Exit codes of tfx_side.compile.
 COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
+# Entries of one function and arguments that are kept: the versions of its files that were used last.
+KEPT = 6
+_MARK_SECONDS = 3600
 # A pipeline that did not compile is not tried again for this long while its files stay the same.
 _FAILURE_SECONDS = 120
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -59,6 +61,7 @@ def load(
     settings: Settings,
     patience: float | None = None,
     force: bool = False,
+    compiled_from: Sequence[str] = (),
 ) -> Compiled:
     """Finds the compiled pipeline that fits what the files hold now, or compiles it.
 
@@ -68,6 +71,7 @@ def load(
       settings: Where to look and which interpreter compiles.
       patience: Seconds to wait for the compiling child, which goes on without us; None waits on.
       force: Forget that it did not compile a moment ago.
+      compiled_from: `AirflowPipelineConfig.compiled_from`.
 
     Raises:
       CompileError: The reference or the pipeline is at fault; ends with the pipeline's traceback.
@@ -75,7 +79,7 @@ def load(
     """
     start = time.monotonic()
     deadline = start + patience if patience else None
-    folder = _folder(reference, arguments, settings)
+    folder = _folder(reference, arguments, settings, compiled_from)
     for _ in range(3):
         compiled = find(folder, settings)
         if compiled:
@@ -83,58 +87,74 @@ def load(
             return Compiled(manifest, where, found=True, seconds=time.monotonic() - start)
         if not force:
             _raise_known_failure(reference, folder, settings)
-        if _compile(reference, arguments, folder, settings, deadline) == CHANGED_MEANWHILE:
+        if _compile(reference, arguments, folder, settings, deadline, compiled_from) == CHANGED_MEANWHILE:
             continue
         compiled = find(folder, settings)
         if compiled:
             manifest, where = compiled
             seconds = time.monotonic() - start
             log.info("Compiled %s in %.1f s: %d nodes.", reference, seconds, len(manifest.nodes))
+            if manifest.unseen:
+                log.warning(
+                    "%s was compiled from %s; a change there is not noticed. Read it in a node, or copy it "
+                    "to a file.",
+                    reference,
+                    ", ".join(manifest.unseen),
+                )
             return Compiled(manifest, where, found=False, seconds=seconds)
     raise CompileError(f"the files of {reference!r} change faster than they compile; save them and wait.")
 
 
 def find(folder: Path, settings: Settings) -> tuple[Manifest, Path] | None:
-    """Looks for an entry whose files still hold what it was compiled from.
+    """Looks for an entry whose files still hold what it was compiled from, among the newest.
 
     Without an interpreter the entry's own TFX environment is taken on trust: it was compiled
     ahead of time, elsewhere.
     """
-    for entry in sorted(folder.glob(f"*/{MANIFEST_FILE}")):
+    roots, seen = settings.roots(), dict[str, str | None]()
+    for entry in newest(folder):
         try:
-            manifest = Manifest.read(entry.parent)
+            manifest = Manifest.read(entry)
         except (ManifestError, OSError, UnicodeDecodeError):
             continue
-        here = environment(settings.python) if settings.python else manifest.environment
-        same = fingerprint.content_key(manifest.files, settings.roots(), here) == entry.parent.name
-        if same and (entry.parent / IR_FILE).is_file():
-            return manifest, entry.parent
+        here = environment.now(manifest.installed, manifest.variables, settings, manifest.environment, seen)
+        same = fingerprint.content_key(manifest.files, roots, here, seen) == entry.name
+        if same and (entry / IR_FILE).is_file():
+            _used(entry)
+            return manifest, entry
     return None
 
 
-@functools.lru_cache(maxsize=8)
-def environment(python: str) -> dict[str, str]:
-    """TFX and Python version of an interpreter, read from its folder without starting it."""
-    prefix = Path(python).parent.parent
-    for info in sorted(prefix.glob("lib/python3.*/site-packages/tfx-*.dist-info")):
-        return {"tfx": info.name.split("-")[1].removesuffix(".dist"), "python": info.parts[-3]}
-    # Not a venv of its own (a system or user install): ask it, which takes some 50 ms.
-    code = (
-        "import sys, importlib.metadata as m; print(m.version('tfx'), 'python%d.%d' % sys.version_info[:2])"
-    )
-    try:
-        answer = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60)
-        version, name = answer.stdout.split()
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return {"tfx": "missing", "python": "unknown"}
-    return {"tfx": version, "python": name}
+def newest(folder: Path) -> list[Path]:
+    """The entries that were used last, as many as are kept; the latest first."""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_dir():
+                found.append((entry.stat().st_mtime, entry.name))
+    return [folder / name for _, name in sorted(found, reverse=True)[:KEPT]]
 
 
-def _folder(reference: str, arguments: Mapping[str, Any], settings: Settings) -> Path:
+def _used(entry: Path) -> None:
+    """Marks an entry as wanted; not at each parse, since that is all that a parse would write."""
+    with contextlib.suppress(OSError):
+        if time.time() - entry.stat().st_mtime > _MARK_SECONDS:
+            os.utime(entry)
+
+
+def _folder(
+    reference: str, arguments: Mapping[str, Any], settings: Settings, compiled_from: Sequence[str]
+) -> Path:
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise CompileError(f"{reference!r} is not a reference of the form 'package.module:function'.")
+    for name, template in templates.in_arguments(dict(arguments)):
+        raise CompileError(
+            f"argument {name!r} of {reference!r} holds the template {template!r}, and arguments are not "
+            "rendered: let the pipeline take a RuntimeParameter there, and put the template into "
+            "AirflowPipelineConfig.runtime_parameters or computed_parameters."
+        )
     try:
-        key = fingerprint.arguments_key(reference, arguments, FORMAT)
+        key = fingerprint.arguments_key(reference, arguments, FORMAT, compiled_from)
     except TypeError as error:
         raise CompileError(
             f"the arguments of {reference!r} must be JSON-able, and {dict(arguments)!r} is not: {error}."
@@ -147,7 +167,8 @@ def _raise_known_failure(reference: str, folder: Path, settings: Settings) -> No
         return
     try:
         failure = json.loads((folder / FAILED_FILE).read_text(encoding="utf-8"))
-        now = fingerprint.content_key(failure["files"], settings.roots(), environment(settings.python))
+        here = environment.now(failure["installed"], failure["variables"], settings, {})
+        now = fingerprint.content_key(failure["files"], settings.roots(), here)
         known = now == failure["content"] and time.time() - failure["time"] < _FAILURE_SECONDS
     except (OSError, ValueError, KeyError, TypeError):
         return  # none, or a damaged one
@@ -166,6 +187,7 @@ def _compile(
     folder: Path,
     settings: Settings,
     deadline: float | None,
+    compiled_from: Sequence[str],
 ) -> int:
     python = settings.interpreter()
     try:
@@ -185,8 +207,11 @@ def _compile(
             "reference": reference,
             "arguments": dict(arguments),
             "roots": settings.roots(),
-            "environment": environment(python),
+            "environment": environment.versions(python),
+            "given": process.child_environment(settings),
+            "compiled_from": list(compiled_from),
             "folder": str(folder),
+            "kept": [entry.name for entry in newest(folder)[: KEPT - 1]],
         }
 
         def make_files() -> tuple[int, int, int]:

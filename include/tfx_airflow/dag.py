@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,14 @@ from include.tfx_airflow.manifest import Node
 from include.tfx_airflow.operators import TfxNodeOperator
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
+# Params that a task group has brought into its DAG, with the group.
+_of_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
+
+
+def _default(param: Param) -> str:
+    kind = param.schema.get("type")
+    return f"{param.value!r} ({kind if isinstance(kind, str) else ' or '.join(kind or [])})"
+
 
 class AirflowDagRunner:
     """Runs TFX pipelines on Airflow; used as `tfx.orchestration.airflow`'s runner of that name.
@@ -23,11 +33,15 @@ class AirflowDagRunner:
     ).run("include.taxi.pipeline:create_pipeline", serving_dir="/srv/models")
     """
 
-    def __init__(self, config: AirflowPipelineConfig | None = None):
-        """Takes the Airflow side of the pipeline."""
-        self._config = config or AirflowPipelineConfig()
+    def __init__(self, config: AirflowPipelineConfig | Mapping[str, Any] | None = None):
+        """Takes the Airflow side of the pipeline: the config, or a dict of its fields.
 
-    def run(self, pipeline: str, **arguments: Any) -> DAG:
+        Raises:
+          ConfigError: It is something else.
+        """
+        self._config = AirflowPipelineConfig.of(config)
+
+    def run(self, pipeline: str, /, **arguments: Any) -> DAG:
         """Makes the DAG of a pipeline; parsing it imports no TFX.
 
         Args:
@@ -46,7 +60,7 @@ class AirflowDagRunner:
         """
         compiled = self._load(pipeline, arguments)
         options = dict(self._config.airflow_dag_config)
-        own = self._params(compiled)
+        own = self._params(compiled, options.get("params") or {})
         options["params"] = {**own, **(options.get("params") or {})}
         options.setdefault("dag_id", compiled.manifest.pipeline_name)
         options.setdefault("doc_md", compiled.manifest.doc)
@@ -55,7 +69,7 @@ class AirflowDagRunner:
             self._add_tasks(compiled, self._copy(compiled, dag.task_group))
         return dag
 
-    def task_group(self, pipeline: str, group_id: str | None = None, **arguments: Any) -> TaskGroup:
+    def task_group(self, pipeline: str, /, group_id: str | None = None, **arguments: Any) -> TaskGroup:
         """Makes the tasks of a pipeline inside the DAG whose `with` block this is.
 
         Args:
@@ -75,16 +89,13 @@ class AirflowDagRunner:
                 f"({sorted(self._config.airflow_dag_config)}); give it to the DAG around it."
             )
         compiled = self._load(pipeline, arguments)
-        own = self._params(compiled)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
         try:
             group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
         except RuntimeError:
             raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.") from None
         with group:
-            for key, param in own.items():
-                if key not in group.dag.params:
-                    group.dag.params[key] = param
+            self._add_params(group, compiled)
             self._add_tasks(compiled, self._copy(compiled, group))
         return group
 
@@ -121,13 +132,45 @@ class AirflowDagRunner:
             )
         return items
 
-    def _params(self, compiled: Compiled) -> dict[str, Param]:
+    def _add_params(self, group: TaskGroup, compiled: Compiled) -> None:
+        """Adds the pipeline's Params to the DAG; those of the DAG's author stay."""
+        present = group.dag.params
+        authors = {key for key in present if present.get_param(key) not in _of_groups}
+        own = self._params(compiled, dict.fromkeys(authors))
+        for key, param in own.items():
+            if key in authors:
+                continue
+            nodes = [node.id for node in compiled.manifest.nodes if key in node.parameters]
+            place = f"task group {group.group_id!r} (nodes {nodes})"
+            if key not in present:
+                present[key] = param
+                _of_groups[param] = place
+                continue
+            other = present.get_param(key)
+            if (other.value, other.schema) != (param.value, param.schema):
+                raise ConfigError(
+                    f"Param {key!r} has the default {_default(other)} in {_of_groups[other]} and "
+                    f"{_default(param)} in {place}; a DAG has one of a name. Give both groups one value in "
+                    f"AirflowPipelineConfig(runtime_parameters={{{key!r}: ...}}), the DAG a Param {key!r}, "
+                    "or each group its own value in computed_parameters."
+                )
+
+    def _params(self, compiled: Compiled, dag_params: Mapping[str, Any]) -> dict[str, Param]:
         return parameters.params(
-            compiled.manifest, self._config.runtime_parameters, self._config.computed_parameters
+            compiled.manifest,
+            self._config.runtime_parameters,
+            self._config.computed_parameters,
+            dag_params,
         )
 
     def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
-        compiled = load(pipeline, arguments, read_settings(), patience=parse_seconds())
+        compiled = load(
+            pipeline,
+            arguments,
+            read_settings(),
+            patience=parse_seconds(),
+            compiled_from=self._config.compiled_from,
+        )
         known = [node.id for node in compiled.manifest.nodes]
         unknown = sorted(set(self._config.node_configs) - set(known))
         if unknown:
@@ -147,7 +190,12 @@ class AirflowDagRunner:
 
     def _task(self, compiled: Compiled, node: Node, copy: dict[str, Any]) -> TfxNodeOperator:
         config = self._config.node_configs.get(node.id, NodeConfig())
-        options: dict[str, Any] = {"doc": node.doc or None, "trigger_rule": node.trigger_rule}
+        options: dict[str, Any] = {
+            "doc": node.doc or None,
+            "trigger_rule": node.trigger_rule,
+            # In a DAG of native objects too: "1" and "{}" are texts, see `parameters.bind`.
+            "render_template_as_native_obj": False,
+        }
         if node.retries is not None:
             options["retries"] = node.retries
         if node.timeout_seconds:

@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
-from include.tfx_airflow import report
+from include.tfx_airflow import dag_needs, report
 from include.tfx_airflow.settings import read_settings
 
 _TASK = re.compile(r"\[DAG TEST\] (starting|end task) task_id=([\w.-]+)")
@@ -29,15 +28,8 @@ def compile_all() -> int:
     Returns:
       0, or 1 when a DAG file has errors, which are printed.
     """
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag
-
     broken = False
-    for bundle in DagBundlesManager().get_all_dag_bundles():
-        bundle.initialize()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Airflow, about itself
-            bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
+    for bag in dag_needs.dag_bags():
         for dag_id, dag in sorted(bag.dags.items()):
             print(f"    {dag_id}: {len(dag.tasks)} tasks", flush=True)
         for path, error in bag.import_errors.items():

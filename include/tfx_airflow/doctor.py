@@ -9,7 +9,9 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from include.tfx_airflow import mlmd, process, warm, wire
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.tfx_airflow import dag_needs, mlmd, process, warm, wire
 from include.tfx_airflow.errors import MlmdError, SettingsError
 from include.tfx_airflow.settings import BUNDLE_ROOT, SECTION, Settings, read_settings
 
@@ -28,10 +30,27 @@ def _findings(settings: Settings) -> list[str]:
     for field in dataclasses.fields(settings):
         lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
     lines.append(_writable(settings.home))
+    return [*lines, *_tfx_side(settings), *_dags()]
+
+
+def _dags() -> list[str]:
+    """Missing pools and Connections: a task that names one waits for ever, or fails."""
+    try:
+        return [
+            f"{_NOTE if good is None else _GOOD if good else _BAD}{text}"
+            for good, text in dag_needs.findings()
+        ]
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0]
+        return [f"{_BAD}Airflow's database cannot be read ({reason}); run 'airflow db migrate'."]
+
+
+def _tfx_side(settings: Settings) -> list[str]:
+    lines: list[str] = []
     try:
         python = settings.interpreter()
     except SettingsError as error:
-        return [*lines, f"{_BAD}{error}"]
+        return [f"{_BAD}{error}"]
     try:
         address = mlmd.address(settings)
     except MlmdError as error:

@@ -23,13 +23,15 @@ IR_FILE = "pipeline.json"
 class RuntimeParameter:
     """A `tfx.dsl.RuntimeParameter`; `kind` is `string`, `integer` or `number`.
 
-    `default` is None where the pipeline gave none.
+    `default` is None where the pipeline gave none. `conflict` says where the pipeline gives it which
+    defaults, when there is more than one.
     """
 
     name: str
     kind: str
     default: Any = None
     description: str = ""
+    conflict: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +73,14 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """A compiled pipeline: its nodes, its parameters and the files it was made from.
+    """A compiled pipeline: its nodes, its parameters and what it was made from.
 
-    `files` holds every file of the user that compiling read, as `${ROOT}/relative/path`.
+    Attributes:
+      files: What compiling read of the user's files, and looked for, as in `fingerprint.content_key`.
+      installed: The same of packages that are installed beside TFX.
+      variables: Names of the environment variables that it read; of the values only a hash is kept.
+      unseen: Addresses that it read and that cannot be checked, such as gs://bucket/schema.pbtxt.
+      environment: What compiled it: versions, and keys of `installed` and `variables`.
     """
 
     pipeline_name: str
@@ -83,6 +90,9 @@ class Manifest:
     files: tuple[str, ...]
     environment: dict[str, str]
     doc: str = ""
+    installed: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -112,7 +122,8 @@ class Manifest:
                 for n in data["nodes"]
             )
             data["runtime_parameters"] = tuple(RuntimeParameter(**p) for p in data["runtime_parameters"])
-            data["files"] = tuple(data["files"])
+            for key in ("files", "installed", "variables", "unseen"):
+                data[key] = tuple(data[key])
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ManifestError(

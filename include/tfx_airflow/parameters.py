@@ -15,23 +15,26 @@ from typing import Any
 from include.tfx_airflow.compat import Param
 from include.tfx_airflow.errors import ConfigError
 from include.tfx_airflow.manifest import Manifest, RuntimeParameter
+from include.tfx_airflow.templates import is_template
 
 
-def is_template(value: Any) -> bool:
-    """Whether a default is a Jinja template."""
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
-
-
-def params(manifest: Manifest, overrides: Mapping[str, Any], computed: Mapping[str, str]) -> dict[str, Param]:
+def params(
+    manifest: Manifest,
+    overrides: Mapping[str, Any],
+    computed: Mapping[str, str],
+    dag_params: Mapping[str, Any] | None = None,
+) -> dict[str, Param]:
     """The Airflow Param of each runtime parameter that is not computed.
 
     Args:
       manifest: The compiled pipeline.
       overrides: `AirflowPipelineConfig.runtime_parameters`.
       computed: `AirflowPipelineConfig.computed_parameters`.
+      dag_params: Params of the DAG itself, which take the place of the pipeline's.
 
     Raises:
-      ConfigError: One of them names no parameter of the pipeline, or both name the same.
+      ConfigError: One of them names no parameter of the pipeline, both name the same, or the pipeline
+        has two defaults for one parameter and nothing here says which.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
     for setting, names in (("runtime_parameters", overrides), ("computed_parameters", computed)):
@@ -44,6 +47,14 @@ def params(manifest: Manifest, overrides: Mapping[str, Any], computed: Mapping[s
     twice = sorted(set(overrides) & set(computed))
     if twice:
         raise ConfigError(f"{twice} stand in both runtime_parameters and computed_parameters; choose one.")
+    for name, parameter in sorted(declared.items()):
+        settled = overrides.get(name) is not None or name in computed or name in (dag_params or {})
+        if parameter.conflict and not settled:
+            raise ConfigError(
+                f"RuntimeParameter {name!r} of {manifest.pipeline_name!r} has the default {parameter.conflict}; "
+                "give it one default or two names, or say in "
+                f"AirflowPipelineConfig(runtime_parameters={{{name!r}: ...}}) which it is."
+            )
     return {
         name: _param(declared[name], overrides.get(name)) for name in sorted(declared) if name not in computed
     }
@@ -103,7 +114,7 @@ def templates(
             continue
         default = overrides.get(name, declared[name].default)
         given = f"params[{json.dumps(name)}]"
-        value = f"{given} if {given} is string else {given} | tojson"
+        value = f"'' if {given} is none else {given} if {given} is string else {given} | tojson"
         result[name] = "{{ " + value + " }}"
         if is_template(default):
             result[name] = f"{{% if {given} is none %}}{default}{{% else %}}{result[name]}{{% endif %}}"
@@ -121,18 +132,21 @@ def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, A
     Raises:
       ConfigError: A value does not fit the parameter's type.
     """
-    kinds = {p.name: p.kind for p in manifest.runtime_parameters}
+    declared = {p.name: p for p in manifest.runtime_parameters}
     return {
-        name: _as(kinds[name], name, text if values.get(name) is None else values[name])
+        name: _as(declared[name], text if values.get(name) is None else values[name])
         for name, text in rendered.items()
     }
 
 
-def _as(kind: str, name: str, value: Any) -> Any:
+def _as(declared: RuntimeParameter, value: Any) -> Any:
+    kind, name = declared.kind, declared.name
     if kind == "string":
-        if value == "null":
-            return ""
-        return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        if isinstance(value, str):
+            return value
+        # JSON that nobody has changed is the text that the pipeline has.
+        same = isinstance(value, (dict, list)) and value == _json(declared.default)
+        return declared.default if same else json.dumps(value, sort_keys=True)
     try:
         if kind == "number":
             return float(value)

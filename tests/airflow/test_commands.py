@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.bundle import ROOT, Bundle
@@ -72,3 +74,48 @@ def test_env_makes_airflow_that_of_the_bundle(bundle: Bundle) -> None:
     )
     airflow, dags = done.stdout.split()
     assert airflow.endswith("/airflow/bin/airflow") and dags == str(ROOT)
+
+
+_NEEDY = """
+from datetime import datetime
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+with DAG("needy", schedule=None, start_date=datetime(2024, 1, 1)):
+    BashOperator(task_id="trains", bash_command="true", pool="gpu", queue="fast")
+    BashOperator(task_id="shows", bash_command="true", pool="there")
+    SQLExecuteQueryOperator(task_id="asks", sql="select 1", conn_id="warehouse")
+    SQLExecuteQueryOperator(task_id="asks_again", sql="select 1", conn_id="present")
+"""
+
+
+def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text(_NEEDY)
+    (tmp_path / "broken.py").write_text("raise ValueError('broken by hand')  # DAG airflow\n")
+    environment = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
+        "AIRFLOW_CONN_PRESENT": "postgres://db.example.com/x",
+    }
+    assert bundle.run("airflow", "pools", "set", "there", "2", "for a test").returncode == 0
+    done = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1, done.stdout
+
+    def line(text: str) -> str:
+        [found] = [line for line in lines if text in line]
+        return found
+
+    assert line("pool 'gpu'").startswith("BAD ") and "needy.trains" in line("pool 'gpu'")
+    assert "airflow pools set gpu 1" in line("pool 'gpu'")
+    assert line("Connection 'warehouse'").startswith("BAD ") and "needy.asks" in line(
+        "Connection 'warehouse'"
+    )
+    assert "LocalExecutor knows no queues" in line("queue 'fast' of needy.trains")
+    assert line("DAG file ").startswith("BAD ") and "broken by hand" in line("DAG file ")
+    for name in ("'there'", "'present'", "'default_pool'"):
+        assert name not in done.stdout
+    (tmp_path / "broken.py").unlink()
+    (tmp_path / "needy.py").write_text(_NEEDY.replace('"gpu"', '"there"').replace("warehouse", "present"))
+    mended = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
+    assert "ok  DAGs: 1; the pools and Connections that they name are there" in mended.stdout
+    assert "pool '" not in mended.stdout and "Connection '" not in mended.stdout

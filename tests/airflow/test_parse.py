@@ -122,3 +122,70 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     assert names == {"first", "second"}
     (package / "part.py").write_text("NAME = 'first'\n")
     assert "was compiled already" in bundle.run(*command, **environment).stdout
+
+
+_READS = """
+import os
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from tests.pipelines import small
+def create(folder):
+    schema = tfdv.load_schema_text(f"{folder}/schema.pbtxt")
+    files = sorted(map(os.path.basename, tf.io.gfile.glob(f"{folder}/data/*.csv")))
+    unseen = tf.io.read_file(f"{folder}/unseen/a.txt").numpy().decode()
+    return small.write_and_read(
+        name="reads", message=f"{len(schema.feature)} {files} {os.environ.get('MINE_STEPS')} {unseen}"
+    )
+"""
+
+
+_LOADS = """
+import json, os
+from pathlib import Path
+from include.tfx_airflow import compiled
+from include.tfx_airflow.settings import read_settings
+folder, settings = Path({folder!r}), read_settings()
+def load():
+    found = compiled.load(
+        "reader:create", {{"folder": str(folder)}}, settings, compiled_from=[str(folder / "unseen")]
+    )
+    node = json.loads(found.ir.read_text())["nodes"][0]["pipelineNode"]
+    text = node["parameters"]["parameters"]["message"]["fieldValue"]["stringValue"]
+    return found.found, text, found.folder.name
+loads = []
+for change in {changes!r}:
+    exec(change)
+    loads.append((load(), load()))
+print("RESULT" + json.dumps(loads))
+"""
+
+
+def test_what_the_pipeline_reads_is_noticed_and_few_versions_are_kept(bundle: Bundle, tmp_path: Path) -> None:
+    """Also what TensorFlow reads, the environment, and what the DAG file says is read unseen."""
+    (tmp_path / "reader.py").write_text(_READS)
+    for folder in ("data", "unseen"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "schema.pbtxt").write_text("")
+    (tmp_path / "unseen" / "a.txt").write_text("u0")
+    changes = [
+        ("", "0 [] None u0"),
+        ("(folder / 'schema.pbtxt').write_text('feature { name: \"a\" type: INT }')", "1 [] None u0"),
+        ("(folder / 'data' / 'a.csv').touch()", "1 ['a.csv'] None u0"),
+        ("os.environ['MINE_STEPS'] = 'a-secret-value'", "1 ['a.csv'] a-secret-value u0"),
+        *(
+            (f"(folder / 'unseen' / 'a.txt').write_text('u{n}')", f"1 ['a.csv'] a-secret-value u{n}")
+            for n in (1, 2, 3)
+        ),
+    ]
+    code = _LOADS.format(folder=str(tmp_path), changes=[change for change, _ in changes])
+    home = {
+        "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"),
+        "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path),
+    }
+    loads = json.loads(bundle.python(code, **home).rpartition("RESULT")[2])
+    for (_, expected), (first, again) in zip(changes, loads, strict=True):
+        assert first[:2] == [False, expected]
+        assert again == [True, *first[1:]]
+    entries = list(tmp_path.glob("home/compiled/*/*/manifest.json"))
+    assert {entry.parent.name for entry in entries} == {first[2] for first, _ in loads[1:]}  # the newest six
+    assert "a-secret-value" not in "".join(entry.read_text() for entry in entries)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -12,13 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import compiled, fingerprint
+from include.tfx_airflow import compiled, environment, fingerprint, process
 from include.tfx_airflow.errors import CompileError, SettingsError, UnsupportedNodeError
 from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest, Node
 from include.tfx_airflow.settings import Settings
 
 REFERENCE = "flows.taxi:create"
-ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}
+ENVIRONMENT = {
+    "tfx": "1.16.0",
+    "python": "python3.10",
+    "packages": hashlib.sha256(b"tfx-1.16.0.dist-info").hexdigest()[:16],
+}
 
 
 @pytest.fixture
@@ -65,6 +72,8 @@ def _fail_before(settings: Settings, source: Path, kind: str, seconds_ago: float
         "message": "KeyError: 'a'",
         "traceback": "Traceback\n  the line\nKeyError: 'a'",
         "files": [str(source)],
+        "installed": [],
+        "variables": [],
         "content": fingerprint.content_key([str(source)], settings.roots(), ENVIRONMENT),
         "time": time.time() - seconds_ago,
     }
@@ -211,19 +220,18 @@ def test_interpreter_with_another_tfx_does_not_take_the_entry(
     assert _starts(tmp_path) == 0
     site = tmp_path / "venv" / "lib" / "python3.10" / "site-packages"
     (site / "tfx-1.16.0.dist-info").rename(site / "tfx-1.17.0.dist-info")
-    compiled.environment.cache_clear()
     with pytest.raises(CompileError, match="exit code 9"):
         compiled.load(REFERENCE, {}, settings)
     assert _starts(tmp_path) == 1
 
 
 def test_environment_of_a_venv_is_read_without_starting_it(tmp_path: Path) -> None:
-    assert compiled.environment(_interpreter(tmp_path)) == ENVIRONMENT
+    assert environment.versions(_interpreter(tmp_path)) == ENVIRONMENT
     assert _starts(tmp_path) == 0
 
 
 def test_environment_of_an_interpreter_without_tfx_says_so() -> None:
-    assert compiled.environment(sys.executable)["tfx"] == "missing"
+    assert environment.versions(sys.executable)["tfx"] == "missing"
 
 
 def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Path) -> None:
@@ -249,7 +257,10 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
         "arguments": {},
         "roots": settings.roots(),
         "environment": ENVIRONMENT,
+        "given": process.child_environment(settings),
+        "compiled_from": [],
         "folder": str(result.folder.parent),
+        "kept": [],
     }
     assert compiled.load(REFERENCE, {}, settings).found
     assert _starts(tmp_path) == 1
@@ -345,3 +356,73 @@ def test_failure_of_the_child_is_read_from_its_file(tmp_path: Path) -> None:
     settings = Settings(python=_interpreter(tmp_path, body), home=str(tmp_path / "home"), node_server=False)
     with pytest.raises(CompileError, match="no module 'flows'$"):
         compiled.load(REFERENCE, {}, settings)
+
+
+def test_template_in_an_argument_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    for arguments, where in (
+        ({"pipeline_root": "{{ var.value.x }}/p"}, "'pipeline_root'"),
+        ({"paths": [{"a": "{% if x %}1{% endif %}"}]}, "\"paths[0]['a']\""),
+        ({"labels": {"{{ ds }}": 1}}, "\"labels['{{ ds }}']\""),
+    ):
+        with pytest.raises(CompileError, match="are not rendered") as caught:
+            compiled.load(REFERENCE, arguments, Settings(home=str(tmp_path)))
+        assert where in str(caught.value) and "RuntimeParameter" in str(caught.value)
+    with pytest.raises(SettingsError):  # braces alone are none
+        compiled.load(REFERENCE, {"a": '{"b": {"c": {}}}', "b": "span{SPAN}"}, Settings(home=str(tmp_path)))
+
+
+def test_entry_is_not_found_when_a_variable_that_it_read_has_another_value(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    manifest = dataclasses.replace(_manifest(source), variables=("STEPS", "TOKEN"))
+    for steps in ("1", "2"):
+        monkeypatch.setenv("STEPS", steps)
+        key = fingerprint.variables_key(manifest.variables, {"STEPS": steps})
+        write_entry(settings, dataclasses.replace(manifest, environment={**ENVIRONMENT, "variables": key}))
+        assert compiled.load(REFERENCE, {}, settings).manifest.environment["variables"] == key
+    for name, value in (("STEPS", "3"), ("TOKEN", "abc")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            with pytest.raises(SettingsError):
+                compiled.load(REFERENCE, {}, settings)
+
+
+def test_declared_inputs_are_part_of_what_is_looked_for(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    write_entry(settings, _manifest(source))
+    with pytest.raises(SettingsError):
+        compiled.load(REFERENCE, {}, settings, compiled_from=["/srv/config"])
+
+
+def test_looking_up_takes_the_same_time_whatever_is_kept(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    for number in range(500):
+        other = entry.parent / f"{number:016x}"
+        shutil.copytree(entry, other)
+        os.utime(other, (number, number))
+    reads: list[Path] = []
+    read = Manifest.read
+    monkeypatch.setattr(Manifest, "read", lambda folder: reads.append(folder) or read(folder))
+    assert compiled.find(entry.parent, settings) == (_manifest(source), entry)
+    assert reads == [entry]  # the newest
+    source.write_text("steps = 2\n")
+    assert compiled.find(entry.parent, settings) is None
+    assert len(reads) == 1 + compiled.KEPT
+
+
+def test_entry_that_is_in_use_stays_among_the_newest(
+    tmp_path: Path, source: Path, write_entry: Callable[..., Path]
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"))
+    entry = write_entry(settings, _manifest(source))
+    os.utime(entry, (1, 1))
+    for number in range(compiled.KEPT - 1):
+        shutil.copytree(entry, entry.parent / f"{number:016x}")
+    assert compiled.load(REFERENCE, {}, settings).found
+    assert compiled.newest(entry.parent)[0] == entry

@@ -187,6 +187,86 @@ def test_two_groups_in_one_dag() -> None:
     assert dag.get_task("second.Gen").upstream_task_ids == {"first.Clean"}
 
 
+def test_two_groups_that_want_another_default_for_one_param_are_refused() -> None:
+    with DAG("outer"), pytest.raises(ConfigError) as caught:
+        _runner(runtime_parameters={"span": 1}).task_group(REFERENCE, group_id="first")
+        _runner(runtime_parameters={"span": 2}).task_group(REFERENCE, group_id="second")
+    for part in (
+        "'span'",
+        "'first'",
+        "'second'",
+        "['Gen']",
+        "1 (integer)",
+        "2 (integer)",
+        "computed_parameters",
+    ):
+        assert part in str(caught.value)
+
+
+def test_two_groups_may_want_the_same_or_the_dag_says_which() -> None:
+    for own, second in (({}, {"span": 1}), ({"span": 9}, {"span": 2})):
+        with DAG("outer", params=own) as dag:
+            _runner(runtime_parameters={"span": 1}).task_group(REFERENCE, group_id="first")
+            _runner(runtime_parameters=second).task_group(REFERENCE, group_id="second")
+        assert dag.params["span"] == own.get("span", 1)
+
+
+def test_groups_with_values_of_their_own_share_no_param() -> None:
+    with DAG("outer") as dag:
+        for region in (1, 2):
+            _runner(computed_parameters={"span": region}).task_group(REFERENCE, group_id=f"region{region}")
+    assert dict(dag.params) == {"steps": 5}
+    task = dag.get_task("region2.Gen")
+    task.render_template_fields({"params": {}})
+    assert task.runtime_parameters == {"span": 2}
+
+
+def test_config_may_be_dicts() -> None:
+    config = {"airflow_dag_config": {"dag_id": "mine"}, "node_configs": {"Train": {"retries": 7}}}
+    dag = AirflowDagRunner(config).run(REFERENCE)
+    assert (dag.dag_id, dag.get_task("Train").retries) == ("mine", 7)
+    nodes = {"Train": {"pool": "gpu"}, "Push": NodeConfig(retries=3)}
+    dag = AirflowDagRunner(AirflowPipelineConfig(node_configs=nodes)).run(REFERENCE)
+    assert (dag.get_task("Train").pool, dag.get_task("Push").retries) == ("gpu", 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({"schedule": "@daily"}, ["['schedule']", "AirflowPipelineConfig", "airflow_dag_config"]),
+        (
+            {"node_configs": {"Train": {"retrys": 2}}},
+            ["node_configs['Train']", "['retrys']", "operator_args"],
+        ),
+        ({"node_configs": {"Train": 2}}, ["node_configs['Train']", "NodeConfig", "2"]),
+        ({"node_configs": [NodeConfig()]}, ["node_configs", "dict"]),
+        ({"runtime_parameters": "span"}, ["runtime_parameters", "'span'"]),
+        ({"compiled_from": "/srv/x"}, ["compiled_from", "'/srv/x'", "list"]),
+        ({"compiled_from": ["conf/x.yaml"]}, ["compiled_from", "['conf/x.yaml']", "${BUNDLE_ROOT}/"]),
+        ({"node_configs": {"Train": NodeConfig({"retries": 2})}}, ["node_configs['Train'].retries", "**"]),
+        (AirflowPipelineConfig({"node_configs": {}}), ["airflow_dag_config has ['node_configs']"]),
+        (REFERENCE, ["AirflowPipelineConfig", repr(REFERENCE)]),
+        (5, ["AirflowPipelineConfig", "5"]),
+    ],
+)
+def test_config_of_another_kind_is_refused_by_name(config: object, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        AirflowDagRunner(config)  # type: ignore[arg-type]
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_argument_of_the_pipeline_may_be_named_pipeline(
+    compiled_folder: Path, write_entry: Callable[..., Path], tmp_path: Path
+) -> None:
+    entry = write_entry(Settings(home=str(tmp_path)), MANIFEST, pipeline="taxi")
+    dag = AirflowDagRunner().run(REFERENCE, pipeline="taxi")
+    assert {task.compiled.folder for task in dag.tasks} == {entry} != {compiled_folder}
+    with DAG("outer") as outer:
+        AirflowDagRunner().task_group(REFERENCE, group_id="g", pipeline="taxi")
+    assert {task.compiled.folder for task in outer.tasks} == {entry}
+
+
 def test_task_group_takes_no_dag_config() -> None:
     with DAG("outer"), pytest.raises(ConfigError, match=r"takes no airflow_dag_config \(\['schedule'\]\)"):
         _runner({"schedule": "@daily"}).task_group(REFERENCE)

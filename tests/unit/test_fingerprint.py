@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -116,9 +120,85 @@ def test_missing_file_has_no_key(tmp_path: Path) -> None:
     assert fingerprint.content_key([str(tmp_path)], {}, ENVIRONMENT) is None
 
 
-def test_large_file_counts_by_size(tmp_path: Path) -> None:
+def test_large_file_counts_by_content_and_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path, keys = tmp_path / "data.csv", []
-    for letter, size in ((b"a", 5 << 20), (b"b", 5 << 20), (b"b", (5 << 20) + 1)):
-        path.write_bytes(letter * size)
+    for letter in (b"a", b"b"):  # same size, same time of change
+        path.write_bytes(letter * (5 << 20))
+        os.utime(path, (1, 1))
         keys.append(fingerprint.content_key([str(path)], {}, ENVIRONMENT))
-    assert keys[0] == keys[1] != keys[2]
+    assert keys[0] != keys[1]
+    assert list(tmp_path.iterdir()) == [path]  # it has changed just now: not yet to be relied on
+
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    assert fingerprint.content_key([str(path)], {}, ENVIRONMENT) == keys[1]
+    [memory] = [entry for entry in tmp_path.rglob("*") if entry.is_file() and entry != path]
+    stamp, key = json.loads(memory.read_text())
+    assert stat.S_IMODE(memory.parent.stat().st_mode) == 0o700
+    memory.write_text(
+        json.dumps([stamp, "0" * 64])
+    )  # what is remembered is taken, while the file is the same
+    assert fingerprint.content_key([str(path)], {}, ENVIRONMENT) not in keys
+    path.write_bytes(b"a" * (5 << 20))
+    assert fingerprint.content_key([str(path)], {}, ENVIRONMENT) == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "counts"),
+    [
+        ("folder:${ROOT}/data", "data/b.csv", True),
+        ("folder:${ROOT}/data", "data/__pycache__/", False),
+        ("folder:${ROOT}/data", "data/deep/b.csv", False),
+        ("folder:${ROOT}/later", "later/x", True),
+        ("exists:${ROOT}/override.yaml", "override.yaml", True),
+        ("exists:${ROOT}/override.yaml", "override.yaml/", True),
+        ("exists:${ROOT}/data/a.csv", "data/b.csv", False),
+        ("glob:${ROOT}/*/*.csv", "other/b.csv", True),
+        ("glob:${ROOT}/*/*.csv", "other/b.txt", False),
+        ("tree:${ROOT}/data", "data/deep/b.csv", True),
+        ("tree:${ROOT}/data", "other/b.csv", False),
+        ("tree:${ROOT}/later.yaml", "later.yaml", True),
+    ],
+)
+def test_key_changes_with_what_was_looked_for(tmp_path: Path, name: str, change: str, counts: bool) -> None:
+    for folder in ("data/deep", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data" / "a.csv").write_text("1")
+    roots = {"ROOT": str(tmp_path)}
+    before = fingerprint.content_key([name], roots, ENVIRONMENT)
+    assert before
+    path = tmp_path / change
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if change.endswith("/") else path.write_text("x")
+    assert (fingerprint.content_key([name], roots, ENVIRONMENT) != before) is counts
+
+
+def test_tree_counts_by_content(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("1")
+    before = fingerprint.content_key([f"tree:{tmp_path}"], {}, ENVIRONMENT)
+    (tmp_path / "a.yaml").write_text("2")
+    assert fingerprint.content_key([f"tree:{tmp_path}"], {}, ENVIRONMENT) != before
+
+
+def test_variables_count_by_value_and_their_values_are_not_told() -> None:
+    key = fingerprint.variables_key(["A", "B"], {"A": "secret", "C": "x"})
+    assert "secret" not in key and len(key) == 16
+    assert fingerprint.variables_key(["B", "A"], {"A": "secret"}) == key
+    assert fingerprint.variables_key(["A", "B"], {"A": "secret", "B": ""}) != key
+    assert fingerprint.variables_key(["A", "B"], {"A": "other"}) != key
+    assert fingerprint.variables_key([], {"A": "secret"}) == ""
+
+
+def test_packages_count_by_version_and_by_where_they_lie(tmp_path: Path) -> None:
+    (tmp_path / "mine-1.0.dist-info").mkdir()
+    (tmp_path / "mine.pth").write_text("/srv/one")
+    keys = [fingerprint.packages_key(tmp_path)]
+    (tmp_path / "mine.pth").write_text("/srv/two")
+    keys.append(fingerprint.packages_key(tmp_path))
+    (tmp_path / "mine-1.0.dist-info").rename(tmp_path / "mine-1.1.dist-info")
+    keys.append(fingerprint.packages_key(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert len(set(keys)) == 3 and fingerprint.packages_key(tmp_path) == keys[2]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include.tfx_airflow import parameters
-from include.tfx_airflow.compat import DAG, Param
+from include.tfx_airflow.compat import DAG, BaseOperator, Param
 from include.tfx_airflow.errors import ConfigError
 from include.tfx_airflow.manifest import Manifest, RuntimeParameter
 
@@ -70,9 +70,59 @@ def test_empty_text_stays_the_default_and_the_form_may_leave_it_empty() -> None:
     assert param.value == ""
     assert set(param.schema["type"]) == {"string", "null"}
     assert _value("string", "") == ""
-    assert parameters.bind(_manifest(RuntimeParameter("p", "string", "")), {"p": "null"}, {"p": None}) == {
+    # An empty field of the form is null.
+    [text] = parameters.templates(_manifest(RuntimeParameter("p", "string", "")), ("p",), {}, {}).values()
+    rendered = DAG("d").get_template_env().from_string(text).render({"params": {"p": None}})
+    assert parameters.bind(_manifest(RuntimeParameter("p", "string", "")), {"p": rendered}, {"p": None}) == {
         "p": ""
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "None",
+        "true",
+        "false",
+        "1",
+        "01",
+        "1.0",
+        "1e3",
+        "{}",
+        "[]",
+        '{"a": 2, "b": 1}',
+        " x ",
+        "'x'",
+        "NaN",
+    ],
+)
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("way", ["default", "override", "given", "template"])
+def test_text_arrives_as_the_very_text(text: str, native: bool, way: str) -> None:
+    manifest = _manifest(RuntimeParameter("p", "string", text if way == "default" else "other"))
+    overrides = {"override": {"p": text}, "template": {"p": "{{ text }}"}}.get(way, {})
+    param = parameters.params(manifest, overrides, {})["p"]
+    values = {"p": param.resolve(text) if way == "given" else param.resolve()}
+    # What the operator asks for: in a DAG that renders native objects it does not.
+    operator = BaseOperator(task_id="t", dag=DAG("d", render_template_as_native_obj=native))
+    operator.render_template_as_native_obj = False
+    templates = parameters.templates(manifest, ("p",), overrides, {})
+    rendered = operator.render_template(templates, {"params": values, "text": text})
+    assert parameters.bind(manifest, rendered, values) == {"p": text}
+
+
+def test_two_defaults_of_one_name_are_refused_unless_the_config_says_which() -> None:
+    conflict = "5 in 'train_args' of 'Trainer' and 9 in 'train_args' of 'Tuner'"
+    manifest = _manifest(RuntimeParameter("steps", "integer", 5, conflict=conflict))
+    for overrides in ({}, {"steps": None}):
+        with pytest.raises(ConfigError) as caught:
+            parameters.params(manifest, overrides, {})
+        for part in ("'steps'", "'Trainer'", "'Tuner'", "'taxi'", "runtime_parameters={'steps': ...}"):
+            assert part in str(caught.value)
+    assert parameters.params(manifest, {"steps": 0}, {})["steps"].value == 0
+    assert parameters.params(manifest, {}, {"steps": "{{ 3 }}"}) == {}
+    assert parameters.params(manifest, {}, {}, {"steps": 7})["steps"].value == 5  # the DAG's own hides it
 
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number"])
@@ -123,7 +173,8 @@ def test_unknown_override_is_named_with_what_there_is() -> None:
         ("string", "plain", "other", "other"),
         ("string", "plain", "", ""),
         ("string", 'a "quoted" <text> & more', None, 'a "quoted" <text> & more'),
-        ("string", '{"b": 1, "a": "<x>"}', None, '{"a": "<x>", "b": 1}'),
+        ("string", '{"b": 1, "a": "<x>"}', None, '{"b": 1, "a": "<x>"}'),
+        ("string", '{"b": 1, "a": "<x>"}', {"b": 2, "a": "y"}, '{"a": "y", "b": 2}'),
         ("string", "{}", {"a": [1, {"b": "ü"}]}, '{"a": [1, {"b": "\\u00fc"}]}'),
         ("string", "[1]", [2, 3], "[2, 3]"),
     ],

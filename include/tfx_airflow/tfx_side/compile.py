@@ -6,6 +6,7 @@ Reads one JSON request from standard input: reference, arguments, roots, environ
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import graphlib
 import importlib
@@ -14,7 +15,6 @@ import json
 import os
 import shutil
 import sys
-import sysconfig
 import tempfile
 import time
 import traceback
@@ -25,47 +25,31 @@ from include.tfx_airflow import fingerprint
 from include.tfx_airflow.compiled import CHANGED_MEANWHILE, COMPILED, FAILED_FILE, PIPELINE_ERROR
 from include.tfx_airflow.errors import UnsupportedNodeError
 from include.tfx_airflow.manifest import IR_FILE, MANIFEST_FILE
-
-_opened: set[str] = set()
-
-
-def _remember_opened(event: str, arguments: tuple[Any, ...]) -> None:
-    """Audit hook: what a pipeline function reads is what it was compiled from."""
-    if event == "open" and isinstance(arguments[0], str) and arguments[1] in ("r", "rb", None):
-        _opened.add(arguments[0])
+from include.tfx_airflow.tfx_side import watch
 
 
-def user_files(roots: dict[str, str], state: str) -> list[str]:
-    """Files of the user that this process has imported or read, as `${ROOT}/path`.
-
-    Left out: the interpreter and its packages, this package, the state folder, the system, dot files.
-    """
-    paths = sysconfig.get_paths()
-    own = str(Path(__file__).resolve().parents[1])
-    skipped = _folders(
-        own,
-        state,
-        os.path.dirname(sys.executable),
-        *(paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")),
-    )
-    kept = _folders(roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    system = _folders(tempfile.gettempdir(), "/proc", "/sys", "/dev", "/etc", "/usr")
-    files = set()
-    modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    for name in [*modules, *_opened]:
-        path = os.path.abspath(name) if name else "/"
-        if path.startswith(skipped):
-            continue
-        # Caches and settings of libraries, such as ~/.keras, are not what the pipeline is made of.
-        if not path.startswith(kept) and (path.startswith(system) or "/." in path):
-            continue
-        if os.path.isfile(path) and not path.endswith((".pyc", ".so")):
-            files.add(fingerprint.abstract(path, roots))
-    return sorted(files)
+def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, Any]:
+    """What was read up to now, and what the DAG file declares: `files`, `installed`, `variables`, `unseen`."""
+    roots = request["roots"]
+    found = watched.inputs(roots)
+    declared = [fingerprint.abstract(path, roots) for path in request["compiled_from"]]
+    return {
+        "files": sorted({*found.files, *(f"tree:{path}" for path in declared)}),
+        "installed": sorted(found.installed),
+        "variables": sorted(found.variables),
+        "unseen": sorted(found.unseen),
+    }
 
 
-def _folders(*paths: str) -> tuple[str, ...]:
-    return tuple(path.rstrip("/") + "/" for path in paths if path)
+def _key(inputs: dict[str, Any], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
+    """The key as `compiled.find` will work it out, and the environment in it."""
+    roots = request["roots"]
+    environment = dict(request["environment"])
+    if inputs["installed"]:
+        environment["installed"] = fingerprint.content_key(inputs["installed"], roots, {}) or "missing"
+    if inputs["variables"]:
+        environment["variables"] = fingerprint.variables_key(inputs["variables"], request["given"])
+    return fingerprint.content_key(inputs["files"], roots, environment), environment
 
 
 def _function(reference: str) -> Any:
@@ -90,15 +74,17 @@ def _function(reference: str) -> Any:
     return function
 
 
-def _fail(folder: Path, request: dict[str, Any], kind: str, message: str, text: str) -> int:
-    roots = request["roots"]
-    files = user_files(roots, roots["TFX_AIRFLOW_HOME"])
+def _fail(
+    folder: Path, request: dict[str, Any], watched: watch.Watch, kind: str, message: str, text: str
+) -> int:
+    watched.stop()
+    inputs = user_inputs(watched, request)
     failure = {
         "kind": kind,
         "message": message,
         "traceback": text,
-        "files": files,
-        "content": fingerprint.content_key(files, roots, request["environment"]),
+        **inputs,
+        "content": _key(inputs, request)[0],
         "time": time.time(),
     }
     temporary = folder / f"{FAILED_FILE}.{os.getpid()}"
@@ -118,8 +104,12 @@ def _own_traceback() -> str:
     return "".join(traceback.format_exception(kind, error, frames))
 
 
-def compile_request(request: dict[str, Any]) -> int:
+def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     """Compiles what is asked for; see the module docstring.
+
+    Args:
+      request: What is asked for.
+      watched: Has been started.
 
     Returns:
       COMPILED, PIPELINE_ERROR or CHANGED_MEANWHILE, the exit code.
@@ -140,26 +130,48 @@ def compile_request(request: dict[str, Any]) -> int:
         manifest, text = ir.compile_pipeline(
             pipeline, request["reference"], inspect.getdoc(function) or "", roots, request["environment"]
         )
+        watched.stop()
     except LookupError as error:
         if type(error) is LookupError:
-            return _fail(folder, request, "reference", str(error), "")
-        return _fail(folder, request, "error", _last_line(error), _own_traceback())
+            return _fail(folder, request, watched, "reference", str(error), "")
+        return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
     except UnsupportedNodeError as error:
-        return _fail(folder, request, "unsupported", str(error).split(": ", 1)[1], "")
+        return _fail(folder, request, watched, "unsupported", str(error).split(": ", 1)[1], "")
     except topsort.InvalidDAGError as error:
-        return _fail(folder, request, "error", _cycle(error), "")
+        return _fail(folder, request, watched, "error", _cycle(error), "")
     except (Exception, SystemExit) as error:
-        return _fail(folder, request, "error", _last_line(error), _own_traceback())
-    files = user_files(roots, roots["TFX_AIRFLOW_HOME"])
+        return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
+    inputs = user_inputs(watched, request)
     # mtime only raises doubt, it is in no key: a file saved while TFX was imported may have been
     # read before, and its new content must not stand for the old pipeline.
-    if any(os.stat(fingerprint.concrete(name, roots)).st_mtime > started for name in files):
+    if any(_saved_after(started, fingerprint.concrete(name, roots)) for name in inputs["files"]):
         return CHANGED_MEANWHILE
-    content = fingerprint.content_key(files, roots, request["environment"])
-    assert content
-    _write(folder, content, manifest(tuple(files)).to_json(), text)
+    content, environment = _key(inputs, request)
+    if not content:
+        return CHANGED_MEANWHILE  # a file has gone
+    made = dataclasses.replace(
+        manifest(()), environment=environment, **{key: tuple(names) for key, names in inputs.items()}
+    )
+    _write(folder, content, made.to_json(), text)
+    _remove_old(folder, {content, *request["kept"]})
     (folder / FAILED_FILE).unlink(missing_ok=True)
     return COMPILED
+
+
+def _saved_after(moment: float, path: str) -> bool:
+    path = path.removeprefix("tree:")
+    try:
+        return os.path.isfile(path) and os.stat(path).st_mtime > moment
+    except OSError:
+        return True
+
+
+def _remove_old(folder: Path, kept: set[str]) -> None:
+    """Removes all entries but the newest, and what a killed compiler left."""
+    for entry in folder.iterdir():
+        old = entry.name.startswith(".new-") and time.time() - entry.stat().st_mtime > 3600
+        if entry.is_dir() and (old or (not entry.name.startswith(".") and entry.name not in kept)):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _cycle(error: Exception) -> str:
@@ -178,7 +190,13 @@ def _cycle(error: Exception) -> str:
 
 def _last_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+    # TFX's own refusal says neither what it is about nor what to do.
+    parameter = "RuntimeParameter" in text or "NoneType.__new__" in text
+    hint = (
+        " (a RuntimeParameter needs ptype=str, int or float and may stand in properties of components, in "
+        "dicts, lists and texts, and compared as str() in a Cond; elsewhere give an argument of the function)"
+    )
+    return f"{type(error).__name__}: {text[:300]}{hint if parameter else ''}"
 
 
 def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
@@ -196,5 +214,7 @@ def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # it takes nearly half of the time of importing TFX, and this process ends soon
-    sys.addaudithook(_remember_opened)
-    sys.exit(compile_request(json.load(sys.stdin)))
+    asked = json.load(sys.stdin)
+    watching = watch.Watch()
+    watching.start()
+    sys.exit(compile_request(asked, watching))

@@ -5,28 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from google.protobuf import json_format, message
-from tfx.dsl.compiler import compiler, constants
+from google.protobuf import json_format
+from tfx.dsl.compiler import compiler
 from tfx.dsl.components.base import base_component
 from tfx.dsl.control_flow import for_each_internal
-from tfx.orchestration import data_types
 from tfx.orchestration import pipeline as pipeline_lib
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from include.tfx_airflow import fingerprint
 from include.tfx_airflow.errors import UnsupportedNodeError
-from include.tfx_airflow.manifest import Manifest, Node, RuntimeParameter
-from include.tfx_airflow.tfx_side import skippable
+from include.tfx_airflow.manifest import Manifest, Node
+from include.tfx_airflow.tfx_side import declared, embedded, paths, skippable
 
-_KINDS = {
-    pipeline_pb2.RuntimeParameter.STRING: "string",
-    pipeline_pb2.RuntimeParameter.INT: "integer",
-    pipeline_pb2.RuntimeParameter.DOUBLE: "number",
-}
-_OWN_PARAMETERS = (constants.PIPELINE_ROOT_PARAMETER_NAME, constants.PIPELINE_RUN_ID_PARAMETER_NAME)
 _Strategy = pipeline_pb2.NodeExecutionOptions
 _TRIGGER_RULES = {
     _Strategy.TRIGGER_STRATEGY_UNSPECIFIED: "all_success",
@@ -59,16 +51,18 @@ def compile_pipeline(
     """
     if not isinstance(pipeline, pipeline_lib.Pipeline):
         raise UnsupportedNodeError(f"it returned {pipeline!r}, not a tfx.dsl.Pipeline.")
+    declared.make_texts(pipeline)
     _refuse_unsupported(pipeline)
     _use_module_names(pipeline, roots)
     proto = compiler.Compiler().compile(pipeline)
     _forget_mlmd_address(proto)
-    defaults = _declared_parameters(pipeline)
+    found = declared.declarations(pipeline, proto)
+    paths.refuse_relative(proto)
     nodes = skippable.with_trigger_rules(
-        tuple(_node(pipeline, entry.pipeline_node) for entry in proto.nodes),
+        tuple(_node(pipeline, entry.pipeline_node, found) for entry in proto.nodes),
         {n.node_info.id for e in proto.nodes if skippable.may_skip_itself(n := e.pipeline_node)},
     )
-    parameters = {p.name: p for p in _runtime_parameters(proto, defaults)}
+    parameters = declared.merged(found, roots)
     text = json_format.MessageToJson(proto, sort_keys=True, indent=1)
 
     def manifest(files: tuple[str, ...]) -> Manifest:
@@ -76,14 +70,14 @@ def compile_pipeline(
             pipeline_name=proto.pipeline_info.id,
             reference=reference,
             nodes=nodes,
-            runtime_parameters=tuple(parameters[name] for name in sorted(parameters)),
+            runtime_parameters=parameters,
             files=files,
             environment=environment,
             doc=doc,
         )
 
     # A path may have letters that JSON escapes, and stand in JSON that stands in a string.
-    for escapes in range(3):
+    for escapes in range(5):
         text = fingerprint.abstract(text, {name: _escaped(folder, escapes) for name, folder in roots.items()})
     return manifest, text + "\n"
 
@@ -151,13 +145,15 @@ def _use_module_names(pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str])
             continue
         properties = node.spec.exec_properties
         path = properties.get("module_file")
-        if not isinstance(path, str) or "://" in path:
+        if not isinstance(path, str) or "://" in path or embedded.fragment(path):
             continue
         if not os.path.isfile(path):
             raise FileNotFoundError(f"module file {path!r} of {node.id!r} does not exist")
         name = _module_name(os.path.abspath(path), roots["BUNDLE_ROOT"])
         if name and "module_path" in node.spec.PARAMETERS:
             properties["module_file"], properties["module_path"] = None, name
+        else:
+            properties["module_file"] = os.path.abspath(path)
 
 
 def _module_name(path: str, root: str) -> str:
@@ -176,7 +172,9 @@ def _forget_mlmd_address(proto: pipeline_pb2.Pipeline) -> None:
         proto.deployment_config.Pack(config)
 
 
-def _node(pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.PipelineNode) -> Node:
+def _node(
+    pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.PipelineNode, found: list[declared.Declaration]
+) -> Node:
     component = next(c for c in pipeline.components if c.id == proto.node_info.id)
     options = component.node_execution_options
     return Node(
@@ -187,52 +185,10 @@ def _node(pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.PipelineNode) -> 
         required=skippable.required(proto),
         history=skippable.has_history(proto, pipeline.id),
         outputs={key: spec.artifact_spec.type.name for key, spec in sorted(proto.outputs.outputs.items())},
-        parameters=tuple(sorted({p.name for p in _walk(proto)} - set(_OWN_PARAMETERS))),
+        parameters=declared.names_of(found, proto.node_info.id),
         conditional=bool(proto.inputs.conditionals),
         trigger_rule=_TRIGGER_RULES[proto.execution_options.strategy],
         retries=options.max_execution_retries if options else None,
         timeout_seconds=options.execution_timeout_sec if options else 0,
         doc=(inspect.getdoc(type(component)) or "").split("\n\n")[0],
     )
-
-
-def _walk(proto: message.Message) -> Iterator[pipeline_pb2.RuntimeParameter]:
-    """Yields every RuntimeParameter below a message."""
-    for field, value in proto.ListFields():
-        if field.type != field.TYPE_MESSAGE:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            children = value.values() if field.message_type.fields_by_name["value"].message_type else []
-        else:
-            children = value if field.label == field.LABEL_REPEATED else [value]
-        for child in children:
-            if isinstance(child, pipeline_pb2.RuntimeParameter):
-                yield child
-            else:
-                yield from _walk(child)
-
-
-def _declared_parameters(pipeline: pipeline_lib.Pipeline) -> dict[str, data_types.RuntimeParameter]:
-    """RuntimeParameters as the user wrote them: TFX's compiler drops defaults such as 0 and ''."""
-    return {
-        value.name: value
-        for node in pipeline.components
-        for value in node.exec_properties.values()
-        if isinstance(value, data_types.RuntimeParameter)
-    }
-
-
-def _runtime_parameters(
-    proto: pipeline_pb2.Pipeline, declared: Mapping[str, data_types.RuntimeParameter]
-) -> Iterator[RuntimeParameter]:
-    for found in _walk(proto):
-        if found.name in _OWN_PARAMETERS:
-            continue
-        default: Any = None
-        description = ""
-        if found.HasField("default_value"):
-            default = getattr(found.default_value, found.default_value.WhichOneof("value"))
-        if found.name in declared:
-            default = declared[found.name].default
-            description = declared[found.name].description or ""
-        yield RuntimeParameter(found.name, _KINDS[found.type], default, description)

@@ -14,10 +14,10 @@ import threading
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.dsl.compiler import constants, placeholder_utils
+from tfx.dsl.compiler import placeholder_utils
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import execution_publish_utils, runtime_parameter_utils
+from tfx.orchestration.portable import execution_publish_utils
 from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -26,6 +26,7 @@ from include.tfx_airflow.child import NodeRequest, NodeResult
 from include.tfx_airflow.errors import ManifestError
 from include.tfx_airflow.tfx_side import (
     attempts,
+    binding,
     gone_files,
     ir,
     launch,
@@ -57,7 +58,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     """
     with open(request.ir, encoding="utf-8") as file:
         pipeline = ir.read_ir(file.read(), request.roots)
-    _bind_parameters(pipeline, request)
+    binding.bind(pipeline, request)
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
@@ -132,16 +133,6 @@ class _ToldToTheLog(logging.Filter):
             error = record.exc_info[1]
             self.why_not_blessed = f"{type(error).__name__}: {error}"
         return True
-
-
-def _bind_parameters(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
-    root = pipeline.runtime_spec.pipeline_root
-    values = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: request.run, **request.parameters}
-    if root.HasField("runtime_parameter") and not root.runtime_parameter.default_value.string_value:
-        values[constants.PIPELINE_ROOT_PARAMETER_NAME] = (
-            f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
-        )
-    runtime_parameter_utils.substitute_runtime_parameter(pipeline, values)
 
 
 def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2.PipelineNode:
