@@ -55,7 +55,7 @@ class CrossStatistics:
     Attributes:
       x: One feature.
       y: The other.
-      count: Number of examples that have both.
+      count: Number of examples that have both; None where TFDV did not count.
       correlation: Of numbers; else None.
       covariance: Of numbers; else None.
       lift: Of categories; else none.
@@ -64,7 +64,7 @@ class CrossStatistics:
 
     x: str
     y: str
-    count: int
+    count: int | None
     correlation: float | None
     covariance: float | None
     lift: tuple[LiftSeries, ...]
@@ -76,19 +76,19 @@ def cross_statistics(proto: Any) -> CrossStatistics:
     numeric = proto.num_cross_stats if proto.HasField("num_cross_stats") else None
     found = proto.categorical_cross_stats.lift
     plain, cut = some(found.lift_series, MAX_SERIES)
-    weighted, more = some(found.weighted_lift_series, MAX_SERIES)
+    weighted, more = some(found.weighted_lift_series, MAX_SERIES)  # TFDV puts them among the others
     return CrossStatistics(
         x=path_of(proto.path_x),
         y=path_of(proto.path_y),
-        count=proto.count,
+        count=proto.count if numeric else proto.count or None,
         correlation=numeric.correlation if numeric else None,
         covariance=numeric.covariance if numeric else None,
-        lift=(*(_series(one, False) for one in plain), *(_series(one, True) for one in weighted)),
+        lift=tuple(map(_series, [*plain, *weighted])),
         cut=cut or more,
     )
 
 
-def _series(proto: Any, weighted: bool) -> LiftSeries:
+def _series(proto: Any) -> LiftSeries:
     lifts, cut = some(proto.lift_values, MAX_LIFTS)
     return LiftSeries(
         y=_value(proto, "y_value"),
@@ -102,7 +102,7 @@ def _series(proto: Any, weighted: bool) -> LiftSeries:
             )
             for one in lifts
         ),
-        weighted=weighted,
+        weighted=proto.WhichOneof("y_count_value") == "weighted_y_count",
         cut=cut,
     )
 

@@ -100,7 +100,7 @@ class StringStatistics:
     """Of a feature of texts, or of numbers that stand for categories.
 
     Attributes:
-      unique: Number of different values.
+      unique: Number of different values; None where TFDV did not count.
       top: The most frequent values; TFDV writes `__BYTES_VALUE__` for one that is no text.
       average_length: Bytes.
       ranks: Frequencies by rank, or None.
@@ -111,7 +111,7 @@ class StringStatistics:
       cut: Values were left out.
     """
 
-    unique: int
+    unique: int | None
     top: tuple[ValueCount, ...]
     average_length: float
     ranks: RankHistogram | None
@@ -124,9 +124,9 @@ class StringStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class BytesStatistics:
-    """Of a feature of bytes that are no text, such as images; lengths in bytes."""
+    """Of a feature of bytes that are no text, such as images; lengths in bytes; `unique` None where not counted."""
 
-    unique: int
+    unique: int | None
     average_bytes: float
     min_bytes: float
     max_bytes: float
@@ -281,7 +281,7 @@ def _strings(proto: Any) -> StringStatistics:
     top, cut = some(proto.top_values, MAX_VALUES)
     weighted_top, more = some(proto.weighted_string_stats.top_values, MAX_VALUES)
     return StringStatistics(
-        unique=proto.unique,
+        unique=_unique(proto),
         top=tuple(ValueCount(text(item.value), item.frequency) for item in top),
         average_length=proto.avg_length,
         ranks=_ranks(proto, "rank_histogram"),
@@ -293,6 +293,10 @@ def _strings(proto: Any) -> StringStatistics:
     )
 
 
+def _unique(proto: Any) -> int | None:
+    return proto.unique if proto.unique or not proto.common_stats.tot_num_values else None
+
+
 def _bytes(proto: Any) -> BytesStatistics:
     longest = proto.max_num_bytes_int or proto.max_num_bytes
-    return BytesStatistics(proto.unique, proto.avg_num_bytes, proto.min_num_bytes, longest)
+    return BytesStatistics(_unique(proto), proto.avg_num_bytes, proto.min_num_bytes, longest)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlmd_panel import protos, tfrecord
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.payloads import wire
 
@@ -29,8 +29,20 @@ def read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: in
       limit: Number of messages that may be inside.
 
     Raises:
+      PayloadUnknown: The URI is a file that holds no such message.
       PayloadError: Gone, broken or too large.
     """
+    try:
+        return _read(files, uri, names, full_name, limit)
+    except PayloadGone:
+        raise
+    except PayloadError as error:
+        if "" not in names:
+            raise
+        raise PayloadUnknown(str(error)) from error
+
+
+def _read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: int) -> Any:
     kind = full_name.rpartition(".")[2]
     pieces: list[bytes] = []
     left = protos.MAX_MESSAGE

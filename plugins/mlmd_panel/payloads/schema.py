@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from mlmd_panel import protos
-from mlmd_panel.errors import PayloadUnknown
+from mlmd_panel.errors import PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
 from mlmd_panel.payloads import messages
@@ -128,7 +128,9 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
     listing = files.list(artifact.uri, depth=3)
     names = [entry.name for entry in listing]
     candidates = [name for name in names if name == _NAME] or [n for n in names if n.endswith(_ENDINGS)]
-    candidates = candidates if len(candidates) == 1 or len(names) != 1 else names
+    # TFX reads the only file, whatever its name.
+    guessed = not candidates and len(names) == 1
+    candidates = names if guessed else candidates
     if not names:
         raise PayloadUnknown("Its folder is there, and no file is in it.")
     if not candidates:
@@ -137,7 +139,12 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
         raise PayloadUnknown(
             f"Among its files is no {_NAME}, and several could be the schema: {', '.join(candidates[:5])}."
         )
-    proto = messages.read(files, artifact.uri, candidates, _MESSAGE)
+    try:
+        proto = messages.read(files, artifact.uri, candidates, _MESSAGE)
+    except PayloadError as error:
+        if not guessed or isinstance(error, PayloadGone):
+            raise
+        raise PayloadUnknown(str(error)) from error
     with protos.sound(candidates[0] or "The artifact's file", "Schema"):
         return _payload(proto, candidates[0], [name for name in names if name not in candidates], listing.cut)
 

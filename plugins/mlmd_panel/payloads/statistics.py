@@ -120,9 +120,7 @@ def _split(
     with protos.sound(shown, "DatasetFeatureStatisticsList"):
         datasets = _merged(message.datasets, shown, problems)
         datasets.sort(key=lambda one: one.name not in ("", _ALL))
-        listed = [
-            Slice(text(one.name), one.num_examples, len(one.features)) for one in datasets[:MAX_SLICES]
-        ]
+        listed = [Slice(text(one.name), one.num_examples, len(one.features)) for one in datasets[:MAX_SLICES]]
         chosen = [one for one in datasets if part.slice in ("", one.name, text(one.name))]
         made: list[DatasetStatistics] = []
         left = MAX_FEATURES
