@@ -64,6 +64,10 @@ class PayloadUnknown(PayloadError):
     headline = "The artifact's files are not understood"
 
 
+class PartGone(PayloadUnknown, PayloadGone):
+    """There are files, and the part that is asked for is not among them."""
+
+
 class SettingsError(PanelError):
     """A setting of the panel has a wrong value."""
 

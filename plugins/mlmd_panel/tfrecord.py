@@ -79,7 +79,8 @@ def _plain(head: bytes) -> bool:
 
 def _length(header: bytes, shown: str, count: int) -> int:
     if len(header) < _HEADER.size:
-        raise PayloadError(f"{shown} is cut off in record {count}.")
+        unless = "" if count else ", or no TFRecord file"
+        raise PayloadError(f"{shown} is cut off in record {count}{unless}.")
     length, checksum = _HEADER.unpack(header)
     if _checksum(header[:8]) != checksum:
         if not count:

@@ -299,6 +299,19 @@ def test_a_shard_that_is_missing_is_told(data: Data, tmp_path: Path) -> None:
     assert "no statistics of split eval" in _page(statistics.read(named, Files([str(tmp_path)])))
 
 
+def test_a_broken_split_hides_no_other(data: Data, tmp_path: Path) -> None:
+    for name, module, file in (
+        ("statistics", statistics, "FeatureStats.pb"),
+        ("anomalies", anomalies, "SchemaDiff.pb"),
+    ):
+        (tmp_path / name / "Split-eval").mkdir(parents=True)
+        shutil.copytree(data.folder / f"{name}/Split-train", tmp_path / name / "Split-train")
+        (tmp_path / name / "Split-eval" / file).write_bytes(b"\x0a\xff\xff")
+        read = module.read(artifact(f"{tmp_path}/{name}"), Files([str(tmp_path)]))
+        assert [split.split for split in read.splits] == ["train"]
+        assert f"Split-eval/{file} is broken" in _page(read)
+
+
 def test_the_same_shard_twice_counts_once(data: Data, tmp_path: Path) -> None:
     for number in range(2):
         shutil.copy(
@@ -437,6 +450,13 @@ def test_files_gone_elsewhere_and_nowhere_are_three_things(data: Data, type_: st
     assert NoUri.headline == "The artifact has no URI"
 
 
+@pytest.mark.parametrize("type_", ["TransformGraph", "ModelEvaluation", "HyperParameters", "TunerResults"])
+def test_folders_without_what_the_type_is_made_of_are_listed(tmp_path: Path, type_: str) -> None:
+    (tmp_path / "notes.md").write_text("not yet")
+    read = payloads.read(_typed(type_, str(tmp_path)), Files([str(tmp_path)]))
+    assert (read.kind, [entry.name for entry in read.files]) == ("other", ["notes.md"]) and read.problem
+
+
 @pytest.mark.parametrize("type_", _TYPES[1:])
 def test_files_that_are_not_understood_are_listed(tmp_path: Path, type_: str) -> None:
     files = Files([str(tmp_path)])
@@ -483,9 +503,16 @@ def test_a_uri_may_be_the_file(data: Data) -> None:
     ):
         read = payloads.read(_typed(type_, f"{data.folder}/{uri}"), data.files)
         assert read.kind != "other" and (getattr(read, "splits", None) or read.features)
-    for type_ in ("Model", "TransformGraph"):
+    for type_ in ("Model", "TransformGraph", "ModelEvaluation"):
         read = payloads.read(_typed(type_, f"{data.folder}/schema/schema.pbtxt"), data.files)
-        assert [entry.name for entry in read.files] == [""]
+        assert [entry.name for entry in read.files] == [""] and read.problem in _page(read)
+
+
+def test_hyperparameters_may_be_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"units": 8}')
+    for uri in (tmp_path, tmp_path / "mine.json"):
+        read = payloads.read(_typed("HyperParameters", str(uri)), Files([str(tmp_path)]))
+        assert read.values() == {"units": 8}
 
 
 def test_a_schema_may_be_serialized_and_of_any_name(data: Data, tmp_path: Path) -> None:

@@ -140,14 +140,17 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> AnomaliesPaylo
     found = splits.find(artifact, files, _KNOWN, "anomalies", part.split)
     blessed = artifact.property("blessed")
     blessed = blessed if isinstance(blessed, dict) else {}
-    made = []
-    for one in found.splits:
+    problems = list(found.problems)
+
+    def made_of(one: splits.SplitFiles) -> SplitAnomalies:
         proto = messages.read(files, artifact.uri, one.names, _MESSAGE)
         value = blessed.get(one.split)
         with protos.sound(one.names[0] or "The artifact's file", "Anomalies"):
-            made.append(_split(one.split, proto, bool(value) if isinstance(value, (int, float)) else None))
-    left_out = not part.split and found.count > len(made)
-    return AnomaliesPayload(tuple(made), found.count, part, found.problems, left_out)
+            return _split(one.split, proto, bool(value) if isinstance(value, (int, float)) else None)
+
+    made = splits.each(found.splits, made_of, problems)
+    left_out = not part.split and found.count > len(found.splits)
+    return AnomaliesPayload(made, found.count, part, tuple(problems), left_out)
 
 
 def _split(split: str, proto: Any, blessed: bool | None) -> SplitAnomalies:

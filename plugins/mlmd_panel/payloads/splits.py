@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from mlmd_panel.errors import PayloadUnknown
+from mlmd_panel.errors import PayloadError, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
 
@@ -19,6 +20,7 @@ _TEXT = (".pbtxt", ".textproto", ".txtpb", ".prototxt")
 _BINARY = (".pb", ".binpb")
 _RECORDS = (".tfrecord", ".tfrecords")
 _NEVER = 100
+Read = TypeVar("Read")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +128,26 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     if only and not kept:
         problems.append(f"There is no split {only!r}.")
     return Found(tuple(found[split] for split in kept), len(ordered), tuple(problems))
+
+
+def each(
+    found: Sequence[SplitFiles], read: Callable[[SplitFiles], Read], problems: list[str]
+) -> tuple[Read, ...]:
+    """What is read of each split; one that cannot be read becomes a sentence in `problems`.
+
+    Raises:
+      PayloadError: None can be read.
+    """
+    made, errors = [], []
+    for one in found:
+        try:
+            made.append(read(one))
+        except PayloadError as error:
+            errors.append(error)
+    if errors and not made:
+        raise errors[0]
+    problems += map(str, errors)
+    return tuple(made)
 
 
 def _rank(base: str, known: Sequence[str]) -> int:

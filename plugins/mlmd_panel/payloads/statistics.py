@@ -107,8 +107,8 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> StatisticsPayl
     """
     found = splits.find(artifact, files, _KNOWN, "statistics", part.split)
     problems = list(found.problems)
-    made = tuple(_split(artifact, files, split, part, problems) for split in found.splits)
-    left_out = not part.split and found.count > len(made)
+    made = splits.each(found.splits, lambda one: _split(artifact, files, one, part, problems), problems)
+    left_out = not part.split and found.count > len(found.splits)
     return StatisticsPayload(made, found.count, part, tuple(problems), left_out)
 
 
