@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -50,11 +51,17 @@ def _read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: i
         shown = name or "The artifact's file"
         with files.open(uri, name) as file:
             head = file.read(_HEAD)
+            size = file.seek(0, io.SEEK_END)
         if tfrecord.begins(head) or (not head and "tfrecord" in (name or uri)):
             found = list(tfrecord.records(files, uri, name, None, left, left + 64))
             if not found:
                 raise PayloadError(f"{shown} is broken: it has no record.")
         elif head and is_text(head):
+            if size > MAX_TEXT:
+                raise PayloadError(
+                    f"{shown} is text, and larger than the {MAX_TEXT >> 20} MiB of text that the panel reads;"
+                    f" serialized, as a .pb file, it reads {protos.MAX_MESSAGE >> 20} MiB."
+                )
             parsed = parse_text(full_name, files.read(uri, name, MAX_TEXT), shown)
             if len(names) == 1:
                 return parsed
