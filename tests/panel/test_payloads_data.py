@@ -12,8 +12,10 @@ from typing import Any
 
 import bs4
 import pytest
+from fastapi.testclient import TestClient
 from mlmd_panel import pages, protos
 from mlmd_panel.answer import to_json
+from mlmd_panel.app import create_app
 from mlmd_panel.errors import NoUri, PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.links import Urls
@@ -22,6 +24,7 @@ from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.part import Part
 
 from tests.panel.data_artifacts import Data, artifact, official_data
+from tests.panel.written import FIRST, written
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +209,29 @@ def test_natural_language_pairs_and_further_statistics_are_on_the_page(data: Dat
         and "domain_info\nimage_domain {}" in page
         and "Lists in lists, the outermost first" in page
     )
+
+
+def test_the_address_chooses_split_slice_and_features() -> None:
+    made = written()
+    client = TestClient(create_app(made.panel))
+    wanted = {"split": "train", "slice": "city_Bern", "feature": "FAR"}
+    artifact_page = f"/artifacts/{made.ids['statistics']}"
+    node_page = f"/runs/{made.ids[f'run {FIRST}']}/nodes/StatisticsGen"
+    for payload in (
+        client.get(f"{artifact_page}.json", params=wanted).json()["payload"],
+        client.get(f"{node_page}.json", params=wanted).json()["views"][0]["payload"],
+    ):
+        [split] = payload["splits"]
+        assert (split["split"], [dataset["slice"] for dataset in split["datasets"]]) == (
+            "train",
+            ["city_Bern"],
+        )
+        assert [feature["name"] for feature in split["datasets"][0]["features"]] == ["fare"]
+        assert split["slice_count"] == 5 and payload["part"] == {**wanted}
+    page = bs4.BeautifulSoup(client.get(artifact_page, params=wanted).text, "html.parser")
+    assert page.select_one('select[name="slice"] option[selected]')["value"] == "city_Bern"
+    links = [link["href"] for link in page.select("details table a")]
+    assert f"{artifact_page}?split=train&feature=FAR&slice=city_Chur" in links
 
 
 def _sliced(folder: Path, slices: int, features: int, whole: bool = True) -> Files:
