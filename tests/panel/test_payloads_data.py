@@ -19,7 +19,7 @@ from mlmd_panel.app import create_app
 from mlmd_panel.errors import NoUri, PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.links import Urls
-from mlmd_panel.payloads import anomalies, example_rows, examples, messages, schema, statistics
+from mlmd_panel.payloads import anomalies, example_rows, examples, messages, schema, splits, statistics
 from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.part import Part
 
@@ -320,9 +320,24 @@ def test_a_shard_that_is_missing_is_told(data: Data, tmp_path: Path) -> None:
     shutil.copytree(data.folder / "forms/packed", tmp_path / "packed")
     (tmp_path / "packed/Split-train/FeatureStats-00001-of-00002.tfrecord.gz").unlink()
     read = statistics.read(artifact(f"{tmp_path}/packed"), Files([str(tmp_path)]))
-    assert "1 shards of Split-train/FeatureStats-00000-of-00002.tfrecord.gz are not there." in _page(read)
+    assert (
+        "1 more shard of Split-train/FeatureStats-00000-of-00002.tfrecord.gz should be there, and is not."
+        in _page(read)
+    )
     named = artifact(f"{tmp_path}/packed", split_names='["train", "eval"]')
     assert "no statistics of split eval" in _page(statistics.read(named, Files([str(tmp_path)])))
+
+
+def test_splits_beyond_the_limit_are_had_by_their_names(data: Data, tmp_path: Path) -> None:
+    for number in range(splits.MAX_SPLITS + 2):
+        shutil.copytree(data.folder / "anomalies/Split-eval", tmp_path / f"Split-{number:03}")
+    read = anomalies.read(artifact(str(tmp_path)), Files([str(tmp_path)]))
+    assert (len(read.splits), read.split_count, read.cut) == (splits.MAX_SPLITS, splits.MAX_SPLITS + 2, True)
+    page = _page(read)
+    assert f"The first {splits.MAX_SPLITS} of {splits.MAX_SPLITS + 2} splits are shown" in page
+    assert "No anomalies in what is shown." in page and "as the schema says" not in page
+    [last] = anomalies.read(artifact(str(tmp_path)), Files([str(tmp_path)]), Part(split="051")).splits
+    assert last.split == "051"
 
 
 def test_a_broken_split_hides_no_other(data: Data, tmp_path: Path) -> None:

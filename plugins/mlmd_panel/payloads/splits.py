@@ -12,7 +12,7 @@ from mlmd_panel.errors import PayloadError, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
 
-MAX_SPLITS = 200
+MAX_SPLITS = 50  # any other is had by its name
 MAX_SHARDS = 256
 _PREFIXES = ("Split-", "SplitPair-")  # pairs are DistributionValidator's
 _SHARD = re.compile(r"-(?P<number>\d{5,})-of-(?P<of>\d{5,})(?=$|\.)")
@@ -121,7 +121,11 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     kept = [split for split in ordered if not only or split == only][:MAX_SPLITS]
     for split in kept:
         if found[split].missing:
-            problems.append(f"{found[split].missing} shards of {found[split].names[0]} are not there.")
+            missing = found[split].missing
+            problems.append(
+                f"{missing} more shard{'s' * (missing > 1)} of {found[split].names[0]}"
+                f" should be there, and {'are' if missing > 1 else 'is'} not."
+            )
     gone = [name for name in names if name not in found] if list(found) != [""] and not only else []
     if gone:
         problems.append(f"There are no {kind} of split {', '.join(gone[:10])}, which the artifact names.")
