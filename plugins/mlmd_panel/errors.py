@@ -52,6 +52,22 @@ class PayloadGone(PayloadError):
     headline = "The artifact's files are gone"
 
 
+class NoUri(PayloadGone):
+    """The store does not say where the artifact's files are."""
+
+    headline = "The artifact has no URI"
+
+
+class PayloadUnknown(PayloadError):
+    """There are files, and none of them is one that the panel knows of such an artifact."""
+
+    headline = "The artifact's files are not understood"
+
+
+class PartGone(PayloadUnknown, PayloadGone):
+    """There are files, and the part that is asked for is not among them."""
+
+
 class SettingsError(PanelError):
     """A setting of the panel has a wrong value."""
 

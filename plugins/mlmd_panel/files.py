@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from mlmd_panel import local_files, object_files
-from mlmd_panel.errors import PayloadError, PayloadGone, SettingsError
+from mlmd_panel.errors import NoUri, PayloadError, SettingsError
 
 MAX_BYTES = 64 << 20
 MAX_ENTRIES = 2000
@@ -170,7 +170,7 @@ class Files:
     def _place(self, uri: str, name: str) -> tuple[_Place, tuple[str, ...]]:
         """What a URI and a name below it address, and the local roots that it may resolve to."""
         if not uri:
-            raise PayloadGone("The artifact has no files: its URI is empty.")
+            raise NoUri("The store does not say where its files are, or it never had any.")
         place = _parse(uri)
         if name:
             parts = name.split("/")

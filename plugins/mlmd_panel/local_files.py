@@ -39,7 +39,10 @@ def open_file(path: str, roots: Sequence[str], shown: str) -> BinaryIO:
         if not parts:
             raise PayloadError(f"{shown} is a folder, not a file.")
         with _descend(folder, parts[:-1]) as at:
-            if not stat.S_ISREG(os.stat(parts[-1], dir_fd=at, follow_symlinks=False).st_mode):
+            mode = os.stat(parts[-1], dir_fd=at, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                raise PayloadError(f"{shown} is a folder, not a file.")
+            if not stat.S_ISREG(mode):
                 raise PayloadError(
                     f"{shown} is not a plain file."
                 )  # opening a device can already do something

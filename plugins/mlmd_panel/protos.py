@@ -80,6 +80,11 @@ def sound(name: str, kind: str) -> Iterator[None]:
 
     try:
         yield
+    except ParseError as error:
+        line = error.GetLine()
+        raise PayloadError(
+            f"{name} is broken{f' in line {line}' if line else ''}: it is no {kind}."
+        ) from error
     # The implementations differ: text that is not UTF-8 may be found only when it is read.
-    except (DecodeError, ParseError, ValueError, RuntimeError) as error:
+    except (DecodeError, ValueError, RuntimeError) as error:
         raise PayloadError(f"{name} is broken: it is no {kind}.") from error

@@ -68,9 +68,19 @@ def records(
             count += 1
 
 
+def begins(head: bytes) -> bool:
+    """Whether a file that begins so is a TFRecord file, or packed by gzip as one may be."""
+    return _plain(head) or head.startswith(_GZIP)
+
+
+def _plain(head: bytes) -> bool:
+    return len(head) >= _HEADER.size and _checksum(head[:8]) == _HEADER.unpack_from(head)[1]
+
+
 def _length(header: bytes, shown: str, count: int) -> int:
     if len(header) < _HEADER.size:
-        raise PayloadError(f"{shown} is cut off in record {count}.")
+        unless = "" if count else ", or no TFRecord file"
+        raise PayloadError(f"{shown} is cut off in record {count}{unless}.")
     length, checksum = _HEADER.unpack(header)
     if _checksum(header[:8]) != checksum:
         if not count:
@@ -96,8 +106,7 @@ class _Source:
         self._ready = bytearray()
         start = self._more()
         # A length can look like gzip's first bytes; then its checksum tells.
-        plain = len(start) >= _HEADER.size and _checksum(start[:8]) == _HEADER.unpack_from(start)[1]
-        self._gzip = start.startswith(_GZIP) and not plain
+        self._gzip = start.startswith(_GZIP) and not _plain(start)
         self._unpacker = zlib.decompressobj(wbits=31)
         self._inside = self._gzip
         self._members = 1

@@ -16,7 +16,9 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_data_validation.anomalies.proto import custom_validation_config_pb2
 from tensorflow_data_validation.utils import anomalies_util, display_util, slicing_util, stats_util
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from tests.panel import official_statistics
 
 SCHEMA = """
 feature { name: "city" type: BYTES domain: "cities" presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } }
@@ -130,128 +132,6 @@ def _measure(paths: str, folder: Path, name: str, **options: Any):
     return tfdv.generate_statistics_from_tfrecord(paths, str(folder / name), tfdv.StatsOptions(**options))
 
 
-def _histogram(proto) -> dict[str, Any]:
-    return {
-        "kind": type(proto).HistogramType.Name(proto.type),
-        "name": proto.name,
-        "nan": proto.num_nan,
-        "undefined": proto.num_undefined,
-        "buckets": [
-            {"low": b.low_value, "high": b.high_value, "count": b.sample_count} for b in proto.buckets
-        ],
-        "cut": False,
-    }
-
-
-def _ranks(proto) -> dict[str, Any]:
-    buckets = [
-        {"low": b.low_rank, "high": b.high_rank, "label": b.label, "count": b.sample_count}
-        for b in proto.buckets
-    ]
-    return {"name": proto.name, "buckets": buckets, "cut": False}
-
-
-def _feature(view) -> dict[str, Any]:
-    proto, common = view.proto(), view.common_statistics() or statistics_pb2.CommonStatistics()
-    numeric, strings, octets = view.numeric_statistics(), view.string_statistics(), view.bytes_statistics()
-    weighted = common.weighted_common_stats
-    return {
-        "name": ".".join(proto.path.step),
-        "type": type(proto).Type.Name(proto.type),
-        "present": common.num_non_missing,
-        "missing": common.num_missing,
-        "min_values": common.min_num_values,
-        "max_values": common.max_num_values,
-        "average_values": common.avg_num_values,
-        "total_values": common.tot_num_values,
-        "values_histogram": _histogram(common.num_values_histogram)
-        if common.HasField("num_values_histogram")
-        else None,
-        "list_lengths": None,
-        "weighted": {
-            "present": weighted.num_non_missing,
-            "missing": weighted.num_missing,
-            "average_values": weighted.avg_num_values,
-            "total_values": weighted.tot_num_values,
-        }
-        if common.HasField("weighted_common_stats")
-        else None,
-        "numeric": _numeric(numeric) if numeric else None,
-        "strings": _strings(strings) if strings else None,
-        "bytes": {
-            "unique": octets.unique,
-            "average_bytes": octets.avg_num_bytes,
-            "min_bytes": octets.min_num_bytes,
-            "max_bytes": octets.max_num_bytes_int or octets.max_num_bytes,
-        }
-        if octets
-        else None,
-        "custom": [_custom(custom) for custom in proto.custom_stats],
-        "derived": False,
-        "cut": False,
-    }
-
-
-def _numeric(proto) -> dict[str, Any]:
-    weighted = proto.weighted_numeric_stats if proto.HasField("weighted_numeric_stats") else None
-    return {
-        "mean": proto.mean,
-        "std_dev": proto.std_dev,
-        "zeros": proto.num_zeros,
-        "min": proto.min,
-        "median": proto.median,
-        "max": proto.max,
-        "histograms": [_histogram(h) for h in proto.histograms],
-        "weighted_mean": weighted.mean if weighted else None,
-        "weighted_std_dev": weighted.std_dev if weighted else None,
-        "weighted_median": weighted.median if weighted else None,
-        "weighted_histograms": [_histogram(h) for h in weighted.histograms] if weighted else [],
-    }
-
-
-def _strings(proto) -> dict[str, Any]:
-    weighted = proto.weighted_string_stats
-    return {
-        "unique": proto.unique,
-        "top": [{"value": v.value, "count": v.frequency} for v in proto.top_values],
-        "average_length": proto.avg_length,
-        "ranks": _ranks(proto.rank_histogram) if proto.HasField("rank_histogram") else None,
-        "invalid_utf8": proto.invalid_utf8_count,
-        "weighted_top": [{"value": v.value, "count": v.frequency} for v in weighted.top_values],
-        "weighted_ranks": _ranks(weighted.rank_histogram) if weighted.HasField("rank_histogram") else None,
-        "cut": False,
-    }
-
-
-def _custom(proto) -> dict[str, Any]:
-    kind = proto.WhichOneof("val")
-    return {
-        "name": proto.name,
-        "value": getattr(proto, kind) if kind in ("num", "str") else None,
-        "histogram": _histogram(proto.histogram) if kind == "histogram" else None,
-        "ranks": _ranks(proto.rank_histogram) if kind == "rank_histogram" else None,
-    }
-
-
-def _datasets(proto) -> list[dict[str, Any]]:
-    listed = stats_util.DatasetListView(proto)
-    found = []
-    for name in listed.list_slices():
-        view = listed.get_slice(name)
-        dataset = view.proto()
-        found.append(
-            {
-                "slice": dataset.name,
-                "examples": dataset.num_examples,
-                "weighted_examples": dataset.weighted_num_examples,
-                "features": [_feature(view.get_feature(path)) for path in view.list_features()],
-                "crosses": [],
-                "cut": False,
-            }
-        )
-    return found
-
-
 def _statistics(folder: Path) -> dict[str, Any]:
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
     del schema.feature[-1]  # trips are in no example
@@ -271,8 +151,8 @@ def _statistics(folder: Path) -> dict[str, Any]:
     old.parent.mkdir(parents=True)
     _measure(str(folder / "examples/Split-eval/*"), folder, "statistics/Split-eval/stats_tfrecord")
     return {
-        "train": _datasets(stats_util.load_stats_binary(str(train))),
-        "eval": _datasets(tfdv.load_statistics(str(old))),
+        "train": official_statistics.datasets(stats_util.load_stats_binary(str(train))),
+        "eval": official_statistics.datasets(tfdv.load_statistics(str(old))),
     }
 
 
@@ -306,6 +186,7 @@ def _anomalies(folder: Path) -> dict[str, Any]:
         path = folder / f"anomalies/Split-{split}/SchemaDiff.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(anomalies.SerializeToString())
+    anomalies_util.write_anomalies_text(found, str(folder / "anomalies.pbtxt"))
     loaded = anomalies_util.load_anomalies_binary(str(folder / "anomalies/Split-train/SchemaDiff.pb"))
     info = type(loaded.dataset_anomaly_info)
     measured = type(loaded.drift_skew_info.add().drift_measurements.add())
@@ -348,6 +229,8 @@ def main(folder: Path) -> None:
         "statistics": _statistics(folder),
         "schema": _schema(folder),
         "anomalies": _anomalies(folder),
+        "kinds": official_statistics.kinds(folder),
+        "forms": official_statistics.forms(folder),
     }
     (folder / "answers.json").write_text(json.dumps(answers))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -79,7 +80,16 @@ def test_artifacts_in_a_bucket_read_as_in_a_folder(
     local = module.read(artifact(f"{artifacts}/{name}"), in_folder)
     for scheme in ("s3", "s3a"):
         for end in ("", "/"):
-            assert repr(module.read(artifact(f"{scheme}://bucket/tfx/{name}{end}"), in_bucket)) == repr(local)
+            read = module.read(artifact(f"{scheme}://bucket/tfx/{name}{end}"), in_bucket)
+            assert repr(_undated(read)) == repr(_undated(local))
+
+
+def _undated(payload: Any) -> Any:
+    """A payload without the times at which files were written: a bucket's are later."""
+    if not hasattr(payload, "listing"):
+        return payload
+    listing = tuple(dataclasses.replace(entry, modified=None) for entry in payload.listing)
+    return dataclasses.replace(payload, listing=listing)
 
 
 def test_a_bucket_is_listed_as_a_folder(artifacts: Path, options: dict[str, Any]) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 from mlmd_panel import protos
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
-from mlmd_panel.payloads import splits, wire
+from mlmd_panel.payloads import messages, splits
 from mlmd_panel.payloads.feature_statistics import path_of
 from mlmd_panel.payloads.histograms import enum_name, some, text
+from mlmd_panel.payloads.part import WHOLE, Part
 
 MAX_ANOMALIES = 2000
 MAX_REASONS = 100
 MAX_TEXT = 2000
 _MESSAGE = "tensorflow.metadata.v0.Anomalies"
-_NAME = "SchemaDiff.pb"
+_KNOWN = ("SchemaDiff.pb", "anomalies.pbtxt")  # the second of TFX before 0.30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,13 @@ class Measurement:
     value: float
     threshold: float
 
+    @property
+    def allowed(self) -> bool | None:
+        """The distance is within the threshold; None when one of them is not a number."""
+        if math.isnan(self.value) or math.isnan(self.threshold):
+            return None
+        return self.value <= self.threshold
+
 
 @dataclasses.dataclass(frozen=True)
 class SplitAnomalies:
@@ -97,9 +106,20 @@ class SplitAnomalies:
 
 @dataclasses.dataclass(frozen=True)
 class AnomaliesPayload:
-    """Anomalies of the splits, in the order of the artifact's `split_names`; `cut` when some were left out."""
+    """Anomalies.
+
+    Attributes:
+      splits: In the order of the artifact's `split_names`.
+      split_count: Number of all splits.
+      part: What the address chose of it.
+      problems: Sentences about what could not be read.
+      cut: Splits were left out.
+    """
 
     splits: tuple[SplitAnomalies, ...]
+    split_count: int
+    part: Part
+    problems: tuple[str, ...]
     cut: bool
     kind: ClassVar[str] = "anomalies"
 
@@ -109,25 +129,28 @@ class AnomaliesPayload:
         return sum(len(split.anomalies) for split in self.splits)
 
 
-def read(artifact: Artifact, files: Files) -> AnomaliesPayload:
-    """Reads an ExampleAnomalies.
+def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> AnomaliesPayload:
+    """Reads an ExampleAnomalies, or a part of it.
 
     Raises:
       PayloadGone: The files are gone.
+      PayloadUnknown: There are files, and none with anomalies.
       PayloadError: They are broken or too large.
     """
-    found, cut = splits.find(artifact, files, (_NAME,))
+    found = splits.find(artifact, files, _KNOWN, "anomalies", part.split)
     blessed = artifact.property("blessed")
     blessed = blessed if isinstance(blessed, dict) else {}
-    made = []
-    for split, name in found:
-        data = files.read(artifact.uri, name, protos.MAX_MESSAGE)
-        wire.check(data, protos.message(_MESSAGE).DESCRIPTOR, name)
-        proto = protos.parse(_MESSAGE, data, name)
-        value = blessed.get(split)
-        with protos.sound(name, "Anomalies"):
-            made.append(_split(split, proto, bool(value) if isinstance(value, (int, float)) else None))
-    return AnomaliesPayload(tuple(made), cut)
+    problems = list(found.problems)
+
+    def made_of(one: splits.SplitFiles) -> SplitAnomalies:
+        proto = messages.read(files, artifact.uri, one.names, _MESSAGE)
+        value = blessed.get(one.split)
+        with protos.sound(one.names[0] or "The artifact's file", "Anomalies"):
+            return _split(one.split, proto, bool(value) if isinstance(value, (int, float)) else None)
+
+    made = splits.each(found.splits, made_of, problems)
+    left_out = not part.split and found.count > len(found.splits)
+    return AnomaliesPayload(made, found.count, part, tuple(problems), left_out)
 
 
 def _split(split: str, proto: Any, blessed: bool | None) -> SplitAnomalies:

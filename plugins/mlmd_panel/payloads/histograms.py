@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -39,6 +40,11 @@ class Histogram:
     undefined: int
     buckets: tuple[Bucket, ...]
     cut: bool
+
+    @property
+    def endless(self) -> float:
+        """Values in buckets that begin or end at infinity, which no picture has room for."""
+        return sum(b.count for b in self.buckets if not (math.isfinite(b.low) and math.isfinite(b.high)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any, ClassVar
 
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import PayloadError, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
 from mlmd_panel.payloads import documents
@@ -144,12 +144,12 @@ def read_results(artifact: Artifact, files: Files) -> TunerResultsPayload:
 def _only(files: Files, uri: str, usual: str, endings: tuple[str, ...]) -> str:
     """The usual file, else the only one with such a name; tuners of others choose theirs."""
     names = [entry.name for entry in files.list(uri, depth=1)]
-    if usual in names:
-        return usual
+    if usual in names or names == [""]:  # the URI itself is the file
+        return usual if names != [""] else ""
     alike = [name for name in names if name.endswith(endings)]
     if len(alike) == 1:
         return alike[0]
-    raise PayloadError(f"There is no {usual} among the artifact's files.")
+    raise PayloadUnknown(f"Among its files is no {usual}, nor one other that could be it.")
 
 
 def _plain(value: Any) -> Any:

@@ -68,6 +68,8 @@ def read(artifact: Artifact, files: Files) -> ModelPayload:
             problem = str(error)
     elif listing:
         problem = f"There is no {saved_model.FILE} among its files, so that its signatures are not known."
+    else:
+        problem = "Its folder is there, and no file is in it."
     pushed = artifact.property("pushed")
     return ModelPayload(
         folder=serving[0] if serving else None,

@@ -26,6 +26,7 @@ class OtherPayload:
       preview_name: A text file whose beginning is shown, or empty.
       preview: Its beginning.
       preview_cut: It goes on.
+      problem: Why an artifact of a known type is shown so, or empty.
     """
 
     kind: ClassVar[str] = "other"
@@ -35,6 +36,7 @@ class OtherPayload:
     preview_name: str = ""
     preview: str = ""
     preview_cut: bool = False
+    problem: str = ""
 
 
 def read(artifact: Artifact, files: Files) -> OtherPayload:

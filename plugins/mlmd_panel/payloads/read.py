@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from typing import Any, Protocol
 
+from mlmd_panel.errors import PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
-from mlmd_panel.payloads import values
+from mlmd_panel.payloads import other, values
+from mlmd_panel.payloads.part import WHOLE, Part
 
 # Module and function of a type's reader; modules are imported when the first such artifact is read.
 _READERS = {
@@ -26,6 +29,7 @@ _READERS = {
     **dict.fromkeys(values.TYPES, ("values", "read")),
 }
 _OTHER = ("other", "read")
+_IN_PARTS = ("anomalies", "examples", "statistics")
 
 
 class Payload(Protocol):
@@ -38,12 +42,13 @@ class Payload(Protocol):
     kind: str
 
 
-def read(artifact: Artifact, files: Files) -> Payload:
-    """Reads the files of an artifact.
+def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:
+    """Reads the files of an artifact; files that are not understood are listed, with a sentence.
 
     Args:
       artifact: With all its properties.
       files: Where from.
+      part: Of payloads in parts, which.
 
     Raises:
       PayloadGone: There are no files.
@@ -51,4 +56,7 @@ def read(artifact: Artifact, files: Files) -> Payload:
     """
     module, function = _READERS.get(values.plain_type(artifact.type), _OTHER)
     reader: Any = getattr(importlib.import_module(f"mlmd_panel.payloads.{module}"), function)
-    return reader(artifact, files)
+    try:
+        return reader(artifact, files, part) if module in _IN_PARTS else reader(artifact, files)
+    except PayloadUnknown as error:
+        return dataclasses.replace(other.read(artifact, files), problem=str(error))

@@ -6,44 +6,72 @@ import dataclasses
 from typing import Any, ClassVar
 
 from mlmd_panel import protos
-from mlmd_panel.errors import PayloadError, PayloadGone
+from mlmd_panel.errors import PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
+from mlmd_panel.payloads import messages
 from mlmd_panel.payloads.feature_statistics import path_of
 from mlmd_panel.payloads.histograms import some, text
-from mlmd_panel.payloads.schema_features import Domain, Feature, domains_of, features_of
+from mlmd_panel.payloads.schema_features import (
+    Domain,
+    Feature,
+    details_of,
+    domains_of,
+    features_of,
+    stage_of,
+    texts,
+)
 
-# Parsing text takes about a second for each MiB.
-MAX_BYTES = 4 << 20
 MAX_OTHERS = 1000
 _NAME = "schema.pbtxt"
+_MESSAGE = "tensorflow.metadata.v0.Schema"
+_ENDINGS = (".pbtxt", ".textproto", ".txtpb", ".prototxt", ".pb", ".binpb")
 
 
 @dataclasses.dataclass(frozen=True)
 class SparseFeature:
-    """A sparse feature: `values` are at the places that the features `indices` say."""
+    """A sparse feature: `values` are at the places that the features `indices` say.
+
+    Attributes:
+      name: Its name.
+      indices: Names of features.
+      values: Name of a feature.
+      stage: Life cycle; empty when the schema does not say.
+      details: What else the schema says of it, such as {"is_sorted": True}.
+    """
 
     name: str
     indices: tuple[str, ...]
     values: str
+    stage: str = ""
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightedFeature:
-    """A feature whose values have the weights of another."""
+    """A feature whose values have the weights of another; `stage` is its life cycle."""
 
     name: str
     feature: str
     weight: str
+    stage: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Representation:
-    """How a tensor is made of columns: `kind` is dense_tensor, varlen_sparse_tensor, sparse_tensor or ragged_tensor."""
+    """How a tensor is made of columns.
+
+    Attributes:
+      group: Name of the group.
+      tensor: Name of the tensor.
+      kind: dense_tensor, varlen_sparse_tensor, sparse_tensor or ragged_tensor.
+      details: What the schema says of it, such as {"column_name": "fare"}.
+    """
 
     group: str
     tensor: str
     kind: str
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +88,10 @@ class SchemaPayload:
       constraints: On the dataset: names, such as `min_examples_count`, and numbers; what thresholds on the number
         of examples are named is `num_examples_drift_comparator.min_fraction_threshold` and so on.
       ragged: Features of variable length become ragged tensors.
+      tags: Annotations of the schema.
+      comments: Annotations of the schema.
+      details: What else it says, such as {"extra_metadata": [...]}.
+      file: Name of its file; "" when the URI is the file.
       files: Further files of the artifact.
       cut: Something was left out.
     """
@@ -72,6 +104,10 @@ class SchemaPayload:
     representations: tuple[Representation, ...]
     constraints: dict[str, float]
     ragged: bool
+    tags: tuple[str, ...]
+    comments: tuple[str, ...]
+    details: dict[str, Any]
+    file: str
     files: tuple[str, ...]
     cut: bool
     kind: ClassVar[str] = "schema"
@@ -82,55 +118,58 @@ class SchemaPayload:
 
 
 def read(artifact: Artifact, files: Files) -> SchemaPayload:
-    """Reads a Schema: `schema.pbtxt`, or the only text-format file that there is.
+    """Reads a Schema: `schema.pbtxt`, or the only file that there is of such a kind, in text format or serialized.
 
     Raises:
       PayloadGone: The files are gone.
+      PayloadUnknown: There are files, and not one that must be the schema.
       PayloadError: They are broken or too large.
     """
     listing = files.list(artifact.uri, depth=3)
     names = [entry.name for entry in listing]
-    candidates = [name for name in names if name == _NAME] or [n for n in names if n.endswith(".pbtxt")]
-    if names == [""]:
-        candidates = [""]
+    candidates = [name for name in names if name == _NAME] or [n for n in names if n.endswith(_ENDINGS)]
+    # TFX reads the only file, whatever its name.
+    guessed = not candidates and len(names) == 1
+    candidates = names if guessed else candidates
+    if not names:
+        raise PayloadUnknown("Its folder is there, and no file is in it.")
     if not candidates:
-        raise PayloadGone(f"The artifact has no file {_NAME}.")
+        raise PayloadUnknown(f"Among its files is no {_NAME}, and no other that could be a schema.")
     if len(candidates) > 1:
-        raise PayloadError(f"The artifact has no file {_NAME}, and several others that could be its schema.")
-    proto = _parse(files.read(artifact.uri, candidates[0], MAX_BYTES), candidates[0] or _NAME)
-    with protos.sound(candidates[0] or _NAME, "Schema"):
-        return _payload(proto, [name for name in names if name not in candidates], listing.cut)
+        raise PayloadUnknown(
+            f"Among its files is no {_NAME}, and several could be the schema: {', '.join(candidates[:5])}."
+        )
+    try:
+        proto = messages.read(files, artifact.uri, candidates, _MESSAGE)
+    except PayloadError as error:
+        if not guessed or isinstance(error, PayloadGone):
+            raise
+        raise PayloadUnknown(str(error)) from error
+    with protos.sound(candidates[0] or "The artifact's file", "Schema"):
+        return _payload(proto, candidates[0], [name for name in names if name not in candidates], listing.cut)
 
 
-def _parse(data: bytes, name: str) -> Any:
-    from google.protobuf import text_format
-
-    proto = protos.message("tensorflow.metadata.v0.Schema")()
-    with protos.sound(name, "Schema in text format"):  # RecursionError is a RuntimeError
-        return text_format.Parse(data.decode(), proto, descriptor_pool=protos.pool())
-
-
-def _payload(proto: Any, others: list[str], cut: bool) -> SchemaPayload:
+def _payload(proto: Any, file: str, others: list[str], cut: bool) -> SchemaPayload:
     features, more = features_of(proto)
     domains, fewer = domains_of(proto)
     sparse, cut_sparse = some(proto.sparse_feature, MAX_OTHERS)
     weighted, cut_weighted = some(proto.weighted_feature, MAX_OTHERS)
     representations = [
-        Representation(
-            text(group), text(tensor), found.tensor_representation[tensor].WhichOneof("kind") or ""
-        )
+        _representation(group, tensor, found.tensor_representation[tensor])
         for group, found in sorted(proto.tensor_representation_group.items())
         for tensor in sorted(found.tensor_representation)
     ]
     return SchemaPayload(
         features=features,
         domains=domains,
-        environments=tuple(map(text, proto.default_environment[:MAX_OTHERS])),
+        environments=texts(proto.default_environment),
         sparse=tuple(
             SparseFeature(
                 text(found.name),
-                tuple(text(index.name) for index in found.index_feature[:MAX_OTHERS]),
+                texts([index.name for index in found.index_feature]),
                 text(found.value_feature.name),
+                stage_of(found),
+                details_of(found, _SPARSE),
             )
             for found in sparse
         ),
@@ -139,15 +178,33 @@ def _payload(proto: Any, others: list[str], cut: bool) -> SchemaPayload:
                 text(found.name),
                 path_of(found.feature),
                 path_of(found.weight_feature),
+                stage_of(found),
             )
             for found in weighted
         ),
         representations=tuple(representations[:MAX_OTHERS]),
         constraints=_constraints(proto.dataset_constraints),
         ragged=proto.represent_variable_length_as_ragged,
+        tags=texts(proto.annotation.tag),
+        comments=texts(proto.annotation.comment),
+        details=details_of(proto, _SCHEMA) | details_of(proto.annotation, ("tag", "comment")),
+        file=file,
         files=tuple(others),
         cut=cut or more or fewer or cut_sparse or cut_weighted or len(representations) > MAX_OTHERS,
     )
+
+
+# Fields that the dataclasses have attributes for.
+_SPARSE = ("name", "deprecated", "lifecycle_stage", "index_feature", "value_feature")
+_SCHEMA = (
+    "feature sparse_feature weighted_feature string_domain float_domain int_domain default_environment annotation"
+    " represent_variable_length_as_ragged dataset_constraints tensor_representation_group"
+).split()
+
+
+def _representation(group: str, tensor: str, proto: Any) -> Representation:
+    kind = proto.WhichOneof("kind") or ""
+    return Representation(text(group), text(tensor), kind, details_of(getattr(proto, kind)) if kind else {})
 
 
 def _constraints(proto: Any) -> dict[str, float]:

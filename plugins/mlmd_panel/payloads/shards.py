@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlmd_panel import protos, tfrecord
-from mlmd_panel.errors import PayloadError, PayloadGone
+from mlmd_panel.errors import PartGone, PayloadError
 from mlmd_panel.files import Files
 from mlmd_panel.payloads import wire
 
@@ -26,7 +26,7 @@ def messages(files: Files, uri: str, output: str, type_: str) -> Iterator[Any]:
       type_: Of TFMA's messages, such as MetricsForSlice.
 
     Raises:
-      PayloadGone: The evaluation has no such output.
+      PartGone: The evaluation has no such output.
       PayloadError: Broken, too large, or in a format that the panel does not read.
     """
     full_name = f"tensorflow_model_analysis.{type_}"
@@ -44,17 +44,17 @@ def records(files: Files, uri: str, output: str) -> Iterator[tuple[str, bytes]]:
       output: metrics, plots, attributions or validations.
 
     Raises:
-      PayloadGone: The evaluation has no such output.
+      PartGone: The evaluation has no such output.
       PayloadError: Broken, too large, or in a format that the panel does not read.
     """
     names = [entry.name for entry in files.list(uri, depth=1) if entry.name.startswith(output)]
-    shards = [name for name in names if name.endswith(".tfrecord")]
+    shards = [name for name in names if name.removesuffix(".gz").endswith((".tfrecord", ".tfrecords"))]
     if not shards and any(name.endswith(".parquet") for name in names):
         raise PayloadError(f"The {output} are Parquet files; the panel reads TFMA's TFRecord files.")
     # Versions of TFMA before 0.25 wrote no suffix.
     shards = shards or [name for name in names if "." not in name]
     if not shards:
-        raise PayloadGone(f"The evaluation has no {output}: there is no file {output}*.tfrecord.")
+        raise PartGone(f"The evaluation has no {output}: there is no file {output}*.tfrecord.")
     if len(shards) > MAX_SHARDS:
         raise PayloadError(f"The {output} are {len(shards)} files; the panel reads up to {MAX_SHARDS}.")
     left = MAX_TOTAL

@@ -7,7 +7,7 @@ import json
 from typing import ClassVar
 
 from mlmd_panel import tfrecord
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import PayloadError, PayloadUnknown
 from mlmd_panel.files import Entry, Files
 from mlmd_panel.models import Artifact
 from mlmd_panel.payloads import saved_model, schema, slices
@@ -73,6 +73,7 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
     """Reads a TransformGraph; a part that cannot be read becomes a sentence in `problems`.
 
     Raises:
+      PayloadUnknown: There are files, and none of a transform graph.
       PayloadError: The folder is gone or cannot be read.
     """
     listing = files.list(artifact.uri)
@@ -104,6 +105,10 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
         graph = saved_model.read(files, artifact.uri, "transform_fn")
     except PayloadError as error:
         problems.append(str(error))
+    if raw is transformed is graph is None and not assets:
+        raise PayloadUnknown(
+            "Among its files is no transform_fn, metadata or transformed_metadata, of which a transform graph is made."
+        )
     return TransformPayload(
         raw_schema=raw,
         transformed_schema=transformed,

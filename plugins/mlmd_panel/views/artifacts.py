@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import BadQuery, PayloadError
@@ -14,6 +14,7 @@ from mlmd_panel.evaluation_table import Choosing
 from mlmd_panel.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.models import ARTIFACT_STATES, Artifact
 from mlmd_panel.payloads import read as payloads
+from mlmd_panel.payloads.part import Part
 from mlmd_panel.visit import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
 _PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
@@ -64,7 +65,23 @@ def artifacts(
     )
 
 
-def artifact(visit: Visiting, id: Id, choice: Choosing) -> Answer:
+def part(
+    split: Annotated[
+        str, Query(max_length=500, description="Of data, statistics and anomalies: a split")
+    ] = "",
+    slice: Annotated[str, Query(max_length=500, description="Of statistics: name of a slice")] = "",
+    feature: Annotated[
+        str, Query(max_length=200, description="Of statistics: text in the feature's name")
+    ] = "",
+) -> Part:
+    """The part of a payload that a request asks for."""
+    return Part(split, slice, feature.strip())
+
+
+Wanted = Annotated[Part, Depends(part)]
+
+
+def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
     """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
     found = visit.store.artifact(id, visit.dags)
     events, cut = visit.store.events_of_artifact(id, visit.dags)
@@ -79,16 +96,16 @@ def artifact(visit: Visiting, id: Id, choice: Choosing) -> Answer:
             "used_by": [r for r in rows if r["event"].is_input],
             "chosen_by": [r for r in rows if not r["event"].is_output and not r["event"].is_input],
             "cut": cut,
-            **typed_view(visit, found),
+            **typed_view(visit, found, wanted),
         },
         {"choice": choice},
     )
 
 
-def typed_view(visit: Visit, artifact: Artifact) -> dict[str, Any]:
+def typed_view(visit: Visit, artifact: Artifact, wanted: Part) -> dict[str, Any]:
     """What an artifact's files hold, or the sentence that says why they cannot be shown."""
     try:
-        return {"payload": payloads.read(artifact, visit.panel.files), "payload_problem": None}
+        return {"payload": payloads.read(artifact, visit.panel.files, wanted), "payload_problem": None}
     except PayloadError as error:
         return {"payload": None, "payload_problem": {"headline": error.headline, "error": str(error)}}
 

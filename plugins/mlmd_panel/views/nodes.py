@@ -5,13 +5,13 @@ from __future__ import annotations
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import NotFound
 from mlmd_panel.evaluation_table import Choosing
-from mlmd_panel.views.artifacts import typed_view
+from mlmd_panel.views.artifacts import Wanted, typed_view
 from mlmd_panel.visit import Id, Visiting
 
 MAX_SHOWN = 6
 
 
-def node(visit: Visiting, id: Id, node: str, choice: Choosing) -> Answer:
+def node(visit: Visiting, id: Id, node: str, choice: Choosing, wanted: Wanted) -> Answer:
     """A node in a run: its attempts, what it read and wrote, and what its outputs hold."""
     run = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([run], None)
@@ -39,7 +39,7 @@ def node(visit: Visiting, id: Id, node: str, choice: Choosing) -> Answer:
             "execution": last,
             "inputs": [row for row in events[last.id] if row["event"].is_input],
             "outputs": outputs,
-            "views": [{**row, **typed_view(visit, row["artifact"])} for row in shown],
+            "views": [{**row, **typed_view(visit, row["artifact"], wanted)} for row in shown],
         },
         {"choice": choice},
     )
