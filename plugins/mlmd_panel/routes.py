@@ -16,6 +16,7 @@ from mlmd_panel.errors import NotFound
 from mlmd_panel.views import (
     artifacts,
     compare,
+    contexts,
     executions,
     home,
     lineage,
@@ -37,6 +38,8 @@ PAGES: dict[str, Callable[..., Answer]] = {
     "/artifacts": artifacts.artifacts,
     "/artifacts/{id}": artifacts.artifact,
     "/artifacts/{id}/lineage": lineage.lineage,
+    "/contexts": contexts.contexts,
+    "/contexts/{id}": contexts.context,
     "/compare": compare.compare,
     "/search": search.search,
 }
@@ -86,7 +89,11 @@ def _as_html(view: Callable[..., Answer]) -> Callable[..., Response]:
 
     def html(asked: Visiting, answer: Any = shown) -> Response:
         headers = {"link": f'<{asked.urls.twin("json")}>; rel="alternate"; type="application/json"'}
-        return Response(pages.page(answer, asked.panel, asked.urls), headers=headers, media_type="text/html")
+        return Response(
+            pages.page(answer, asked.panel, asked.urls, asked.dags is None),
+            headers=headers,
+            media_type="text/html",
+        )
 
     return html
 

@@ -113,7 +113,7 @@ def test_every_event_is_as_ml_metadata_reads_it(there: _There) -> None:
     for id_ in there.official["executions"]:
         by_execution += [event for event, _ in there.store.events_of_execution(int(id_), None)[0]]
     for id_ in there.official["artifacts"]:
-        by_artifact += [event for event, _ in there.store.events_of_artifact(int(id_), None)[0]]
+        by_artifact += [event for event, _ in there.store.events_of_artifact(int(id_), None).rows]
     for events in (by_execution, by_artifact):
         got = [[e.execution_id, e.artifact_id, e.kind, e.key, e.index, e.time] for e in events]
         assert sorted(got) == there.official["events"]
@@ -374,13 +374,15 @@ def test_lineage_follows_what_was_made_and_masks_what_is_hidden(there: _There) -
 
 def test_events_of_an_artifact_with_many_are_the_makers_and_the_newest(there: _There) -> None:
     [first] = there.store.artifacts(ArtifactFilter(uri="/one/a:b+c"), None).rows
-    events, cut = there.store.events_of_artifact(first.id, None, limit=1)
+    found = there.store.events_of_artifact(first.id, None, limit=1)
+    events, cut = found.rows, found.cut
     assert cut and [(event.kind, execution.node) for event, execution in events] == [
         ("OUTPUT", "Gen"),
         ("INPUT", "Use"),
     ]
     assert [execution.task for _, execution in events] == [Task("one", "a:b+c", "Gen", -1, 1), None]
-    events, cut = there.store.events_of_artifact(first.id, frozenset({"two"}))
+    found = there.store.events_of_artifact(first.id, frozenset({"two"}))
+    events, cut = found.rows, found.cut
     assert not cut and {execution.run.dag_id for _, execution in events if execution.run} == {"two"}
 
 
