@@ -71,8 +71,8 @@ def urls_of(request: Request) -> Urls:
     )
 
 
-def visit(request: Request) -> Visit:
-    """The request's Visit; the app's own dependencies have put the DAGs there before."""
+async def visit(request: Request) -> Visit:
+    """The request's Visit; a dependency of the route has put the DAGs there before."""
     return Visit(request.app.state.panel, request.state.dags, urls_of(request))
 
 
