@@ -95,12 +95,12 @@ def test_every_execution_is_as_ml_metadata_reads_it(there: _There) -> None:
         )
         assert _plain(_properties(found.properties)) == _plain(_expected(expected["properties"]))
         contexts = {kind: name for kind, name in expected["contexts"] if kind != "airflow_task_instance"}
-        run = contexts.get("pipeline_run") or contexts.get("run")
+        run = contexts.get("pipeline_run") or contexts.get("run") or contexts.get("other")
         assert (found.run.name if found.run else None) == run
         if found.run and "pipeline_run" in contexts:
             assert found.run.pipeline == contexts["pipeline"]
             assert f"{found.run.pipeline}.{found.node}" == contexts["node"]
-        elif found.run:
+        elif found.run and "run" in contexts:
             assert f"{found.run.name}.{found.node}" == contexts["component_run"]
         tries = [
             name.split(":")[-2] for kind, name in expected["contexts"] if kind == "airflow_task_instance"
@@ -140,11 +140,13 @@ def test_runs_of_all_launchers_are_told_apart(there: _There) -> None:
         ("p", "two", "second"),
         ("", "two", "waits"),
         ("pipe.line", "a_dag", "manual__1"),
+        # Of another type than TFX's.
+        ("", "", "pa\\rent"),
         # TFX's old launcher, with one pipeline's name at the beginning of the other's.
         ("old", "old", f"scheduled__{_OLD}"),
         ("old.er", "old.er", "manual"),
     }
-    names = {name for kind, name in _contexts(there) if kind in ("run", "pipeline_run")}
+    names = {name for kind, name in _contexts(there) if kind in ("run", "pipeline_run", "other")}
     assert {run.name for run in _all_runs(there.store)} == names | {"two:waits"}
     found = there.store.executions(ExecutionFilter(pipeline="old.er"), None).rows
     assert [execution.node for execution in found] == ["Trainer", "Gen.first"]
@@ -390,6 +392,15 @@ def test_types_are_those_of_which_there_is_something(there: _There) -> None:
     assert there.store.types() == {
         "artifact": ["Plain", "Thing"],
         "execution": ["a.b.Gen", "a.b.OldGen", "a.b.Use", "a.b.component.Maker"],
+        "context": [
+            "airflow_task_instance",
+            "component_run",
+            "node",
+            "other",
+            "pipeline",
+            "pipeline_run",
+            "run",
+        ],
     }
 
 
