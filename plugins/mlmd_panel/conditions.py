@@ -11,7 +11,7 @@ from mlmd_panel import display_names, properties
 from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter, PropertyFilter
 from mlmd_panel.letters import Letters
 from mlmd_panel.models import ARTIFACT_STATES, EXECUTION_STATES
-from mlmd_panel.tables import OWN_CONTEXTS, Tables
+from mlmd_panel.tables import Tables
 
 _COMPARED = {
     "=": lambda column, value: column == value,
@@ -70,16 +70,11 @@ def of_contexts(
     """Conditions of a filter that its row and its properties decide.
 
     Args:
-      types: Names of the context types by id.
+      types: Names of the context types that are wanted, by id.
       displayed: Some contexts have display names.
     """
-    row, found = tables.context, []
-    if wanted.others:
-        found.append(
-            (row.c.type_id + 0).in_([id_ for id_, name in types.items() if name not in OWN_CONTEXTS])
-        )
-    if wanted.type:
-        found.append((row.c.type_id + 0).in_([id_ for id_, name in types.items() if name == wanted.type]))
+    row = tables.context
+    found: list[Any] = [(row.c.type_id + 0).in_(list(types))]
     if wanted.text:
         kept = tables.context_property if displayed else None
         found.append(_text(wanted.text, row, (row.c.name,), types, letters, kept))

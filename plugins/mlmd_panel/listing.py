@@ -18,7 +18,7 @@ from mlmd_panel.execution_text import ExecutionText
 from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter
 from mlmd_panel.models import Artifact, Execution, Page
 from mlmd_panel.rows import Rows
-from mlmd_panel.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND, OUTPUTS
+from mlmd_panel.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND, OUTPUTS, OWN_CONTEXTS
 
 SECONDS = 0.25
 _FIRST_STEP, _LAST_STEP = 1_000, 50_000
@@ -121,6 +121,13 @@ def contexts(
 ) -> Page[Context]:
     """A page of contexts."""
     table, types = rows.tables.context, rows.type_names(CONTEXT_KIND)
+    types = {
+        id_: name
+        for id_, name in types.items()
+        if (not wanted.type or name == wanted.type) and not (wanted.others and name in OWN_CONTEXTS)
+    }
+    if not types:
+        return Page((), None)
     displayed = bool(wanted.text) and rows.have_display_names(rows.tables.context_property)
     where = conditions.of_contexts(wanted, rows.tables, rows.letters, types, displayed)
     query = sa.select(table).where(*where)

@@ -277,6 +277,8 @@ class Store:
 
     def run_types(self) -> list[str]:
         """Names of the types of the contexts that are runs."""
+        if self._index is not None:
+            return sorted(self._index.types())
         with self._rows() as rows:
             return sorted(rows.index.types())
 
