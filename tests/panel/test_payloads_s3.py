@@ -94,7 +94,7 @@ def test_a_bucket_is_listed_as_a_folder(artifacts: Path, options: dict[str, Any]
 
 
 def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
-    artifacts: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3 = fsspec.filesystem("s3", skip_instance_cache=True, **options)
     s3.mkdir("large")
