@@ -19,7 +19,9 @@ class AirflowLinks:
         return f"{self._root}/dags/{_quote(dag_id)}"
 
     def run(self, run: Run) -> str | None:
-        """Page of a DAG run."""
+        """Page of a DAG run; None of a run that belongs to no DAG."""
+        if not run.dag_id:
+            return None
         return f"{self.dag(run.dag_id)}/runs/{_quote(run.run_id)}"
 
     def task(self, task: Task) -> str | None:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlmd_panel import failures, routes
 from mlmd_panel.errors import PanelError
+from mlmd_panel.threads import Threads
 from mlmd_panel.visit import Panel
 
 __all__ = ["Panel", "create_app"]
@@ -29,7 +30,10 @@ _HEADERS = {
 
 
 def create_app(
-    panel: Panel, dependencies: Sequence[Any] = (), readable: Callable[..., Any] | None = None
+    panel: Panel,
+    dependencies: Sequence[Any] = (),
+    readable: Callable[..., Any] | None = None,
+    threads: Threads | None = None,
 ) -> FastAPI:
     """The panel's application.
 
@@ -38,18 +42,19 @@ def create_app(
       dependencies: FastAPI dependencies that guard every route, static files, errors for unknown pages and the API's
         description too.
       readable: FastAPI dependency that gives the DAG ids whose rows the request's user may see, or None for all of
-        the store; without it everybody who passes the dependencies sees all.
+        the store; without it everybody who passes the dependencies sees all. Not asked for static files.
+      threads: On which pages are made; by default the panel's own.
     """
 
     seen = Depends(readable or _everything)
 
-    def remember(request: Request, dags: Any = seen) -> None:
+    async def remember(request: Request, dags: Any = seen) -> None:
         request.state.dags = dags
 
     app = FastAPI(
         title=panel.title,
         description="Each page of the panel as JSON.",
-        dependencies=[*dependencies, Depends(remember)],
+        dependencies=list(dependencies),
         # FastAPI's own pages would be outside of the guard.
         openapi_url=None,
         docs_url=None,
@@ -61,11 +66,11 @@ def create_app(
     app.add_exception_handler(RequestValidationError, failures.of_parameters)
     app.add_exception_handler(HTTPException, failures.of_http)
     app.add_middleware(_Outermost)
-    app.include_router(routes.router())
+    app.include_router(routes.router(threads or Threads(), Depends(remember)))
     return app
 
 
-def _everything() -> None:
+async def _everything() -> None:
     return None
 
 

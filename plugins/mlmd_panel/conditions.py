@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mlmd_panel import properties
-from mlmd_panel.filters import ArtifactFilter, ExecutionFilter, PropertyFilter
+from mlmd_panel import display_names, properties
+from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter, PropertyFilter
 from mlmd_panel.letters import Letters
 from mlmd_panel.models import ARTIFACT_STATES, EXECUTION_STATES
 from mlmd_panel.tables import Tables
@@ -26,12 +26,13 @@ _LARGEST, _LARGEST_LONG = 2**31 - 1, 2**63 - 1
 
 
 def of_artifacts(
-    wanted: ArtifactFilter, tables: Tables, letters: Letters, types: dict[int, str]
+    wanted: ArtifactFilter, tables: Tables, letters: Letters, types: dict[int, str], displayed: bool
 ) -> list[Any]:
     """Conditions of a filter that its row and its properties decide.
 
     Args:
       types: Names of the artifact types by id.
+      displayed: Some artifacts have display names.
     """
     row = tables.artifact
     found = _common(row, row.c.state, ARTIFACT_STATES, wanted)
@@ -40,13 +41,8 @@ def of_artifacts(
     if wanted.uri:
         found.append(row.c.uri.like(letters.pattern(wanted.uri, before=""), escape="!"))
     if wanted.text:
-        text = wanted.text.casefold()
-        parts = [
-            sa.func.lower(column).like(letters.pattern(wanted.text).lower(), escape="!")
-            for column in (row.c.name, row.c.uri)
-        ]
-        parts.append(row.c.type_id.in_([id_ for id_, name in types.items() if text in name.casefold()]))
-        found.append(sa.or_(*parts, *_id_is(row, wanted.text)))
+        kept = tables.artifact_property if displayed else None
+        found.append(_text(wanted.text, row, (row.c.name, row.c.uri), types, letters, kept))
     for one in wanted.properties:
         kept = tables.artifact_property
         mine = sa.select(kept.c.artifact_id).where(kept.c.artifact_id == row.c.id)
@@ -66,6 +62,43 @@ def of_executions(wanted: ExecutionFilter, tables: Tables, types: dict[int, str]
         ids = [id_ for id_, name in types.items() if wanted.type in (name, name.rpartition(".")[2])]
         found.append((row.c.type_id + 0).in_(ids))
     return found
+
+
+def of_contexts(
+    wanted: ContextFilter, tables: Tables, letters: Letters, types: dict[int, str], displayed: bool
+) -> list[Any]:
+    """Conditions of a filter that its row and its properties decide.
+
+    Args:
+      types: Names of the context types that are wanted, by id.
+      displayed: Some contexts have display names.
+    """
+    row = tables.context
+    found: list[Any] = [(row.c.type_id + 0).in_(list(types))]
+    if wanted.text:
+        kept = tables.context_property if displayed else None
+        found.append(_text(wanted.text, row, (row.c.name,), types, letters, kept))
+    return found
+
+
+def _text(
+    text: str,
+    row: sa.Table,
+    columns: tuple[sa.Column, ...],
+    types: dict[int, str],
+    letters: Letters,
+    kept: sa.Table | None,
+) -> Any:
+    """The text is in one of the columns, the type's name or the display name, or is the id."""
+    parts = [sa.func.lower(column).like(letters.pattern(text).lower(), escape="!") for column in columns]
+    parts.append(
+        row.c.type_id.in_([id_ for id_, name in types.items() if text.casefold() in name.casefold()])
+    )
+    if kept is not None:
+        owner = next(iter(kept.c))
+        named = sa.select(owner).where(owner == row.c.id, display_names.holds(kept, text, letters))
+        parts.append(named.exists())
+    return sa.or_(*parts, *_id_is(row, text))
 
 
 def rare(wanted: PropertyFilter, tables: Tables, letters: Letters, most: int) -> sa.sql.Select | None:

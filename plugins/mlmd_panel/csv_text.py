@@ -40,6 +40,7 @@ def _runs(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[Any
         "pipeline",
         "dag_id",
         "run_id",
+        "branch",
         "state",
         "started",
         "ended",
@@ -54,6 +55,7 @@ def _runs(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[Any
             row["summary"].run.pipeline,
             row["summary"].run.dag_id,
             row["summary"].run.run_id,
+            row["summary"].name,
             row["summary"].state,
             utc(row["summary"].started),
             utc(row["summary"].ended),
@@ -63,7 +65,8 @@ def _runs(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[Any
             row["summary"].pushed,
             *(row["metrics"].get(name) for name in names),
         ]
-        for row in data["runs"]
+        for run in data["runs"]
+        for row in (run, *run["branches"])
     )
 
 
@@ -79,13 +82,14 @@ def _executions(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequen
         "dag_id",
         "run_id",
         "task_id",
+        "map_index",
         "try_number",
     ]
     return header, (
         [
             e.id,
             e.type,
-            e.node,
+            e.node or e.given_name,
             e.state,
             utc(e.created),
             utc(e.updated),
@@ -93,6 +97,7 @@ def _executions(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequen
             e.run.dag_id if e.run else None,
             e.run.run_id if e.run else None,
             e.task.task_id if e.task else None,
+            e.task.map_index if e.task else None,
             e.task.try_number if e.task else None,
         ]
         for e in data["executions"]

@@ -109,7 +109,16 @@ def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
 
 
 def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
-    arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "mlmd_panel", **connect_args}
+    arguments = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "application_name": "mlmd_panel",
+        # libpq waits for an answer as long as the connection lives: a machine that has gone is noticed.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 1000 * _QUERY_SECONDS,
+        **connect_args,
+    }
     engine = sa.create_engine(url, connect_args=arguments, **_POOL)
 
     # Per transaction and not per session: poolers such as PgBouncer share sessions.

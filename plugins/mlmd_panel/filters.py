@@ -7,7 +7,7 @@ import dataclasses
 from mlmd_panel.errors import BadQuery
 from mlmd_panel.models import ARTIFACT_STATES, EXECUTION_STATES
 
-RUN_STATES = ("NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED")
+RUN_STATES = ("NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED", "UNKNOWN")
 OPERATORS = ("=", "!=", "<", ">", "<=", ">=", "~")
 
 
@@ -51,6 +51,7 @@ class RunFilter:
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
       text: Somewhere in the run's name or its pipeline's, whatever the case.
+      type: Of its context, such as `system.PipelineRun`.
     """
 
     pipeline: str = ""
@@ -59,6 +60,7 @@ class RunFilter:
     since: int | None = None
     until: int | None = None
     text: str = ""
+    type: str = ""
 
     def __post_init__(self):
         _known("state of a run", self.state, RUN_STATES)
@@ -75,10 +77,13 @@ class ExecutionFilter:
       state: One of `EXECUTION_STATES`.
       node: Node id.
       dag_id: Of Airflow.
-      task_id: Of Airflow; only executions that this bundle made have one.
+      task_id: Of Airflow, with its task groups; only executions that this bundle made have one.
+      map_index: Of Airflow; -1 of a task that is not mapped.
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
-      text: Somewhere in the type's, node's or run's name, whatever the case; or the id.
+      text: Somewhere in the type's, node's or run's name, whatever the case; or the id. In stores of others somewhere
+        in its own name, too.
+      context: Id of a context that it is a part of.
     """
 
     pipeline: str = ""
@@ -88,12 +93,29 @@ class ExecutionFilter:
     node: str = ""
     dag_id: str = ""
     task_id: str = ""
+    map_index: int | None = None
     since: int | None = None
     until: int | None = None
     text: str = ""
+    context: int | None = None
 
     def __post_init__(self):
         _known("state of an execution", self.state, EXECUTION_STATES)
+
+
+@dataclasses.dataclass(frozen=True)
+class ContextFilter:
+    """Of contexts.
+
+    Attributes:
+      type: Type name.
+      text: Somewhere in its type's name, its name or its display name, whatever the case; or its id.
+      others: Not of the types of TFX and this bundle, which pages of their own show.
+    """
+
+    type: str = ""
+    text: str = ""
+    others: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +132,8 @@ class ArtifactFilter:
       uri: It begins so.
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
-      text: Somewhere in its type's name, its name or its URI, whatever the case; or its id.
+      text: Somewhere in its type's name, its name, its display name or its URI, whatever the case; or its id.
+      context: Id of a context that it is a part of.
     """
 
     pipeline: str = ""
@@ -123,6 +146,7 @@ class ArtifactFilter:
     since: int | None = None
     until: int | None = None
     text: str = ""
+    context: int | None = None
 
     def __post_init__(self):
         _known("state of an artifact", self.state, ARTIFACT_STATES)

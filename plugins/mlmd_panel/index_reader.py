@@ -5,19 +5,22 @@ Rows of MLMD's Context and Association are only ever added, with growing ids.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from mlmd_panel import tasks
 from mlmd_panel.letters import Letters
-from mlmd_panel.properties import chunks
+from mlmd_panel.properties import IDS_AT_ONCE, chunks
 from mlmd_panel.run_index import RunIndex
 from mlmd_panel.tables import CONTEXT_KIND, Tables
 
-# Contexts' types; of TFX's old launcher `run` and `component_run`, one for each execution.
-PIPELINE, RUN, NODE, TASK = "pipeline", "pipeline_run", "node", "airflow_task_instance"
-OLD_RUN, OLD_NODE = "run", "component_run"
+# Contexts' types; `component_run` is of TFX's old launcher, one for each execution.
+PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
+# Of each execution one, and no run.
+TASK, CACHE = "airflow_task_instance", "execution_cache"
 _ROWS_AT_ONCE = 20_000
 # On a server a transaction may commit after one whose ids are higher.
 _LATE = 500
@@ -39,17 +42,20 @@ class IndexReader:
         self._contexts = self._associations = 0
         # Executions of runs whose pipeline is to be found.
         self._undecided: list[int] = []
+        # How many contexts without parent were asked for in this turn.
+        self._asked = 0
 
     def current(self, connection: sa.engine.Connection) -> RunIndex:
         """The index with all that the store has now; what is returned does not change any more."""
         with self._lock:
-            # Associations before contexts: what they name is in Context by then.
+            # Associations before contexts, and those before types: what they name is there by then.
             newest = self._newest(connection, self._tables.association)
+            context = self._newest(connection, self._tables.context)
             if self._is_another_store(connection, newest):
                 self._forget()
             self._changed = False
             try:
-                self._read(connection, newest)
+                self._read(connection, newest, context)
             except BaseException:
                 # What was read by half is read again.
                 self._forget()
@@ -71,21 +77,22 @@ class IndexReader:
         found = connection.execute(sa.select(context.c.name).where(context.c.id == last)).scalar()
         return self._letters.read(found) != self._index.name(last) or newest < self._associations
 
-    def _read(self, connection: sa.engine.Connection, last_association: int) -> None:
+    def _read(self, connection: sa.engine.Connection, last_association: int, last_context: int) -> None:
         type_ = self._tables.type
-        kinds = {
-            row.id: row.name
-            for row in connection.execute(
-                sa.select(type_.c.id, type_.c.name).where(
-                    type_.c.type_kind == CONTEXT_KIND,
-                    type_.c.name.in_([PIPELINE, RUN, OLD_RUN, NODE, OLD_NODE]),
-                )
-            )
-        }
-        self._read_contexts(connection, kinds)
-        self._read_associations(connection, kinds, last_association)
+        query = sa.select(type_.c.id, type_.c.name).where(type_.c.type_kind == CONTEXT_KIND)
+        kinds = {row[0]: self._letters.read(row[1]) for row in connection.execute(query)}
+        of_tasks = [id_ for id_, name in kinds.items() if name == TASK]
+        kinds = {id_: name for id_, name in kinds.items() if name not in (TASK, CACHE)}
+        new = self._read_contexts(connection, kinds, last_context)
+        if self._index.orphans:
+            self._read_parents(connection, new)
+        windows = list(self._windows(self._associations, last_association))
+        self._read_associations(connection, kinds, windows)
+        self._associations = max(last_association, self._associations)
         if self._undecided:
             self._decide(connection)
+        if self._index.untold:
+            self._read_tasks(connection, of_tasks, windows)
 
     @staticmethod
     def _newest(connection: sa.engine.Connection, table: sa.Table) -> int:
@@ -96,9 +103,9 @@ class IndexReader:
         for low in range(max(0, mark - self._late), last, _ROWS_AT_ONCE):
             yield low, min(low + _ROWS_AT_ONCE, last)
 
-    def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str]) -> None:
-        context, index = self._tables.context, self._index
-        last = self._newest(connection, context)
+    def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> list[int]:
+        """Returns the ids of what may have a parent."""
+        context, index, new = self._tables.context, self._index, []
         wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
         query = sa.select(context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch)
         for low, high in self._windows(self._contexts, last):
@@ -112,30 +119,81 @@ class IndexReader:
                 elif kind == NODE:
                     index.add_node(id_, name)
                 else:
-                    index.add_run(id_, name, created, kind == OLD_RUN)
+                    index.add_run(id_, name, created, kind)
+                    new.append(id_)
         self._contexts = max(last, self._contexts)
+        return [id_ for id_ in new if id_ in index.orphans]
 
-    def _read_associations(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> None:
+    def _read_parents(self, connection: sa.engine.Connection, new: list[int]) -> None:
+        """Looks for parents of contexts of others that have none: of new ones, the newest, and in turn some older.
+
+        Links to parents have no ids: which came since cannot be asked.
+        """
+        orphans, link, context = self._index.orphans, self._tables.parent_context, self._tables.context
+        turn = list(itertools.islice(orphans, self._asked, self._asked + IDS_AT_ONCE))
+        self._asked = self._asked + IDS_AT_ONCE if len(turn) == IDS_AT_ONCE else 0
+        asked = {*new, *turn, *itertools.islice(reversed(orphans), IDS_AT_ONCE)}
+        query = (
+            sa.select(link.c.context_id, link.c.parent_context_id, context.c.name)
+            .select_from(link.join(context, context.c.id == link.c.parent_context_id))
+            .order_by(link.c.context_id, link.c.parent_context_id)
+        )
+        moved = []
+        for chunk in chunks(asked):
+            for child, parent, name in connection.execute(query.where(link.c.context_id.in_(chunk))).all():
+                if self._writable().add_parent(child, parent, self._letters.read(name)):
+                    moved.append(child)
+        joined = self._tables.association
+        for chunk in chunks(moved):
+            query = sa.select(joined.c.execution_id, joined.c.context_id).where(
+                joined.c.context_id.in_(chunk)
+            )
+            for execution, child in connection.execute(query).all():
+                self._writable().add_member(execution, run=child)
+
+    def _read_tasks(
+        self, connection: sa.engine.Connection, types: list[int], windows: list[tuple[int, int]]
+    ) -> None:
+        """The ids of runs whose names may be shortened, from the task instances of their executions."""
+        association, context = self._tables.association, self._tables.context
+        query = sa.select(association.c.execution_id, context.c.id).select_from(
+            association.join(context, context.c.id == association.c.context_id)
+        )
+        found: dict[int, int] = {}
+        for low, high in windows:
+            within = query.where(
+                association.c.id > low, association.c.id <= high, _plain(context.c.type_id, types)
+            )
+            for execution, task in connection.execute(within):
+                run = self._index.member(execution)[0]
+                if run in self._index.untold:
+                    found[run] = task
+        fields = tasks.fields(connection, self._tables.context_property, found.values(), self._letters)
+        for run, task in found.items():
+            ids = fields.get(task, {})
+            if "dag_id" in ids and "run_id" in ids:
+                self._writable().tell(run, ids["dag_id"], ids["run_id"])
+
+    def _read_associations(
+        self, connection: sa.engine.Connection, kinds: dict[int, str], windows: list[tuple[int, int]]
+    ) -> None:
         association, context = self._tables.association, self._tables.context
         wanted = [id_ for id_, name in kinds.items() if name != PIPELINE]
         query = sa.select(association.c.execution_id, context.c.id, context.c.type_id).select_from(
             association.join(context, context.c.id == association.c.context_id)
         )
-        for low, high in self._windows(self._associations, last):
+        for low, high in windows:
             within = query.where(
                 association.c.id > low, association.c.id <= high, _plain(context.c.type_id, wanted)
             )
             for execution, context_id, type_id in connection.execute(within.order_by(association.c.id)).all():
-                if context_id in self._index.member(execution):
+                is_node = kinds[type_id] in (NODE, OLD_NODE)
+                run, node = (0, context_id) if is_node else (context_id, 0)
+                if not self._index.takes(execution, run, node):
                     continue
-                index = self._writable()
-                if kinds[type_id] in (RUN, OLD_RUN):
-                    index.add_member(execution, run=context_id)
-                    if context_id in index.undecided:
-                        self._undecided.append(execution)
-                else:
-                    index.add_member(execution, node=context_id)
-        self._associations = max(last, self._associations)
+                self._writable().add_member(execution, run, node)
+                if run in self._index.undecided:
+                    self._undecided.append(execution)
 
     def _decide(self, connection: sa.engine.Connection) -> None:
         """Finds the pipelines of runs that are new, or had no execution until now."""

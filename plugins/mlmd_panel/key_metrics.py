@@ -43,12 +43,16 @@ class MetricTable:
     Attributes:
       names: Those shown.
       available: All that some run has.
-      values: By run id, then by name.
+      values: By the evaluation's id, then by name.
     """
 
     names: tuple[str, ...]
     available: tuple[str, ...]
     values: dict[int, dict[str, float]]
+
+    def of(self, row: RunSummary) -> dict[str, float]:
+        """Of a run, or of one of its models."""
+        return self.values.get(row.evaluation.id, {}) if row.evaluation else {}
 
 
 class _Kept:
@@ -81,7 +85,7 @@ def of_runs(visit: Visit, rows: Sequence[RunSummary], asked: str | None) -> Metr
         if row.evaluation is not None:
             overall = of_evaluation(visit, row.evaluation)
             if overall:
-                found[row.run.id] = overall
+                found[row.evaluation.id] = overall
     available = tuple(sorted({name for overall in found.values() for name in overall.metrics}))
     names = names_in(asked or "")[:10]
     if not names:

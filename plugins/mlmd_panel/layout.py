@@ -21,8 +21,10 @@ class Box:
     Attributes:
       id: MLMD's.
       kind: artifact or execution.
-      label: Type of the artifact, node of the execution.
+      label: What it is called.
       state: MLMD's; empty of what the user may not see.
+      hidden: The user may not see it.
+      branch: Of an execution, the task group and map index that tell it from others of its node.
       x: Left edge, in pixels.
       y: Upper edge.
     """
@@ -31,6 +33,8 @@ class Box:
     kind: str
     label: str
     state: str
+    hidden: bool
+    branch: str
     x: float
     y: float
 
@@ -121,11 +125,14 @@ def sugiyama(count: int, edges: Sequence[tuple[int, int]]) -> tuple[list[Point],
     return placed, bends
 
 
-def _text(lineage: Lineage, kind: str, id_: int) -> tuple[str, str]:
+def _text(lineage: Lineage, kind: str, id_: int) -> tuple[str, str, bool, str]:
     if kind == "artifact":
-        return lineage.artifacts[id_].type, lineage.artifacts[id_].state
+        artifact = lineage.artifacts[id_]
+        return artifact.display_name or artifact.type, artifact.state, False, ""
     execution = lineage.executions[id_]
-    return (execution.node, execution.state) if execution.node else ("", "")
+    if execution.hidden:
+        return "", "", True, ""
+    return execution.node or execution.label, execution.state, False, execution.branch
 
 
 def _path(start: Point, bends: list[Point], end: Point) -> str:

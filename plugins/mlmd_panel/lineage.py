@@ -90,7 +90,7 @@ class Walk:
 
     def _lineage(self) -> Lineage:
         rows = self._rows
-        executions = rows.executions(self._executions, tasks_too=False)
+        executions = rows.executions(self._executions)
         masked = {
             id_: execution if rows.index.visible(id_, self._dags) else _hidden(execution)
             for id_, execution in executions.items()
@@ -109,4 +109,4 @@ def _edge(event: Event) -> tuple[int, int, str]:
 
 
 def _hidden(execution: Execution) -> Execution:
-    return Execution(execution.id, "", "", "UNKNOWN", 0, 0, None, None)
+    return Execution(execution.id, "", "", "UNKNOWN", 0, 0, None, None, hidden=True)

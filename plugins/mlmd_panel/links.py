@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from mlmd_panel.models import Run, Task
+from mlmd_panel.models import Execution, Run, Task
 
 STATIC = Path(__file__).parent / "static"
 
@@ -76,6 +76,13 @@ class Urls:
         return f"{self.root}/static/{file}?v={version(file)}"
 
 
+def node_url(urls: Urls, run: int, execution: Execution) -> str:
+    """Link to the page of a node in a run; where the node may have several instances, of the execution's own."""
+    task = execution.task if execution.is_one_of_several else None
+    where = {"task_id": task.task_id, "map_index": task.map_index} if task else {}
+    return urls.to("runs", run, "nodes", execution.node, **where)
+
+
 @cache
 def version(file: str) -> str:
     """A short hash of a static file's content; of plotly's, of its version."""
@@ -87,9 +94,14 @@ def version(file: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path else ""
 
 
-@cache
 def static_file(file: str) -> Path | None:
     """Where a static file is; None when there is none of that name."""
+    # What is kept is of the known names only: others are without number.
+    return _static_file(file) if file in _FILES else None
+
+
+@cache
+def _static_file(file: str) -> Path | None:
     if file == "plotly.min.js":
         # Only the file is wanted: importing plotly costs 100 ms and 20 MB.
         from importlib.util import find_spec
@@ -97,10 +109,10 @@ def static_file(file: str) -> Path | None:
         spec = find_spec("plotly")
         folder = Path(spec.origin).parent / "package_data" if spec and spec.origin else STATIC
         return folder / file if (folder / file).is_file() else None
-    return STATIC / file if file in _FILES and (STATIC / file).is_file() else None
+    return STATIC / file if (STATIC / file).is_file() else None
 
 
-_FILES = ("panel.css", "panel.js", "charts.js")
+_FILES = ("panel.css", "panel.js", "charts.js", "plotly.min.js")
 
 
 def _query(query: Mapping[str, Any] | list[tuple[str, Any]] | tuple[tuple[str, Any], ...]) -> str:

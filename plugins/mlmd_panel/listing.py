@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from mlmd_panel import conditions, ends, sight
-from mlmd_panel.filters import ArtifactFilter, ExecutionFilter
+from mlmd_panel import conditions, context_rows, ends, sight
+from mlmd_panel.context_rows import Context
+from mlmd_panel.execution_text import ExecutionText
+from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter
 from mlmd_panel.models import Artifact, Execution, Page
 from mlmd_panel.rows import Rows
-from mlmd_panel.tables import ARTIFACT_KIND, EXECUTION_KIND, OUTPUTS
+from mlmd_panel.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND, OUTPUTS, OWN_CONTEXTS
 
 SECONDS = 0.25
 _FIRST_STEP, _LAST_STEP = 1_000, 50_000
@@ -25,7 +27,7 @@ _IDS_AT_ONCE = 400
 _FEW = 2_000
 _CHOSEN_AT_ONCE = 100
 _MOST_ROWS = 2_000
-_Record = TypeVar("_Record", Artifact, Execution)
+_Record = TypeVar("_Record", Artifact, Context, Execution)
 # Rows, highest id first, and the id below which is everything that was not looked at yet.
 _Steps = Iterator[tuple[Sequence[sa.engine.Row], int]]
 
@@ -42,14 +44,21 @@ def executions(
     table, index = rows.tables.execution, rows.index
     where = conditions.of_executions(wanted, rows.tables, rows.type_names(EXECUTION_KIND))
     query = sa.select(table).where(*where)
-    has_text = _Text(rows, wanted.text) if wanted.text else None
+    has_text = ExecutionText(rows, wanted.text) if wanted.text else None
     is_of_runs = wanted.pipeline or wanted.run is not None or wanted.dag_id or wanted.node
     # The index knows nothing of states, types and ids; with them the table is faster.
     is_of_rows = wanted.state or wanted.type or (has_text and has_text.needs_rows)
-    if is_of_runs or not is_of_rows and (dags is not None or has_text):
-        steps = _by_member(rows, wanted, has_text, dags, query, limit, after)
+    joined, runs = rows.tables.association, _runs(rows, wanted, dags)
+    if wanted.context is not None:
+        if not context_rows.is_visible(rows, wanted.context, dags):
+            return Page((), None)
+        query = query.select_from(table.join(joined, joined.c.execution_id == table.c.id))
+        query, column = query.where(joined.c.context_id == wanted.context), joined.c.execution_id
+        steps = _by_range(rows, table, column, query, column, limit + 1, after)
+    elif is_of_runs or not is_of_rows and (dags is not None or has_text):
+        steps = _by_member(rows, wanted, has_text, runs, query, limit, after)
     else:
-        steps = _by_range(rows, table.c.id, query, table.c.id, limit + 1, after)
+        steps = _by_range(rows, table, table.c.id, query, table.c.id, limit + 1, after)
 
     def chosen(found: Sequence[sa.engine.Row]) -> list[Execution]:
         seen = [row for row in found if index.visible(row.id, dags)]
@@ -59,54 +68,34 @@ def executions(
             for execution in made
             if (has_text is None or has_text.of(execution))
             and (not wanted.node or execution.node == wanted.node)
+            and (runs is None or (execution.run and execution.run.id in runs))
             and (not wanted.task_id or (execution.task and execution.task.task_id == wanted.task_id))
+            and (
+                wanted.map_index is None or (execution.task and execution.task.map_index == wanted.map_index)
+            )
         ]
 
     return _page(rows, table, steps, chosen, limit, seconds)
 
 
-class _Text:
-    """Whether a text is in the names of an execution's type, node or run, or is its id."""
-
-    def __init__(self, rows: Rows, text: str):
-        self._index, self._text = rows.index, text.casefold()
-        types = rows.type_names(EXECUTION_KIND)
-        self._types = {id_ for id_, name in types.items() if self._text in name.casefold()}
-        # With the pipeline's name before the node's; what has the text in that is left out in the end.
-        names = self._index.node_names.items()
-        self.nodes = {id_ for id_, name in names if self._text in name.casefold()}
-        self.runs = set(self._index.runs(None, name=text))
-        # Otherwise the index has all there is to know.
-        self.needs_rows = bool(self._types) or self._text.isdigit()
-
-    def of(self, execution: Execution) -> bool:
-        """Whether an execution has it."""
-        names = (execution.type, execution.node, execution.run.name if execution.run else "")
-        return self._text == str(execution.id) or any(self._text in name.casefold() for name in names)
-
-    def may_be(self, row: sa.engine.Row) -> bool:
-        """Whether the execution of a row may have it."""
-        run, node = self._index.member(row.id)
-        return (
-            run in self.runs or node in self.nodes or row.type_id in self._types or self._text == str(row.id)
-        )
+def _runs(rows: Rows, wanted: ExecutionFilter, dags: frozenset[str] | None) -> set[int] | None:
+    """Runs that the user may see and that the filter leaves; None for all."""
+    if dags is None and wanted.run is None and not (wanted.pipeline or wanted.dag_id):
+        return None
+    runs = set(rows.index.runs(dags, pipeline=wanted.pipeline, dag_id=wanted.dag_id))
+    return runs if wanted.run is None else runs & {wanted.run}
 
 
 def _by_member(
     rows: Rows,
     wanted: ExecutionFilter,
-    has_text: _Text | None,
-    dags: frozenset[str] | None,
+    has_text: ExecutionText | None,
+    runs: set[int] | None,
     query: Any,
     limit: int,
     after: int | None,
 ) -> _Steps:
     index, table = rows.index, rows.tables.execution
-    runs: set[int] | None = set(index.runs(dags, pipeline=wanted.pipeline, dag_id=wanted.dag_id))
-    if wanted.run is not None:
-        runs &= {wanted.run}
-    elif dags is None and not (wanted.pipeline or wanted.dag_id):
-        runs = None
     nodes = None
     if wanted.node and not index.has_old_nodes:
         nodes = {id_ for id_, name in index.node_names.items() if name.endswith("." + wanted.node)}
@@ -122,6 +111,33 @@ def _by_member(
     yield [], 0
 
 
+def contexts(
+    rows: Rows,
+    wanted: ContextFilter,
+    dags: frozenset[str] | None,
+    limit: int,
+    after: int | None,
+    seconds: float,
+) -> Page[Context]:
+    """A page of contexts."""
+    table, types = rows.tables.context, rows.type_names(CONTEXT_KIND)
+    types = {
+        id_: name
+        for id_, name in types.items()
+        if (not wanted.type or name == wanted.type) and not (wanted.others and name in OWN_CONTEXTS)
+    }
+    if not types:
+        return Page((), None)
+    displayed = bool(wanted.text) and rows.have_display_names(rows.tables.context_property)
+    where = conditions.of_contexts(wanted, rows.tables, rows.letters, types, displayed)
+    query = sa.select(table).where(*where)
+    if dags is None:
+        steps = _by_range(rows, table, table.c.id, query, table.c.id, limit + 1, after)
+    else:
+        steps = _by_id(rows, table, query, list(rows.index.runs(dags)), after)
+    return _page(rows, table, steps, lambda found: context_rows.of_rows(rows, found), limit, seconds)
+
+
 def artifacts(
     rows: Rows,
     wanted: ArtifactFilter,
@@ -132,13 +148,19 @@ def artifacts(
 ) -> Page[Artifact]:
     """A page of artifacts."""
     table, index = rows.tables.artifact, rows.index
-    where = conditions.of_artifacts(wanted, rows.tables, rows.letters, rows.type_names(ARTIFACT_KIND))
+    displayed = bool(wanted.text) and rows.have_display_names(rows.tables.artifact_property)
+    types = rows.type_names(ARTIFACT_KIND)
+    where = conditions.of_artifacts(wanted, rows.tables, rows.letters, types, displayed)
     query = sa.select(table).where(*where)
     contexts = _contexts(rows, wanted)
     if wanted.run is not None and not (index.run(wanted.run) and index.run_visible(wanted.run, dags)):
         return Page((), None)
+    if wanted.context is not None and not context_rows.is_visible(rows, wanted.context, dags):
+        return Page((), None)
     few, id_ = _few(rows, wanted), table.c.id
     most = limit + 1
+    if wanted.run is not None and wanted.context is not None:
+        query = query.where(_in_contexts(rows, [wanted.context]))
     if few is not None:
         if contexts is not None:
             query = query.where(_in_contexts(rows, contexts))
@@ -149,9 +171,9 @@ def artifacts(
         query = query.where(joined.c.context_id.in_(contexts))
         # Of two contexts, as when two programs registered one type, an artifact may be in both.
         order, query = (joined.c.artifact_id, query) if len(contexts) == 1 else (id_, query.distinct())
-        steps = _by_range(rows, joined.c.artifact_id, query, order, most, after)
+        steps = _by_range(rows, table, joined.c.artifact_id, query, order, most, after)
     else:
-        steps = _by_range(rows, id_, query, id_, most, after)
+        steps = _by_range(rows, table, id_, query, id_, most, after)
 
     def chosen(found: Sequence[sa.engine.Row]) -> list[Artifact]:
         return _shown(rows, rows.artifacts_of(found), wanted, dags)
@@ -162,8 +184,9 @@ def artifacts(
 def _contexts(rows: Rows, wanted: ArtifactFilter) -> list[int] | None:
     """Contexts of which the artifacts are a part; None when no filter names one."""
     index = rows.index
-    if wanted.run is not None:
-        return [wanted.run]
+    one = wanted.run if wanted.run is not None else wanted.context
+    if one is not None:
+        return [one]
     if wanted.producer and not index.has_old_nodes:
         # What the node made, and what it used.
         end = f"{wanted.pipeline}.{wanted.producer}"
@@ -207,7 +230,7 @@ def _shown(
         ids = [artifact.id for artifact in found]
         # The first execution made it; others, if any, took it from the cache.
         makers = dict(ends.of(rows.connection, rows.tables, ids, 1, OUTPUTS))
-        made_by = rows.executions(set(makers.values()), tasks_too=False)
+        made_by = rows.executions(set(makers.values()), tasks_of=())
         nodes = {artifact: made_by[maker].node for artifact, maker in makers.items() if maker in made_by}
         found = [artifact for artifact in found if nodes.get(artifact.id) == wanted.producer]
     if dags is None:
@@ -217,10 +240,15 @@ def _shown(
 
 
 def _by_range(
-    rows: Rows, column: sa.Column, query: Any, order: sa.Column, most: int, after: int | None
+    rows: Rows,
+    table: sa.Table,
+    column: sa.Column,
+    query: Any,
+    order: sa.Column,
+    most: int,
+    after: int | None,
 ) -> _Steps:
     """Rows of ranges of ids, which grow while there is little in them."""
-    table = rows.tables.execution if column.table is rows.tables.execution else rows.tables.artifact
     newest = rows.connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
     high = newest + 1 if after is None else min(after, newest + 1)
     step = _FIRST_STEP

@@ -49,18 +49,26 @@ class Task:
     map_index: int
     try_number: int
 
+    @property
+    def label(self) -> str:
+        """The task id with its task groups, and the map index where there is one: `eu.Trainer`, `each.Trainer [2]`."""
+        return f"{self.task_id} [{self.map_index}]" if self.map_index >= 0 else self.task_id
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a pipeline: a context of type `pipeline_run`, or `run` in stores of TFX's old launcher.
+    """One run: a context of type `pipeline_run`, or `run` of TFX's old launcher, or in stores of others of any type.
 
     Attributes:
       id: Context id.
       name: Context name, such as `<dag_id>:<run_id>`.
-      pipeline: Name of its pipeline.
-      dag_id: Airflow DAG that it belongs to; the pipeline's name when the context's name does not say.
-      run_id: Airflow run id, or TFX's own.
+      pipeline: Name of its pipeline; in stores of others of the parent context, empty without one.
+      dag_id: Airflow DAG that it belongs to; the pipeline's name when the context's name does not say. Empty in stores
+        of others, and of a shortened name as long as no task instance tells it.
+      run_id: Airflow run id, or TFX's own; otherwise the context's name.
       created: Milliseconds.
+      type: Of the context.
+      display_name: Of the context, in stores of others; empty where it has none.
     """
 
     id: int
@@ -69,6 +77,13 @@ class Run:
     dag_id: str
     run_id: str
     created: int
+    type: str = "pipeline_run"
+    display_name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called on pages."""
+        return self.display_name or self.run_id or self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +104,15 @@ class Execution:
     Attributes:
       id: Execution id.
       type: Full type name, such as `tfx.components.trainer.component.Trainer`.
-      node: Node id in the pipeline, such as `Trainer`.
+      node: Node id in the pipeline, such as `Trainer`; empty in stores of others.
       state: NEW, RUNNING, COMPLETE, FAILED, CACHED, CANCELED or UNKNOWN.
       created: Milliseconds.
-      updated: Milliseconds; of an execution that ended its end.
+      updated: Milliseconds; of one that `has_ended` its end.
       run: None when it belongs to no run.
       task: None in stores of others.
       properties: Empty unless asked for.
+      given_name: In stores of others its `display_name`, `task_name` or name; may be empty.
+      hidden: The user may not see it: there is no more than its id.
     """
 
     id: int
@@ -107,6 +124,47 @@ class Execution:
     run: Run | None
     task: Task | None
     properties: tuple[Property, ...] = ()
+    given_name: str = ""
+    hidden: bool = False
+
+    @property
+    def label(self) -> str:
+        """What it is called on pages; of a hidden one nothing.
+
+        The node; where a pipeline stands in a task group or is mapped, the task, which tells its instances apart.
+        """
+        if self.task and self.node and self.is_one_of_several:
+            return self.task.label
+        return self.node or self.given_name or self.type.rpartition(".")[2] or self.type
+
+    @property
+    def branch(self) -> str:
+        """The task group that its pipeline stands in, with the map index: `eu`, `each [2]`; otherwise empty."""
+        if self.task is None:
+            return ""
+        within = self.task.task_id.removesuffix(self.node)
+        group = within.rstrip(".") if within != self.task.task_id else ""
+        return f"{group} [{self.task.map_index}]".strip() if self.task.map_index >= 0 else group
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Its task is in a task group or mapped: the run may have more instances of its node."""
+        return self.task is not None and (self.task.task_id != self.node or self.task.map_index >= 0)
+
+    @property
+    def has_ended(self) -> bool:
+        """It is known to be done, in one way or the other."""
+        return self.state in ("COMPLETE", "FAILED", "CACHED", "CANCELED")
+
+    @property
+    def instance(self) -> tuple:
+        """What its attempts have in common: the task instance, or the node where no task is known.
+
+        Executions of others are their own.
+        """
+        if self.task:
+            return (self.node, self.task.task_id, self.task.map_index)
+        return (self.node,) if self.node else (self.id,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +180,7 @@ class Artifact:
       created: Milliseconds.
       updated: Milliseconds.
       properties: Empty unless asked for.
+      display_name: Its property of that name, as Kubeflow Pipelines gives; empty where it has none.
     """
 
     id: int
@@ -132,6 +191,7 @@ class Artifact:
     created: int
     updated: int
     properties: tuple[Property, ...] = ()
+    display_name: str = ""
 
     def property(self, name: str, default: Any = None) -> Any:
         """Value of a property; of two with one name the declared one."""
@@ -190,6 +250,21 @@ class Page(Generic[Row]):
 
 
 @dataclasses.dataclass(frozen=True)
+class ArtifactEvents:
+    """Who made an artifact, used it, or took it from the cache.
+
+    Attributes:
+      rows: Events with their executions.
+      cut: There are more.
+      hidden: The user may not see all of them.
+    """
+
+    rows: tuple[tuple[Event, Execution], ...]
+    cut: bool
+    hidden: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class RunDetail:
     """All of one run: its executions in order of creation, their events and the artifacts of those events."""
 
@@ -204,7 +279,7 @@ class Lineage:
     """A part of the graph of artifacts and executions around one artifact or of one run.
 
     Attributes:
-      executions: By id; one of a DAG that the user may not see has node "" and run None.
+      executions: By id; those that the user may not see are `hidden`.
       artifacts: By id.
       events: The edges.
       cut: There is more, left out by depth or by the limit on the number of nodes.

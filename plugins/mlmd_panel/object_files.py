@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime
 import io
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlmd_panel.errors import PanelError, PayloadError, PayloadGone
 
 _DRIVERS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs"}
 _CONNECT_SECONDS = 5
+# The most that S3 gives at once.
+_KEYS = 1000
 _log = logging.getLogger(__name__)
 
 Row = tuple[str, int, int | None]
@@ -77,10 +80,12 @@ class Store:
         todo = [(base, depth)]
         looked = 0
         cut = False
+        end = time.monotonic() + self._timeout
         while todo:
             folder, left = todo.pop(0)
-            found = self._ask("The artifact's folder", "ls", folder, detail=True)
-            for info in sorted(found, key=lambda info: info["name"]):
+            if time.monotonic() > end:
+                return rows, True
+            for info in self._listed(folder, limit - looked + 1):
                 path = info["name"].rstrip("/")
                 if path == folder and info["type"] == "directory":
                     continue
@@ -96,6 +101,28 @@ class Store:
                 elif info["type"] == "file" and not (path == folder and info["name"].endswith("/")):
                     rows.append((path[len(base) + 1 :], int(info["size"] or 0), _modified(info)))
         return rows, cut
+
+    def _listed(self, folder: str, limit: int) -> Iterator[Mapping[str, Any]]:
+        """What is directly in a folder, by name, as the driver describes it; of S3 no more pages than are needed."""
+        shown = "The artifact's folder"
+        if self._protocol != "s3":
+            # Their drivers give the whole folder only: the time of a request bounds it.
+            yield from sorted(self._ask(shown, "ls", folder, detail=True), key=lambda info: info["name"])
+            return
+        bucket, _, key = folder.partition("/")
+        asked: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key}/" if key else "", "Delimiter": "/"}
+        count = 0
+        while True:
+            keys = min(limit - count, _KEYS)
+            page = self._ask(shown, "call_s3", "list_objects_v2", MaxKeys=max(keys, 1), **asked)
+            for info in sorted([*_folders(bucket, page), *_objects(bucket, page)], key=lambda i: i["name"]):
+                count += 1
+                yield info
+            if not page.get("IsTruncated") or count >= limit:
+                break
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+        if not count and key:
+            yield self._ask(shown, "info", folder)
 
     def open(self, parts: Sequence[str], shown: str) -> io.RawIOBase:
         """Opens an object.
@@ -177,6 +204,16 @@ class _Object(io.RawIOBase):
         buffer[: len(data)] = data
         self._at = end
         return len(data)
+
+
+def _folders(bucket: str, page: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for one in page.get("CommonPrefixes", ()):
+        yield {"name": f"{bucket}/{one['Prefix']}", "type": "directory", "size": 0}
+
+
+def _objects(bucket: str, page: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for one in page.get("Contents", ()):
+        yield {**one, "name": f"{bucket}/{one['Key']}", "type": "file", "size": one["Size"]}
 
 
 def _modified(info: Mapping[str, Any]) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mlmd_panel import charts, drawings, evaluation_table, formats
+from mlmd_panel import charts, drawings, evaluation_table, formats, links
 from mlmd_panel.answer import Answer, plain
 from mlmd_panel.errors import PanelError
 from mlmd_panel.visit import Panel, Urls
@@ -36,17 +36,29 @@ def environment() -> jinja2.Environment:
         json_text=_json_text,
         script_json=_script_json,
     )
-    made.globals.update(charts=charts, draw=drawings, evaluation_table=evaluation_table.table)
+    made.globals.update(
+        node_url=links.node_url, charts=charts, draw=drawings, evaluation_table=evaluation_table.table
+    )
     return made
 
 
-def page(answer: Answer, panel: Panel, urls: Urls) -> str:
-    """The HTML of an answer."""
+def page(answer: Answer, panel: Panel, urls: Urls, sees_all: bool) -> str:
+    """The HTML of an answer.
+
+    Args:
+      sees_all: Nothing of the store is hidden from the user.
+    """
     return (
         environment()
         .get_template(answer.template)
         .render(
-            **answer.data, **answer.only_html, title=answer.title, panel=panel, urls=urls, links=panel.links
+            **answer.data,
+            **answer.only_html,
+            title=answer.title,
+            panel=panel,
+            urls=urls,
+            links=panel.links,
+            sees_all=sees_all,
         )
     )
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import mimetypes
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
 
 from mlmd_panel import csv_text, links, pages
 from mlmd_panel.answer import Answer, to_json
 from mlmd_panel.errors import NotFound
+from mlmd_panel.threads import Threads
 from mlmd_panel.views import (
     artifacts,
     compare,
+    contexts,
     executions,
     home,
     lineage,
@@ -25,7 +28,7 @@ from mlmd_panel.views import (
     runs,
     search,
 )
-from mlmd_panel.visit import Visiting
+from mlmd_panel.visit import Visit
 
 PAGES: dict[str, Callable[..., Answer]] = {
     "/pipelines": pipelines.pipelines,
@@ -37,6 +40,8 @@ PAGES: dict[str, Callable[..., Answer]] = {
     "/artifacts": artifacts.artifacts,
     "/artifacts/{id}": artifacts.artifact,
     "/artifacts/{id}/lineage": lineage.lineage,
+    "/contexts": contexts.contexts,
+    "/contexts/{id}": contexts.context,
     "/compare": compare.compare,
     "/search": search.search,
 }
@@ -56,75 +61,90 @@ class ErrorBody(BaseModel):
     headline: str
 
 
-def router() -> APIRouter:
-    """All routes; the catch-all comes last."""
+def router(threads: Threads, seen: Any) -> APIRouter:
+    """All routes; the catch-all comes last.
+
+    Args:
+      threads: On which what the store shows is made.
+      seen: FastAPI dependency that notes which DAGs the user may read, for what shows the store.
+    """
     made = APIRouter()
+
+    def shows(path: str, view: Callable[..., Any], respond: _Respond, **options: Any) -> None:
+        options = {"methods": ["GET", "HEAD"], "include_in_schema": False, **options}
+        made.add_api_route(path, _endpoint(threads, view, respond), dependencies=[seen], **options)
+
     methods = ["GET", "HEAD"]
-    made.add_api_route("/", _home, methods=methods, include_in_schema=False)
+    shows("/", home.destination, _redirect)
     made.add_api_route("/api.json", _api, methods=methods, include_in_schema=False)
     made.add_api_route("/static/{file:path}", _static, methods=methods, include_in_schema=False)
     for path, view in TABLES.items():
-        made.add_api_route(f"{path}.csv", _as_csv(view), methods=methods, include_in_schema=False)
+        shows(f"{path}.csv", view, _csv)
     errors = {status: {"model": ErrorBody} for status in (400, 404, 422, 500, 503)}
     for path, view in PAGES.items():
-        made.add_api_route(
+        shows(
             f"{path}.json",
-            _as_json(view),
+            view,
+            _json,
             methods=["GET"],
+            include_in_schema=True,
             responses=errors,
             summary=(view.__doc__ or "").partition("\n")[0],
             operation_id=view.__name__,
         )
-        made.add_api_route(f"{path}.json", _as_json(view), methods=["HEAD"], include_in_schema=False)
-        made.add_api_route(path, _as_html(view), methods=methods, include_in_schema=False)
+        shows(f"{path}.json", view, _json, methods=["HEAD"])
+        shows(path, view, _html)
     made.add_api_route("/{path:path}", _nowhere, methods=methods, include_in_schema=False)
     return made
 
 
-def _as_html(view: Callable[..., Answer]) -> Callable[..., Response]:
-    shown = Depends(view)
-
-    def html(asked: Visiting, answer: Any = shown) -> Response:
-        headers = {"link": f'<{asked.urls.twin("json")}>; rel="alternate"; type="application/json"'}
-        return Response(pages.page(answer, asked.panel, asked.urls), headers=headers, media_type="text/html")
-
-    return html
+_Respond = Callable[[Visit, Any], Response]
 
 
-def _as_json(view: Callable[..., Answer]) -> Callable[..., Response]:
-    shown = Depends(view)
+def _endpoint(threads: Threads, view: Callable[..., Any], respond: _Respond) -> Callable[..., Any]:
+    """A view and its response as a route, with the parameters of the view."""
 
-    def json(answer: Any = shown) -> Response:
-        return Response(
-            to_json({"ok": True, "title": answer.title, **answer.data}), media_type="application/json"
-        )
+    async def endpoint(**arguments: Any) -> Response:
+        return await threads.run(_respond, view, respond, arguments)
 
-    return json
-
-
-def _as_csv(view: Callable[..., Answer]) -> Callable[..., Response]:
-    shown = Depends(view)
-
-    def csv(answer: Any = shown) -> Response:
-        name = answer.template.removesuffix(".html")
-        headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-        return Response(
-            csv_text.table(name, answer.data), headers=headers, media_type="text/csv; charset=utf-8"
-        )
-
-    return csv
+    # FastAPI reads parameters from there; the names of their types are the view's module's.
+    signature = inspect.signature(view, eval_str=True)
+    endpoint.__signature__ = signature.replace(return_annotation=Response)  # type: ignore[attr-defined]
+    endpoint.__doc__ = view.__doc__
+    return endpoint
 
 
-def _home(destination: Annotated[str, Depends(home.destination)]) -> Response:
+def _respond(view: Callable[..., Any], respond: _Respond, arguments: dict[str, Any]) -> Response:
+    return respond(arguments["visit"], view(**arguments))
+
+
+def _html(visit: Visit, answer: Answer) -> Response:
+    headers = {"link": f'<{visit.urls.twin("json")}>; rel="alternate"; type="application/json"'}
+    html = pages.page(answer, visit.panel, visit.urls, visit.dags is None)
+    return Response(html, headers=headers, media_type="text/html")
+
+
+def _json(visit: Visit, answer: Answer) -> Response:
+    body = to_json({"ok": True, "title": answer.title, **answer.data})
+    return Response(body, media_type="application/json")
+
+
+def _csv(visit: Visit, answer: Answer) -> Response:
+    name = answer.template.removesuffix(".html")
+    headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(csv_text.table(name, answer.data), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _redirect(visit: Visit, destination: str) -> Response:
     return RedirectResponse(destination, status_code=302)
 
 
-def _api(request: Request) -> Response:
+async def _api(request: Request) -> Response:
     description = {**request.app.openapi(), "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
     return Response(to_json(description), media_type="application/json")
 
 
-def _static(request: Request, file: str) -> Response:
+async def _static(request: Request, file: str) -> Response:
     path = links.static_file(file)
     if path is None:
         raise NotFound("There is no such file.")
@@ -134,5 +154,5 @@ def _static(request: Request, file: str) -> Response:
     return FileResponse(path, headers={"cache-control": keep}, media_type=media_type)
 
 
-def _nowhere(path: str) -> Response:
+async def _nowhere(path: str) -> Response:
     raise NotFound("There is no such page.")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from mlmd_panel import properties, tasks
+from mlmd_panel import display_names, properties, tasks
 from mlmd_panel.letters import Letters
-from mlmd_panel.models import ARTIFACT_STATES, EXECUTION_STATES, Artifact, Event, Execution
+from mlmd_panel.models import ARTIFACT_STATES, EXECUTION_STATES, Artifact, Event, Execution, Run, Task
 from mlmd_panel.properties import chunks
-from mlmd_panel.run_index import RunIndex
+from mlmd_panel.run_index import OLD_RUN, RUN, RunIndex
 from mlmd_panel.tables import (
     ARTIFACT_KIND,
     EVENT_KINDS,
     EXECUTION_KIND,
     Tables,
 )
+
+_MOST_NAMED = 1000
 
 
 class Rows:
@@ -25,6 +28,7 @@ class Rows:
     def __init__(self, connection: sa.engine.Connection, index: RunIndex, tables: Tables, letters: Letters):
         self.connection, self.index, self.tables, self.letters = connection, index, tables, letters
         self._types: dict[int, tuple[int, str]] | None = None
+        self._named: dict[str, bool] = {}
 
     def type_names(self, kind: int) -> dict[int, str]:
         """Names of the types of a kind by their ids; two ids may have one name, as versions of it."""
@@ -34,19 +38,52 @@ class Rows:
             self._types = {row[0]: (row[1], self.letters.read(row[2])) for row in rows}
         return {id_: name for id_, (of, name) in self._types.items() if of == kind}
 
+    def used_types(self, table: sa.Table, kind: int) -> list[str]:
+        """Names of the types of a kind of which the table has something."""
+        names: set[str] = set()
+        for id_, name in self.type_names(kind).items():
+            query = sa.select(table.c.type_id).where(table.c.type_id == id_).limit(1)
+            if name not in names and self.connection.execute(query).first():
+                names.add(name)
+        return sorted(names)
+
+    def have_display_names(self, table: sa.Table) -> bool:
+        """Whether a table of properties has any."""
+        if table.name not in self._named:
+            self._named[table.name] = display_names.are_used(self.connection, table)
+        return self._named[table.name]
+
+    def runs(self, ids: Iterable[int]) -> dict[int, Run]:
+        """Runs by id, of those that are there."""
+        found = {id_: run for id_ in ids if (run := self.index.run(id_)) is not None}
+        others = [id_ for id_, run in found.items() if run.type not in (RUN, OLD_RUN)]
+        if others:
+            given = display_names.of(self.connection, self.tables.context_property, others, self.letters)
+            found |= {id_: dataclasses.replace(found[id_], display_name=name) for id_, name in given.items()}
+        return found
+
+    def displayed(self, table: sa.Table, text: str) -> set[int]:
+        """Owners of a table of properties whose name for people holds a text; of many the newest."""
+        if not text or not self.have_display_names(table):
+            return set()
+        return set(display_names.containing(self.connection, table, text, self.letters, _MOST_NAMED))
+
     def artifacts(self, ids: Collection[int], names: Collection[str] | None = ()) -> dict[int, Artifact]:
         """Artifacts by id, of those that are there; with the properties of these names, None for all."""
         found: dict[int, Artifact] = {}
         kept = self._properties(self.tables.artifact_property, ids, names)
         for chunk in chunks(ids):
             query = sa.select(self.tables.artifact).where(self.tables.artifact.c.id.in_(chunk))
-            for artifact in self.artifacts_of(self.connection.execute(query), kept):
+            for artifact in self.artifacts_of(self.connection.execute(query).all(), kept):
                 found[artifact.id] = artifact
         return found
 
-    def artifacts_of(self, rows: Iterable[sa.engine.Row], kept: dict | None = None) -> list[Artifact]:
+    def artifacts_of(self, rows: Sequence[sa.engine.Row], kept: dict | None = None) -> list[Artifact]:
         """Artifacts from rows of their table."""
-        types, read = self.type_names(ARTIFACT_KIND), self.letters.read
+        types, read, table = self.type_names(ARTIFACT_KIND), self.letters.read, self.tables.artifact_property
+        given: dict[int, str] = {}
+        if self.have_display_names(table):
+            given = display_names.of(self.connection, table, [row.id for row in rows], self.letters)
         return [
             Artifact(
                 row.id,
@@ -57,19 +94,28 @@ class Rows:
                 row.create_time_since_epoch,
                 row.last_update_time_since_epoch,
                 (kept or {}).get(row.id, ()),
+                given.get(row.id, ""),
             )
             for row in rows
         ]
 
     def executions(
-        self, ids: Collection[int], names: Collection[str] | None = (), tasks_too: bool = True
+        self,
+        ids: Collection[int],
+        names: Collection[str] | None = (),
+        tasks_of: Collection[int] | None = None,
     ) -> dict[int, Execution]:
-        """Executions by id, of those that are there; with the properties of these names, None for all."""
+        """Executions by id, of those that are there.
+
+        Args:
+          names: Of the properties that they have with them; None for all.
+          tasks_of: Those that have their tasks with them; None for all.
+        """
         found: dict[int, Execution] = {}
         kept = self._properties(self.tables.execution_property, ids, names)
         for chunk in chunks(ids):
             query = sa.select(self.tables.execution).where(self.tables.execution.c.id.in_(chunk))
-            for execution in self.executions_of(self.connection.execute(query).all(), kept, tasks_too):
+            for execution in self.executions_of(self.connection.execute(query).all(), kept, tasks_of):
                 found[execution.id] = execution
         return found
 
@@ -84,15 +130,21 @@ class Rows:
         return found
 
     def executions_of(
-        self, rows: Sequence[sa.engine.Row], kept: dict | None = None, tasks_too: bool = True
+        self,
+        rows: Sequence[sa.engine.Row],
+        kept: dict | None = None,
+        tasks_of: Collection[int] | None = None,
     ) -> list[Execution]:
         """Executions from rows of their table, with their run, node and task."""
         types, index = self.type_names(EXECUTION_KIND), self.index
         members = {row.id: index.member(row.id) for row in rows}
-        runs = {run: index.run(run) for run, _ in members.values() if run}
+        runs = self.runs({run for run, _ in members.values() if run})
         of_execution = {id_: runs.get(run) for id_, (run, _) in members.items()}
-        found_tasks = tasks.of(self.connection, self.tables, of_execution, self.letters) if tasks_too else {}
+        found_tasks = self.tasks(
+            {id_: run for id_, run in of_execution.items() if tasks_of is None or id_ in tasks_of}
+        )
         names = self._node_names({node for _, node in members.values()})
+        given = self._given_names([row for row in rows if not members[row.id][1]])
         made = []
         for row in rows:
             run = of_execution[row.id]
@@ -108,9 +160,24 @@ class Rows:
                     run,
                     found_tasks.get(row.id),
                     (kept or {}).get(row.id, ()),
+                    given.get(row.id, ""),
                 )
             )
         return made
+
+    def _given_names(self, rows: Sequence[sa.engine.Row]) -> dict[int, str]:
+        """What those who are no nodes call their executions."""
+        table, names = self.tables.execution_property, (display_names.DISPLAY_NAME, display_names.TASK_NAME)
+        given = {row.id: self.letters.read(row.name) for row in rows}
+        return given | display_names.of(self.connection, table, list(given), self.letters, names)
+
+    def tasks(self, runs: Mapping[int, Run | None]) -> dict[int, Task]:
+        """Tasks by execution; of stores of others none.
+
+        Args:
+          runs: The run of each execution.
+        """
+        return tasks.of(self.connection, self.tables, runs, self.letters) if runs else {}
 
     def events(self, query: sa.sql.Select) -> list[Event]:
         """Events, with the key and the index of their paths.

@@ -16,15 +16,16 @@ from mlmd_panel.tables import OUTPUTS
 
 _RUNS_AT_ONCE = 50
 # Of the executions of a run that come first in this order, one decides.
-_UNFINISHED, _BAD = ("NEW", "RUNNING"), ("FAILED", "CANCELED")
+_UNFINISHED, _BAD = ("NEW", "RUNNING"), ("FAILED", "CANCELED", "UNKNOWN")
 
 
 def run_state(executions: Sequence[Execution]) -> str:
-    """State of a run, from the newest execution of each node: NEW without any.
+    """State of a run, from the newest attempt of each task instance or node: NEW without any.
 
-    RUNNING while one is NEW or RUNNING, otherwise FAILED or CANCELED when one is, otherwise COMPLETE; CACHED is complete.
+    RUNNING while one is NEW or RUNNING, otherwise FAILED or CANCELED when one is, otherwise UNKNOWN when one is,
+    otherwise COMPLETE; CACHED is complete.
     """
-    return _decided({e.node: e.state for e in sorted(executions, key=lambda e: e.id)})
+    return _decided({e.instance: e.state for e in sorted(executions, key=lambda e: e.id)})
 
 
 def _decided(newest: dict[object, str]) -> str:
@@ -46,11 +47,15 @@ def of(rows: Rows, runs: Sequence[Run], properties: Collection[str] | None) -> l
 
 
 def outlines(rows: Rows, runs: Sequence[Run], properties: Collection[str]) -> list[RunDetail]:
-    """Of some runs, in their order, executions without tasks and properties, and what they made."""
+    """Of some runs, in their order, executions without properties, and what they made.
+
+    Executions of a run have tasks when those tell attempts of a node and several instances of it apart.
+    """
     by_run = _executions(rows, [run.id for run in runs])
     ids = {id_ for some in by_run.values() for id_ in some}
     made = rows.events_of_executions(ids, kinds=OUTPUTS)
-    return _made(rows, runs, by_run, rows.executions(ids, tasks_too=False), made, properties)
+    several = {id_ for some in by_run.values() if _has_repeated_nodes(rows, some) for id_ in some}
+    return _made(rows, runs, by_run, rows.executions(ids, tasks_of=several), made, properties)
 
 
 def _made(
@@ -82,7 +87,15 @@ def page(
 ) -> Page[Run]:
     """A page of runs; a state is searched for as long as there is time."""
     found = rows.index.runs(
-        dags, wanted.pipeline, wanted.dag_id, wanted.since, wanted.until, wanted.text, before=after
+        dags,
+        wanted.pipeline,
+        wanted.dag_id,
+        wanted.since,
+        wanted.until,
+        wanted.text,
+        type_=wanted.type,
+        before=after,
+        also=rows.displayed(rows.tables.context_property, wanted.text),
     )
     kept: list[Run] = []
     deadline = time.monotonic() + seconds
@@ -91,7 +104,7 @@ def page(
         if not ids:
             return Page(tuple(kept), None)
         fitting = _in_state(rows, ids, wanted.state) if wanted.state else ids
-        kept += [run for id_ in fitting if (run := rows.index.run(id_)) is not None]
+        kept += rows.runs(fitting).values()
         last = rows.index.run(ids[-1])
         if len(kept) <= limit and time.monotonic() > deadline and last is not None:
             return Page(tuple(kept), last.id, last.created)
@@ -102,15 +115,32 @@ def _in_state(rows: Rows, runs: list[int], state: str) -> list[int]:
     by_run = _executions(rows, runs)
     ids = {id_ for some in by_run.values() for id_ in some}
     if rows.index.has_old_nodes:
-        executions = rows.executions(ids, tasks_too=False)
+        executions = rows.executions(ids, tasks_of=())
         return [run for run in runs if run_state([executions[id_] for id_ in by_run.get(run, ())]) == state]
     states = rows.states(ids)
+    several = {
+        id_: rows.index.run(run)
+        for run, some in by_run.items()
+        if _has_repeated_nodes(rows, some)
+        for id_ in some
+    }
+    found = rows.tasks(several)
+
+    def instance(id_: int) -> tuple:
+        task = found.get(id_)
+        return (rows.index.member(id_)[1] or -id_, *((task.task_id, task.map_index) if task else ()))
+
     return [
         run
         for run in runs
-        if state
-        == _decided({rows.index.member(id_)[1] or -id_: states[id_] for id_ in sorted(by_run.get(run, ()))})
+        if state == _decided({instance(id_): states[id_] for id_ in sorted(by_run.get(run, ()))})
     ]
+
+
+def _has_repeated_nodes(rows: Rows, executions: Collection[int]) -> bool:
+    """Whether executions of a run are attempts of one node, or instances of it: only their tasks tell."""
+    nodes = [node for id_ in executions if (node := rows.index.member(id_)[1])]
+    return len(set(nodes)) < len(nodes)
 
 
 def _executions(rows: Rows, runs: Collection[int]) -> dict[int, list[int]]:

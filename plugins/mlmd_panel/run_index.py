@@ -7,29 +7,14 @@ from __future__ import annotations
 
 import bisect
 import copy
-import datetime
-import re
 from array import array
 from collections.abc import Container, Iterator
 
 from mlmd_panel.models import Run
+from mlmd_panel.run_names import dag_and_run_id, may_be_shortened
 
-_DAG_ID = re.compile(r"[\w.-]+")
-
-
-def dag_and_run_id(name: str) -> tuple[str, str]:
-    """Of a name `<dag_id>:<run_id>`; the DAG's is empty of a name that only looks so, as TFX's LocalDagRunner gives.
-
-    That one names a run by the time, such as 2026-01-31T12:00:00.123456.
-    """
-    dag_id, colon, run_id = name.partition(":")
-    if not colon or not _DAG_ID.fullmatch(dag_id):
-        return "", name
-    try:
-        datetime.datetime.fromisoformat(name)
-    except ValueError:
-        return dag_id, run_id
-    return "", name
+# Contexts' types that are runs; `run` of TFX's old launcher.
+RUN, OLD_RUN = "pipeline_run", "run"
 
 
 class RunIndex:
@@ -44,16 +29,25 @@ class RunIndex:
         self._names: list[str] = []
         self._pipelines: list[str] = []
         self._dags: list[str] = []
+        self._types: list[str] = []
         # Executions in order, with the contexts of their run and their node, 0 for none.
         self._executions = array("q")
         self._runs = array("q")
         self._nodes = array("q")
         self.node_names: dict[int, str] = {}
         self.pipelines: dict[int, str] = {}
-        # Runs of TFX's old launcher.
-        self._dotted: set[int] = set()
+        # Contexts of other types than TFX's, which are runs when executions are theirs: how many.
+        self._others: dict[int, int] = {}
+        # Those with children; and those without a parent, which may still come.
+        self._parents: set[int] = set()
+        self.orphans: dict[int, None] = {}
+        # Runs with a name that may be shortened, of which no task instance has told the DAG yet; and those told.
+        self.untold: set[int] = set()
+        self._told: dict[int, tuple[str, str]] = {}
         # One string for each name of a DAG or pipeline, however many runs have it.
         self._same: dict[str, str] = {}
+        # How many executions have a node.
+        self.nodes = 0
         # Nodes of TFX's old launcher have a context for each execution, whose names are not kept here.
         self.has_old_nodes = False
         # Runs whose pipeline is not known yet, mostly because they have no execution.
@@ -74,20 +68,54 @@ class RunIndex:
         """A context of type `node`, named `<pipeline>.<node id>`."""
         self.node_names[id_] = name
 
-    def add_run(self, id_: int, name: str, created: int, dotted: bool) -> None:
-        """A context of type `pipeline_run`, or of TFX's old type `run`, named `<pipeline>.<run id>`."""
+    def add_run(self, id_: int, name: str, created: int, type_: str) -> None:
+        """A context of type `pipeline_run`, of TFX's old type `run`, named `<pipeline>.<run id>`, or of another."""
         position = bisect.bisect_left(self.run_ids, id_)
         if _is_at(self.run_ids, position, id_):
             return
-        dag_id = "" if dotted else dag_and_run_id(name)[0]
+        untold = type_ == RUN and may_be_shortened(name)
+        dag_id = dag_and_run_id(name)[0] if type_ == RUN and not untold else ""
         self.run_ids.insert(position, id_)
         self._created.insert(position, created)
         self._names.insert(position, name)
         self._dags.insert(position, self._same.setdefault(dag_id, dag_id))
         self._pipelines.insert(position, "")
-        self.undecided.add(id_)
-        if dotted:
-            self._dotted.add(id_)
+        self._types.insert(position, self._same.setdefault(type_, type_))
+        if type_ not in (RUN, OLD_RUN):
+            self._others[id_] = 0
+            self.orphans[id_] = None
+        else:
+            self.undecided.add(id_)
+        if untold:
+            self.untold.add(id_)
+
+    def add_parent(self, id_: int, parent: int, name: str) -> bool:
+        """A context of another type than TFX's is the child of one of this name, which stands for its pipeline.
+
+        Returns:
+          Executions of the parent may be the child's, too, and are then to be added as such.
+        """
+        if id_ in self.orphans:
+            del self.orphans[id_]
+            self.decide(id_, name)
+        self._parents.add(parent)
+        return bool(self._others.get(parent))
+
+    def tell(self, run: int, dag_id: str, run_id: str) -> None:
+        """The DAG and the run id of a run whose name may be shortened, as a task instance has them."""
+        position = bisect.bisect_left(self.run_ids, run)
+        self._dags[position] = self._same.setdefault(dag_id, dag_id)
+        self._told[run] = (dag_id, run_id)
+        self.untold.discard(run)
+
+    def takes(self, execution: int, run: int, node: int) -> bool:
+        """Whether `add_member` would change anything."""
+        of, at = self.member(execution)
+        return node > at or self._rank(run) > self._rank(of)
+
+    def _rank(self, run: int) -> tuple[int, int]:
+        """Of several runs of an execution the highest is its own: TFX's; of nested ones the inner, made later."""
+        return (0 if not run else 3 if run not in self._others else 1 + (run not in self._parents), run)
 
     def add_member(self, execution: int, run: int = 0, node: int = 0) -> None:
         """An execution belongs to the contexts of a run and of a node; 0 for either says nothing."""
@@ -97,8 +125,13 @@ class RunIndex:
             self._executions.insert(position, execution)
             self._runs.insert(position, 0)
             self._nodes.insert(position, 0)
-        # Of nested runs the inner one, which was made later.
-        self._runs[position] = max(run, self._runs[position])
+        self.nodes += bool(node) and not self._nodes[position]
+        before = self._runs[position]
+        if self._rank(run) > self._rank(before):
+            self._runs[position] = run
+            for other, change in ((run, 1), (before, -1)):
+                if other in self._others:
+                    self._others[other] += change
         self._nodes[position] = max(node, self._nodes[position])
 
     def decide(self, run: int, pipeline: str) -> None:
@@ -118,6 +151,11 @@ class RunIndex:
             return None
         return self._run(position)
 
+    def is_run(self, context: int) -> bool:
+        """Whether a context is a run: one of another type than TFX's is when executions are its own."""
+        position = bisect.bisect_left(self.run_ids, context)
+        return _is_at(self.run_ids, position, context) and self._is_listed(position)
+
     def name(self, run: int) -> str:
         """Name of a run's context."""
         return self._names[bisect.bisect_left(self.run_ids, run)]
@@ -130,7 +168,7 @@ class RunIndex:
         return self._runs[position], self._nodes[position]
 
     def visible(self, execution: int, dags: frozenset[str] | None) -> bool:
-        """Whether a user may see an execution; one in no run only who may see everything."""
+        """Whether a user may see an execution; one that belongs to no DAG only who may see everything."""
         if dags is None:
             return True
         run = self.member(execution)[0]
@@ -138,7 +176,15 @@ class RunIndex:
 
     def run_visible(self, id_: int, dags: frozenset[str] | None) -> bool:
         """Whether a user may see a run of this index."""
-        return dags is None or self._dag(bisect.bisect_left(self.run_ids, id_)) in dags
+        return dags is None or self._is_of(bisect.bisect_left(self.run_ids, id_), dags)
+
+    def named(self, dag_id: str, run_id: str, dags: frozenset[str] | None) -> Run | None:
+        """The newest run with these ids of Airflow, if the user may see it."""
+        for position in range(len(self.run_ids) - 1, -1, -1):
+            if self._dag(position) == dag_id and self._run_id(position) == run_id:
+                if dags is None or self._is_of(position, dags):
+                    return self._run(position)
+        return None
 
     def runs(
         self,
@@ -149,27 +195,32 @@ class RunIndex:
         until: int | None = None,
         text: str = "",
         name: str = "",
+        type_: str = "",
         before: int | None = None,
+        also: Container[int] = (),
     ) -> Iterator[int]:
         """Ids of runs, newest first, of those the user may see.
 
         Args:
           text: Somewhere in the name or the pipeline's.
           name: Somewhere in the name.
+          type_: Of their contexts.
+          also: Runs that have the text elsewhere.
           before: Only lower ids.
         """
         text, name = text.casefold(), name.casefold()
         end = len(self.run_ids) if before is None else bisect.bisect_left(self.run_ids, before)
         for position in range(end - 1, -1, -1):
-            dag = self._dag(position)
             if (
-                (dags is None or dag in dags)
-                and (not dag_id or dag == dag_id)
+                (dags is None or self._is_of(position, dags))
+                and (not dag_id or self._dag(position) == dag_id)
+                and self._is_listed(position)
+                and (not type_ or self._types[position] == type_)
                 and (not pipeline or self._pipelines[position] == pipeline)
                 and (since is None or self._created[position] >= since)
                 and (until is None or self._created[position] < until)
-                and (not text or self._has(position, text))
-                and (not name or name in self._names[position].casefold())
+                and (not text or self._has(position, text) or self.run_ids[position] in also)
+                and (not name or self._is_called(position, name) or self.run_ids[position] in also)
             ):
                 yield self.run_ids[position]
 
@@ -188,27 +239,60 @@ class RunIndex:
         """By pipeline: its DAG ids, how many runs it has, and the newest one; of runs that the user may see."""
         found: dict[str, tuple[set[str], int, int]] = {}
         for position, id_ in enumerate(self.run_ids):
-            dag = self._dag(position)
-            if dags is None or dag in dags:
+            if self._is_listed(position) and (dags is None or self._is_of(position, dags)):
                 ids, count, _ = found.get(self._pipelines[position], (set(), 0, 0))
-                ids.add(dag)
+                ids.add(self._dag(position))
                 found[self._pipelines[position]] = (ids, count + 1, id_)
         return found
 
+    def types(self) -> set[str]:
+        """Of the contexts that are runs."""
+        others = [id_ for id_, count in self._others.items() if count]
+        found = {self._types[bisect.bisect_left(self.run_ids, id_)] for id_ in others}
+        return found | ({RUN, OLD_RUN} & set(self._types))
+
     def _dag(self, position: int) -> str:
+        """The DAG of a run; that of another type than TFX's belongs to none, whatever its pipeline is called."""
+        id_ = self.run_ids[position]
+        if id_ in self._others or id_ in self.untold:
+            return ""
         return self._dags[position] or self._pipelines[position]
 
+    def _is_of(self, position: int, dags: frozenset[str]) -> bool:
+        dag = self._dag(position)
+        return bool(dag) and dag in dags
+
+    def _is_listed(self, position: int) -> bool:
+        return self._others.get(self.run_ids[position]) != 0
+
     def _has(self, position: int, text: str) -> bool:
-        return text in self._names[position].casefold() or text in self._pipelines[position].casefold()
+        return self._is_called(position, text) or text in self._pipelines[position].casefold()
+
+    def _is_called(self, position: int, text: str) -> bool:
+        told = self._told.get(self.run_ids[position])
+        name = self._names[position] if told is None else ":".join(told)
+        return text in name.casefold()
+
+    def _run_id(self, position: int) -> str:
+        id_, name = self.run_ids[position], self._names[position]
+        if id_ in self._told:
+            return self._told[id_][1]
+        if self._dags[position]:
+            return name[len(self._dags[position]) + 1 :]
+        if self._types[position] == OLD_RUN and self._pipelines[position]:
+            return name.removeprefix(f"{self._pipelines[position]}.")
+        return name
 
     def _run(self, position: int) -> Run:
-        name, dag_id, pipeline = self._names[position], self._dags[position], self._pipelines[position]
-        id_, run_id = self.run_ids[position], name
-        if dag_id:
-            run_id = name[len(dag_id) + 1 :]
-        elif id_ in self._dotted and pipeline:
-            run_id = name.removeprefix(f"{pipeline}.")
-        return Run(id_, name, pipeline, dag_id or pipeline, run_id, self._created[position])
+        return Run(
+            self.run_ids[position],
+            self._names[position],
+            self._pipelines[position],
+            self._dag(position),
+            self._run_id(position),
+            self._created[position],
+            self._types[position],
+        )
 
 
 def _is_at(ids: array, position: int, id_: int) -> bool:

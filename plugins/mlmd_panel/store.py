@@ -11,24 +11,33 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlmd_panel import listing, run_details, sight, trouble
+from mlmd_panel import artifact_events, context_rows, listing, run_details, sight, trouble
+from mlmd_panel.context_rows import Context, ContextDetail
 from mlmd_panel.errors import NotFound
-from mlmd_panel.filters import ArtifactFilter, ExecutionFilter, RunFilter
+from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
 from mlmd_panel.index_reader import IndexReader
 from mlmd_panel.letters import Letters
 from mlmd_panel.lineage import Walk
-from mlmd_panel.models import Artifact, Event, Execution, Lineage, Page, Pipeline, Run, RunDetail
+from mlmd_panel.models import (
+    Artifact,
+    ArtifactEvents,
+    Event,
+    Execution,
+    Lineage,
+    Page,
+    Pipeline,
+    Run,
+    RunDetail,
+)
 from mlmd_panel.rows import Rows
 from mlmd_panel.run_details import run_state
 from mlmd_panel.run_index import RunIndex
-from mlmd_panel.tables import ARTIFACT_KIND, EXECUTION_KIND, OUTPUTS, tables
+from mlmd_panel.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND, tables
 
 __all__ = ["Dags", "Store", "run_state"]
 
 # DAG ids that the user may read; None is everything in the store, also what belongs to no run.
 Dags = Optional[frozenset[str]]  # noqa: UP045 - evaluated at import, on Python 3.10 too
-# First executions that had an artifact as output; the others are the newest of its events.
-_FIRST = 10
 
 
 class Store:
@@ -111,9 +120,9 @@ class Store:
           NotFound: There is none, or it is not for this user.
         """
         with self._rows() as rows:
-            run = rows.index.run(id)
-            if run is None or not rows.index.run_visible(id, dags):
-                raise NotFound(f"There is no run {id} in the store, or not for you.")
+            run = rows.runs([id]).get(id)
+            if run is None or not rows.index.is_run(id) or not rows.index.run_visible(id, dags):
+                raise _not_found(f"run {id}", dags)
             return run
 
     def run_named(self, dag_id: str, run_id: str, dags: Dags) -> Run:
@@ -123,14 +132,13 @@ class Store:
           NotFound: There is none, as before its first node has begun, or it is not for this user.
         """
         with self._rows() as rows:
-            for id_ in rows.index.runs(dags, dag_id=dag_id, text=run_id):
-                run = rows.index.run(id_)
-                if run is not None and run.run_id == run_id:
-                    return run
-        raise NotFound(
-            f"There is no run {run_id!r} of DAG {dag_id!r} in the store, or not for you; "
-            "a run is there when its first node has begun."
-        )
+            run = rows.index.named(dag_id, run_id, dags)
+        if run is None:
+            raise NotFound(
+                f"{_not_found(f'run {run_id!r} of DAG {dag_id!r}', dags)} "
+                "A run is there when its first node has begun."
+            )
+        return run
 
     def run_details(self, runs: Sequence[Run], properties: Collection[str] | None = ()) -> list[RunDetail]:
         """All of some runs, in their order, in a few queries.
@@ -142,7 +150,8 @@ class Store:
             return run_details.of(rows, runs, properties)
 
     def run_outlines(self, runs: Sequence[Run], properties: Collection[str] = ()) -> list[RunDetail]:
-        """Of some runs, in their order, what lists show: executions without tasks, and of the events the outputs.
+        """Of some runs, in their order, what lists show: of the events the outputs, and of the tasks those that
+        tell executions of one node apart.
 
         Args:
           properties: Names of the properties that artifacts have with them; executions have none.
@@ -184,6 +193,29 @@ class Store:
         with self._rows() as rows:
             return listing.artifacts(rows, wanted, dags, limit, after, self._seconds)
 
+    def context(self, id: int, dags: Dags) -> ContextDetail:
+        """A context of any type with all its properties, its parents and its children.
+
+        Raises:
+          NotFound: There is none, or it is not for this user.
+        """
+        with self._rows() as rows:
+            seen = _is_id(id) and context_rows.is_visible(rows, id, dags)
+            found = context_rows.detail(rows, id, dags) if seen else None
+            if found is None:
+                raise _not_found(f"context {id}", dags)
+            return found
+
+    def contexts(
+        self, wanted: ContextFilter, dags: Dags, limit: int = 25, after: int | None = None
+    ) -> Page[Context]:
+        """A page of contexts of any type, the newest first, without properties.
+
+        Who may not see everything sees runs.
+        """
+        with self._rows() as rows:
+            return listing.contexts(rows, wanted, dags, limit, after, self._seconds)
+
     def artifact_properties(
         self, ids: Collection[int], names: Collection[str] | None = None
     ) -> dict[int, Artifact]:
@@ -195,33 +227,20 @@ class Store:
         with self._rows() as rows:
             return rows.artifacts(ids, names)
 
-    def events_of_artifact(
-        self, id: int, dags: Dags, limit: int = 200
-    ) -> tuple[list[tuple[Event, Execution]], bool]:
+    def events_of_artifact(self, id: int, dags: Dags, limit: int = 200) -> ArtifactEvents:
         """Who made an artifact, used it, or took it from the cache (a CACHED execution of which it is an OUTPUT).
 
         Returns:
-          Events with their executions, the oldest execution first, and whether there are more: of many the first
-          makers and the newest others are given. What the user may not see is left out; only the first executions
-          that had it as output come with their tasks.
+          Events with their executions, the oldest execution first; of many the first makers and the newest others.
+          What the user may not see is left out; only the first executions that had it as output come with their
+          tasks.
 
         Raises:
           NotFound: There is no such artifact, or it is not for this user.
         """
         with self._rows() as rows:
             _see_artifact(rows, id, dags)
-            event = rows.tables.event
-            of = sa.select(event).where(event.c.artifact_id == id)
-            first = of.where(event.c.type.in_(OUTPUTS)).order_by(event.c.execution_id).limit(_FIRST)
-            newest = rows.events(of.order_by(event.c.execution_id.desc()).limit(limit + 1))
-            cut = len(newest) > limit
-            events = dict.fromkeys(rows.events(first)) if cut else {}
-            events.update(dict.fromkeys(newest[:limit]))
-            seen = {e.execution_id for e in events if rows.index.visible(e.execution_id, dags)}
-            makers = sorted({e.execution_id for e in events if e.is_output} & seen)[:_FIRST]
-            made = {**rows.executions(seen - set(makers), tasks_too=False), **rows.executions(makers)}
-            shown = [(e, made[e.execution_id]) for e in events if e.execution_id in made]
-            return sorted(shown, key=lambda pair: (pair[0].execution_id, pair[0].kind)), cut
+            return artifact_events.of(rows, id, dags, limit)
 
     def events_of_execution(
         self, id: int, dags: Dags, limit: int = 1000
@@ -247,7 +266,7 @@ class Store:
           limit: The most artifacts and executions together.
 
         Returns:
-          The graph; its executions are without task.
+          The graph.
 
         Raises:
           NotFound: There is no such artifact, or it is not for this user.
@@ -256,12 +275,20 @@ class Store:
             _see_artifact(rows, artifact_id, dags)
             return Walk(rows, dags, limit).around(artifact_id, up, down)
 
+    def run_types(self) -> list[str]:
+        """Names of the types of the contexts that are runs."""
+        if self._index is not None:
+            return sorted(self._index.types())
+        with self._rows() as rows:
+            return sorted(rows.index.types())
+
     def types(self) -> dict[str, list[str]]:
-        """Names of the types of which there is something: {"artifact": [...], "execution": [...]}."""
+        """Names of the types of which there is something, by `artifact`, `execution` and `context`."""
         with self._rows() as rows:
             return {
-                "artifact": _used(rows, rows.tables.artifact, ARTIFACT_KIND),
-                "execution": _used(rows, rows.tables.execution, EXECUTION_KIND),
+                "artifact": rows.used_types(rows.tables.artifact, ARTIFACT_KIND),
+                "execution": rows.used_types(rows.tables.execution, EXECUTION_KIND),
+                "context": rows.used_types(rows.tables.context, CONTEXT_KIND),
             }
 
 
@@ -269,27 +296,19 @@ def _see_artifact(rows: Rows, id_: int, dags: Dags) -> None:
     if not (
         _is_id(id_) and id_ in sight.visible_artifacts(rows, [id_], dags) and id_ in rows.artifacts([id_])
     ):
-        raise NotFound(f"There is no artifact {id_} in the store, or not for you.")
+        raise _not_found(f"artifact {id_}", dags)
 
 
 def _see_execution(rows: Rows, id_: int, dags: Dags) -> None:
     if not (_is_id(id_) and rows.index.visible(id_, dags) and id_ in rows.states([id_])):
-        raise NotFound(f"There is no execution {id_} in the store, or not for you.")
+        raise _not_found(f"execution {id_}", dags)
+
+
+def _not_found(what: str, dags: Dags) -> NotFound:
+    """What is not there and what is hidden look the same; nothing is hidden from who may see everything."""
+    return NotFound(f"There is no {what} in the store{'' if dags is None else ', or not for you'}.")
 
 
 def _is_id(id_: int) -> bool:
     """Whether a database can be asked for it."""
     return 0 < id_ < 2**31
-
-
-def _used(rows: Rows, table: sa.Table, kind: int) -> list[str]:
-    names = set()
-    for id_, name in rows.type_names(kind).items():
-        if (
-            name not in names
-            and rows.connection.execute(
-                sa.select(table.c.type_id).where(table.c.type_id == id_).limit(1)
-            ).first()
-        ):
-            names.add(name)
-    return sorted(names)

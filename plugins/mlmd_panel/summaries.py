@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mlmd_panel.models import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store import Store, run_state
 
 _PROPERTIES = ("span", "version", "blessed", "pushed", "pushed_destination", "pushed_version")
-_ENDED = ("COMPLETE", "CACHED", "FAILED", "CANCELED")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """What lists say of a run.
+    """What lists say of a run, or of one of its branches.
 
     Attributes:
       run: The run.
       state: RUNNING, FAILED, COMPLETE or another state of MLMD.
       started: Milliseconds; of the first execution.
-      ended: Milliseconds; of the last execution, None while one runs.
-      duration: Milliseconds between the two; None while it runs.
+      ended: Milliseconds; of the last execution, None while one runs or when it is not known to have ended.
+      duration: Milliseconds between the two; None without an end.
       spans: Spans of the data that its ExampleGens made or found, ascending.
-      blessed: True or False as the Evaluator decided; None when there is no decision.
-      pushed: The Pusher pushed a model; None when no Pusher ran.
-      evaluation: Its evaluation; None when there is none.
-      failed: Nodes whose last execution failed.
+      blessed: True or False as the Evaluator decided; None when there is no decision. Of several branches all are.
+      pushed: The Pusher pushed a model; None when no Pusher ran. Of several branches all were.
+      evaluation: Its evaluation; None when there is none, or when each branch has its own.
+      failed: Nodes whose last execution failed; in task groups the tasks.
+      name: Of a branch: its task group and map index, or its Evaluator.
+      branches: Of a run in which a pipeline stands several times, or that has several Evaluators: each.
     """
 
     run: Run
@@ -39,6 +40,13 @@ class RunSummary:
     pushed: bool | None
     evaluation: Artifact | None
     failed: tuple[str, ...]
+    name: str = ""
+    branches: tuple[RunSummary, ...] = ()
+
+    @property
+    def each(self) -> tuple[RunSummary, ...]:
+        """The branches, or the run itself when it has none."""
+        return self.branches or (self,)
 
 
 def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
@@ -48,14 +56,73 @@ def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
 
 def summary(detail: RunDetail) -> RunSummary:
     """Summary of a run whose details are known."""
+    branches = branches_of(detail)
+    if len(branches) < 2:
+        return _summary(detail, "")
+    each = tuple(_summary(branch, name) for name, branch in branches.items())
+    return dataclasses.replace(
+        _summary(detail, ""),
+        blessed=_all(one.blessed for one in each),
+        pushed=_all(one.pushed for one in each),
+        evaluation=None,
+        branches=each,
+    )
+
+
+def branches_of(detail: RunDetail) -> dict[str, RunDetail]:
+    """What a run has of each branch, by the branch's name, when it has several; otherwise nothing.
+
+    A pipeline stands several times in a run, in task groups or mapped ones, or it has several Evaluators. Executions
+    that are in none of them, such as an ExampleGen before the task groups, are left out.
+    """
+    groups: dict[str, list[Execution]] = {}
+    for execution in detail.executions:
+        groups.setdefault(execution.branch, []).append(execution)
+    by_id = {execution.id: execution for execution in detail.executions}
+    evaluating = [by_id[event.execution_id] for event, _ in outputs(detail, "ModelEvaluation")]
+    evaluators = {execution.instance: execution for execution in evaluating}
+    repeated = _repeated(groups)
+    kept = [
+        group for group in groups if group in repeated or group in {e.branch for e in evaluators.values()}
+    ]
+    found: dict[str, RunDetail] = {}
+    for group in kept:
+        name = (group or "no task group") if len(kept) > 1 else ""
+        mine = {instance: e for instance, e in evaluators.items() if e.branch == group}
+        if len(mine) < 2:
+            found[name] = _part(detail, groups[group])
+            continue
+        for instance, evaluator in mine.items():
+            others = mine.keys() - {instance}
+            part = _part(detail, [e for e in groups[group] if e.instance not in others])
+            found[f"{name} {evaluator.node or evaluator.label}".strip()] = part
+    return found if len(found) > 1 else {}
+
+
+def _repeated(groups: dict[str, list[Execution]]) -> set[str]:
+    """Groups that have a node in common with another."""
+    nodes = {group: {execution.node for execution in some} for group, some in groups.items()}
+    return {
+        group
+        for group, mine in nodes.items()
+        if any(mine & theirs for other, theirs in nodes.items() if other != group)
+    }
+
+
+def _part(detail: RunDetail, executions: Sequence[Execution]) -> RunDetail:
+    ids = {execution.id for execution in executions}
+    events = tuple(event for event in detail.events if event.execution_id in ids)
+    used = {event.artifact_id for event in events}
+    artifacts = {id_: artifact for id_, artifact in detail.artifacts.items() if id_ in used}
+    return RunDetail(detail.run, tuple(executions), events, artifacts)
+
+
+def _summary(detail: RunDetail, name: str) -> RunSummary:
     latest = latest_executions(detail.executions)
-    ended = [e.updated for e in detail.executions if e.state in _ENDED]
-    running = any(e.state not in _ENDED for e in latest.values())
+    ended = [e.updated for e in detail.executions if e.has_ended]
+    running = any(not e.has_ended for e in latest)
     started = min((e.created for e in detail.executions), default=detail.run.created)
     end = max(ended) if ended and not running else None
-    blessing = last_output(detail, "ModelBlessing")
-    pushed = last_output(detail, "PushedModel")
-    evaluation = last_output(detail, "ModelEvaluation")
     return RunSummary(
         run=detail.run,
         state=run_state(detail.executions),
@@ -63,19 +130,25 @@ def summary(detail: RunDetail) -> RunSummary:
         ended=end,
         duration=end - started if end is not None else None,
         spans=_spans(detail),
-        blessed=_flag(blessing, "blessed"),
-        pushed=_flag(pushed, "pushed"),
-        evaluation=evaluation,
-        failed=tuple(e.node for e in latest.values() if e.state == "FAILED"),
+        blessed=_flag(last_output(detail, "ModelBlessing"), "blessed"),
+        pushed=_flag(last_output(detail, "PushedModel"), "pushed"),
+        evaluation=last_output(detail, "ModelEvaluation"),
+        failed=tuple(e.label for e in latest if e.state == "FAILED"),
+        name=name,
     )
 
 
-def latest_executions(executions: Sequence[Execution]) -> dict[str, Execution]:
-    """The last execution of each node, in the order in which the nodes started first."""
-    latest: dict[str, Execution] = {}
+def _all(values: Iterable[bool | None]) -> bool | None:
+    known = list(values)
+    return False if False in known else None if None in known else True
+
+
+def latest_executions(executions: Sequence[Execution]) -> list[Execution]:
+    """The last attempt of each task instance or node, in the order in which they started first."""
+    latest: dict[tuple, Execution] = {}
     for execution in executions:
-        latest[execution.node] = execution
-    return latest
+        latest[execution.instance] = execution
+    return list(latest.values())
 
 
 def outputs(detail: RunDetail, type_name: str | None = None) -> list[tuple[Event, Artifact]]:

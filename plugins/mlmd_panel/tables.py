@@ -10,6 +10,16 @@ import sqlalchemy as sa
 VERSION = 10
 # Of Type.type_kind.
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2
+# Types of contexts that TFX and this bundle write; `run` and `component_run` are of TFX's old launcher.
+OWN_CONTEXTS = (
+    "pipeline",
+    "pipeline_run",
+    "run",
+    "node",
+    "component_run",
+    "execution_cache",
+    "airflow_task_instance",
+)
 EVENT_KINDS = (
     "UNKNOWN",
     "DECLARED_OUTPUT",
@@ -39,6 +49,7 @@ class Tables:
     event_path: sa.Table
     association: sa.Table
     attribution: sa.Table
+    parent_context: sa.Table
     version: sa.Table
 
 
@@ -106,5 +117,6 @@ def tables(dialect: str) -> Tables:
         ),
         association=table("Association", id=sa.Integer, context_id=sa.Integer, execution_id=sa.Integer),
         attribution=table("Attribution", id=sa.Integer, context_id=sa.Integer, artifact_id=sa.Integer),
+        parent_context=table("ParentContext", context_id=sa.Integer, parent_context_id=sa.Integer),
         version=table("MLMDEnv", schema_version=sa.Integer),
     )

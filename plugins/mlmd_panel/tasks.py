@@ -33,26 +33,31 @@ def of(
     ours = {id_: letters.write(run.run_id) for id_, run in runs.items() if run and run.name != run.run_id}
     for run_ids in chunks(set(ours.values()), _RUNS_AT_ONCE):
         # Not narrowed to the executions: a database would look for each of them in each context.
-        found = query.where(
+        within = query.where(
             known.c.name == "run_id",
             known.c.is_custom_property == sa.false(),
             known.c.string_value.in_(run_ids),
         )
-        for execution, context in connection.execute(found):
+        for execution, context in connection.execute(within):
             if execution in ours:
                 contexts[execution] = max(context, contexts.get(execution, 0))
-    fields = _fields(connection, known, contexts.values(), letters)
+    found = fields(connection, known, contexts.values(), letters)
     # Contexts of TFX's old launcher have a run_id too, and none of the others.
     return {
-        execution: Task(**fields[context])
+        execution: Task(**found[context])
         for execution, context in contexts.items()
-        if len(fields.get(context, ())) == len(_FIELDS)
+        if len(found.get(context, ())) == len(_FIELDS)
     }
 
 
-def _fields(
+def fields(
     connection: sa.engine.Connection, known: sa.Table, ids: Iterable[int], letters: Letters
 ) -> dict[int, dict]:
+    """What contexts of task instances say, by context.
+
+    Args:
+      known: ContextProperty.
+    """
     found: dict[int, dict] = {}
     for chunk in chunks(set(ids)):
         query = sa.select(known.c.context_id, known.c.name, known.c.int_value, known.c.string_value).where(

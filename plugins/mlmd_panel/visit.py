@@ -19,6 +19,9 @@ OptionalId = Annotated[int | None, Query(ge=1, le=_MAX)]
 Cursor = Annotated[int | None, Query(ge=1, le=_MAX, description="Only rows older than the one with this id")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows of a page")]
 Time = Annotated[int | None, Query(ge=0, le=_MAX, description="Milliseconds since 1970, UTC")]
+MapIndex = Annotated[
+    int | None, Query(ge=-1, lt=2**31, description="Of Airflow; -1 of a task that is not mapped")
+]
 Text = Annotated[str | None, Query(max_length=500)]
 
 
@@ -68,8 +71,8 @@ def urls_of(request: Request) -> Urls:
     )
 
 
-def visit(request: Request) -> Visit:
-    """The request's Visit; the app's own dependencies have put the DAGs there before."""
+async def visit(request: Request) -> Visit:
+    """The request's Visit; a dependency of the route has put the DAGs there before."""
     return Visit(request.app.state.panel, request.state.dags, urls_of(request))
 
 

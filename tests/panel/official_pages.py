@@ -33,15 +33,16 @@ class _Writer:
         type_id = self._store.put_context_type(pb.ContextType(name=type_name))
         return pb.Context(type_id=type_id, name=name)
 
-    def _task(self, dag_id: str, run_id: str, node: str, try_number: int) -> pb.Context:
+    def _task(self, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> pb.Context:
         properties = {**dict.fromkeys(_TASK, pb.STRING), "map_index": pb.INT, "try_number": pb.INT}
         kind = pb.ContextType(name="airflow_task_instance", properties=properties)
         made = pb.Context(
-            type_id=self._store.put_context_type(kind), name=f"{dag_id}:{run_id}:{node}:-1:{try_number}:x"
+            type_id=self._store.put_context_type(kind),
+            name=f"{dag_id}:{run_id}:{task_id}:{map_index}:{try_number}:x",
         )
-        for name, value in zip(_TASK, (dag_id, run_id, node), strict=True):
+        for name, value in zip(_TASK, (dag_id, run_id, task_id), strict=True):
             made.properties[name].string_value = value
-        made.properties["map_index"].int_value = -1
+        made.properties["map_index"].int_value = map_index
         made.properties["try_number"].int_value = try_number
         return made
 
@@ -54,8 +55,11 @@ class _Writer:
         outputs: Sequence[Any] = (),
         state: str = "COMPLETE",
         tries: int = 1,
+        group: str = "",
+        map_index: int = -1,
     ) -> None:
         """An execution: inputs are names of artifacts, outputs (name, type, uri, properties) or names."""
+        task_id = f"{group}.{node}" if group else node
         read = self._store.get_artifacts_by_id([self.ids[name] for name in inputs])
         by_id = {artifact.id: artifact for artifact in read}
         pairs = [(by_id[self.ids[name]], self._event(pb.Event.INPUT, name)) for name in inputs]
@@ -74,13 +78,13 @@ class _Writer:
             self._context("pipeline", pipeline),
             self._context("pipeline_run", f"{pipeline}:{run_id}"),
             self._context("node", f"{pipeline}.{node}"),
-            self._task(pipeline, run_id, node, tries),
+            self._task(pipeline, run_id, task_id, map_index, tries),
         ]
         made, artifacts, contexts_made = self._store.put_execution(
             execution, pairs, contexts, reuse_context_if_already_exist=True
         )
         self.ids |= dict(zip(names, artifacts[len(inputs) :], strict=True))
-        self.ids[f"{run_id}/{node}/{tries}"] = made
+        self.ids[f"{run_id}/{task_id}/{tries}" + (f"/{map_index}" if map_index >= 0 else "")] = made
         self.ids[f"run {run_id}"] = contexts_made[1]
         for child in contexts_made[1:3]:
             if not self._store.get_parent_contexts_by_context(child):
@@ -164,10 +168,37 @@ def store(folder: Path) -> dict[str, int]:
         [("bootstrap", "ModelEvaluation", f"{evaluation}/bootstrap", {})],
     )
     writer.run("taxi", second, "Pusher", ["gone"], state="FAILED")
+    regions(writer, folder)
     outside = ("outside", HOSTILE, f"javascript:alert(1)//{HOSTILE}", {HOSTILE: HOSTILE, "long": "x" * 5000})
     classes = ("classes", "ModelEvaluation", f"{evaluation}/classes", {})
     writer.run(HOSTILE, "odd/1?a=b#c", "a/b", ["examples"], [outside, classes])
     return writer.ids
+
+
+def regions(writer: _Writer, folder: Path) -> None:
+    """A DAG run in which one pipeline stands in two task groups and, mapped, twice in a third."""
+    evaluation = folder / "evaluation"
+    writer.run("regions", "both", "SchemaGen")
+    for number, (group, map_index) in enumerate((("north", -1), ("south", -1), ("each", 0), ("each", 1))):
+        name, where = f"{group}{map_index}", {"group": group, "map_index": map_index}
+        examples = (f"examples {name}", "Examples", f"{folder}/data/examples", {"span": number, "version": 0})
+        writer.run("regions", "both", "ExampleGen", outputs=[examples], **where)
+        if group == "south":
+            writer.run("regions", "both", "Evaluator", [examples[0]], state="FAILED", **where)
+        judged = [
+            (
+                f"evaluation {name}",
+                "ModelEvaluation",
+                f"{evaluation}/{('compared', 'bootstrap')[number % 2]}",
+                {},
+            ),
+            (f"blessing {name}", "ModelBlessing", f"{folder}/blessing", {"blessed": int(group != "south")}),
+        ]
+        tries = 2 if group == "south" else 1
+        writer.run("regions", "both", "Evaluator", [examples[0]], judged, tries=tries, **where)
+        if group != "south":
+            pushed = (f"pushed {name}", "PushedModel", f"{folder}/model/pushed", {"pushed": 1})
+            writer.run("regions", "both", "Pusher", [judged[1][0]], [pushed], **where)
 
 
 if __name__ == "__main__":

@@ -196,13 +196,20 @@ def answers(store: ml_metadata.MetadataStore) -> dict[str, Any]:
             e.id: {
                 **_common(e),
                 "state": pb.Execution.State.Name(e.last_known_state),
-                "contexts": [[c.type, c.name] for c in store.get_contexts_by_execution(e.id)],
+                "contexts": _contexts(store, e.id),
             }
             for e in executions
         },
         "contexts": {c.id: _common(c) for c in contexts},
         "events": sorted(_event(e) for e in store.get_events_by_execution_ids([e.id for e in executions])),
     }
+
+
+def _contexts(store: ml_metadata.MetadataStore, execution: int) -> list[list[str]]:
+    try:
+        return [[c.type, c.name] for c in store.get_contexts_by_execution(execution)]
+    except ml_metadata.errors.NotFoundError:  # of one that is in none
+        return []
 
 
 def _common(item: Any) -> dict[str, Any]:
@@ -258,22 +265,29 @@ def _event(event: pb.Event) -> list[Any]:
     ]
 
 
-def main() -> None:
-    """Writes what the command line names, `empty` for no more than the schema; prints the answers."""
+WRITERS = {
+    "everything": everything,
+    "local": local,
+    "old": old,
+    "tasks": tasks,
+    "late": late,
+    "empty": lambda *_: None,
+}
+
+
+def main(writers: dict[str, Any]) -> None:
+    """Writes what the command line names; prints the answers.
+
+    Args:
+      writers: By name; `empty` writes no more than the schema.
+    """
     address = json.load(sys.stdin)
     schema.init(address)
     with mlmd.open_store(address) as store:
         for what in sys.argv[1:]:
-            {
-                "everything": everything,
-                "local": local,
-                "old": old,
-                "tasks": tasks,
-                "late": late,
-                "empty": lambda *_: None,
-            }[what](store, address["kind"])
+            writers[what](store, address["kind"])
         print(json.dumps(answers(store)))
 
 
 if __name__ == "__main__":
-    main()
+    main(WRITERS)

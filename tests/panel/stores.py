@@ -12,14 +12,15 @@ from tests.panel import tfx_child
 DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}
 
 
-def written(address: dict[str, Any], *what: str) -> dict[str, Any]:
+def written(address: dict[str, Any], *what: str, module: str = "official_store") -> dict[str, Any]:
     """Writes into a store, made where there is none; returns what ml_metadata then reads of all of it.
 
     Args:
       address: As the TFX side knows it.
-      what: Names in tests/panel/official_store.py.
+      what: Names in the module.
+      module: In tests/panel, such as `official_store`.
     """
-    printed = tfx_child.run("official_store", *what, text=json.dumps(address))
+    printed = tfx_child.run(module, *what, text=json.dumps(address))
     return json.loads(printed.splitlines()[-1])
 
 

@@ -173,8 +173,9 @@ def test_lists_are_csv_too(client: TestClient, table: str) -> None:
     assert "attachment" in response.headers["content-disposition"]
     rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
     twin = client.get(f"{table}.json", params={"limit": 7}).json()[table[1:]]
+    lines = [line for row in twin for line in (row, *row.get("branches", ()))]
     assert [int(row["id"]) for row in rows] == [
-        (row.get("summary", {}).get("run") or row)["id"] for row in twin
+        (one.get("summary", {}).get("run") or one)["id"] for one in lines
     ]
     assert not [cell for row in rows for cell in row.values() if cell[:1] in ("=", "+", "@", "\t")]
 
@@ -199,6 +200,55 @@ def test_a_run_tells_its_state_span_verdict_metrics_and_attempts(client: TestCli
     page = _page(client, f"/runs/{made.ids[f'run {SECOND}']}")
     logs = [a["href"] for a in page.select("a[data-airflow]")]
     assert "/air/dags/taxi/runs/manual__2014-02-01T00%3A00%3A00%2B00%3A00/tasks/Trainer?try_number=2" in logs
+
+
+def test_a_run_with_several_models_shows_each_by_its_branch(client: TestClient, made: Written) -> None:
+    run = made.ids["run both"]
+    data = client.get(f"/runs/{run}.json").json()
+    summary = data["summary"]
+    assert (summary["blessed"], summary["pushed"], summary["evaluation"]) == (False, None, None)
+    told = {
+        b["summary"]["name"]: (b["summary"]["blessed"], b["summary"]["pushed"], b["summary"]["spans"])
+        for b in data["branches"]
+    }
+    assert told == {
+        "north": (True, True, [0]),
+        "south": (False, None, [1]),
+        "each [0]": (True, True, [2]),
+        "each [1]": (True, True, [3]),
+    }
+    places = {"north": "north-1", "south": "south-1", "each [0]": "each0", "each [1]": "each1"}
+    for branch in data["branches"]:
+        name = places[branch["summary"]["name"]]
+        assert branch["summary"]["evaluation"]["id"] == made.ids[f"evaluation {name}"]
+        assert branch["verdict"] or branch["verdict_problem"]
+    by_name = {branch["summary"]["name"]: branch["metric_values"] for branch in data["branches"]}
+    assert by_name["north"] == by_name["each [0]"] != by_name["south"]
+    page = _page(client, f"/runs/{run}")
+    table = page.find("h2", string="Branches").find_next("table")
+    assert [th.text for th in table.select("tbody th")] == list(told)
+    assert [h2.text for h2 in page.find_all("h2") if "Verdict of" in h2.text]
+    [row] = client.get("/runs.json?pipeline=regions").json()["runs"]
+    assert [b["summary"]["name"] for b in row["branches"]] == list(told)
+    assert [b["metrics"] for b in row["branches"]] == [b["metric_values"] for b in data["branches"]]
+    assert len(_page(client, "/runs?pipeline=regions").select("tbody tr")) == 5
+    rows = list(csv.DictReader(io.StringIO(client.get("/runs.csv?pipeline=regions").text, newline="")))
+    assert [line["branch"] for line in rows] == ["", *told]
+
+
+def test_branches_are_compared_with_each_other(client: TestClient, made: Written) -> None:
+    run = made.ids["run both"]
+    path = f"/compare.json?base={run}&other={run}&metrics=*"
+    data = client.get(f"{path}&base_branch=north&other_branch=south").json()
+    assert (data["base"]["name"], data["other"]["name"]) == ("north", "south")
+    assert data["base"]["evaluation"]["id"] == made.ids["evaluation north-1"]
+    assert data["comparison"]["rows"]
+    same = client.get(f"{path}&other_branch=each [1]").json()
+    assert (same["base"]["name"], same["other"]["name"]) == ("each [1]", "each [1]")
+    assert client.get(f"{path}&other_branch=west").status_code == 404
+    page = _page(client, f"/compare?base={run}&other={run}&other_branch=south")
+    chosen = page.select("select[name=other_branch] option[selected]")
+    assert [option["value"] for option in chosen] == ["south"]
 
 
 def test_chosen_metrics_are_shown_in_their_order(client: TestClient) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from mlmd_panel import tfrecord
+from mlmd_panel import object_files, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files import Files
 from mlmd_panel.payloads import anomalies, examples, schema, statistics
@@ -101,6 +101,32 @@ def test_a_bucket_is_listed_as_a_folder(artifacts: Path, options: dict[str, Any]
     assert in_bucket.list("s3://bucket/tfx", depth=1).cut
     assert [entry.name for entry in in_bucket.list("s3://bucket/tfx/schema/schema.pbtxt")] == [""]
     assert Files(["s3://bucket"], options={"s3": options}, max_entries=3).list("s3://bucket/tfx").cut
+
+
+def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = fsspec.filesystem("s3", skip_instance_cache=True, **options)
+    s3.mkdir("large")
+    for number in range(40):
+        s3.pipe_file(f"large/flat/{number:02}", b"x")
+    monkeypatch.setattr(object_files, "_KEYS", 10)
+    files = Files(["s3://large"], options={"s3": options}, max_entries=15)
+    store = files._store("s3")
+    pages: list[int] = []
+    ask = store._ask
+
+    def counted(shown: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        answer = ask(shown, method, *args, **kwargs)
+        pages.append(len(answer.get("Contents", ())))
+        return answer
+
+    monkeypatch.setattr(store, "_ask", counted)
+    listed = files.list("s3://large/flat")
+    assert [entry.name for entry in listed] == [f"{number:02}" for number in range(15)] and listed.cut
+    assert pages == [10, 6]
+    whole = Files(["s3://large"], options={"s3": options}).list("s3://large/flat")
+    assert len(whole) == 40 and not whole.cut
 
 
 def test_a_large_object_is_read_in_parts(artifacts: Path, options: dict[str, Any]) -> None:

@@ -95,12 +95,12 @@ def test_every_execution_is_as_ml_metadata_reads_it(there: _There) -> None:
         )
         assert _plain(_properties(found.properties)) == _plain(_expected(expected["properties"]))
         contexts = {kind: name for kind, name in expected["contexts"] if kind != "airflow_task_instance"}
-        run = contexts.get("pipeline_run") or contexts.get("run")
+        run = contexts.get("pipeline_run") or contexts.get("run") or contexts.get("other")
         assert (found.run.name if found.run else None) == run
         if found.run and "pipeline_run" in contexts:
             assert found.run.pipeline == contexts["pipeline"]
             assert f"{found.run.pipeline}.{found.node}" == contexts["node"]
-        elif found.run:
+        elif found.run and "run" in contexts:
             assert f"{found.run.name}.{found.node}" == contexts["component_run"]
         tries = [
             name.split(":")[-2] for kind, name in expected["contexts"] if kind == "airflow_task_instance"
@@ -113,7 +113,7 @@ def test_every_event_is_as_ml_metadata_reads_it(there: _There) -> None:
     for id_ in there.official["executions"]:
         by_execution += [event for event, _ in there.store.events_of_execution(int(id_), None)[0]]
     for id_ in there.official["artifacts"]:
-        by_artifact += [event for event, _ in there.store.events_of_artifact(int(id_), None)[0]]
+        by_artifact += [event for event, _ in there.store.events_of_artifact(int(id_), None).rows]
     for events in (by_execution, by_artifact):
         got = [[e.execution_id, e.artifact_id, e.kind, e.key, e.index, e.time] for e in events]
         assert sorted(got) == there.official["events"]
@@ -140,11 +140,13 @@ def test_runs_of_all_launchers_are_told_apart(there: _There) -> None:
         ("p", "two", "second"),
         ("", "two", "waits"),
         ("pipe.line", "a_dag", "manual__1"),
+        # Of another type than TFX's.
+        ("", "", "pa\\rent"),
         # TFX's old launcher, with one pipeline's name at the beginning of the other's.
         ("old", "old", f"scheduled__{_OLD}"),
         ("old.er", "old.er", "manual"),
     }
-    names = {name for kind, name in _contexts(there) if kind in ("run", "pipeline_run")}
+    names = {name for kind, name in _contexts(there) if kind in ("run", "pipeline_run", "other")}
     assert {run.name for run in _all_runs(there.store)} == names | {"two:waits"}
     found = there.store.executions(ExecutionFilter(pipeline="old.er"), None).rows
     assert [execution.node for execution in found] == ["Trainer", "Gen.first"]
@@ -374,13 +376,15 @@ def test_lineage_follows_what_was_made_and_masks_what_is_hidden(there: _There) -
 
 def test_events_of_an_artifact_with_many_are_the_makers_and_the_newest(there: _There) -> None:
     [first] = there.store.artifacts(ArtifactFilter(uri="/one/a:b+c"), None).rows
-    events, cut = there.store.events_of_artifact(first.id, None, limit=1)
+    found = there.store.events_of_artifact(first.id, None, limit=1)
+    events, cut = found.rows, found.cut
     assert cut and [(event.kind, execution.node) for event, execution in events] == [
         ("OUTPUT", "Gen"),
         ("INPUT", "Use"),
     ]
     assert [execution.task for _, execution in events] == [Task("one", "a:b+c", "Gen", -1, 1), None]
-    events, cut = there.store.events_of_artifact(first.id, frozenset({"two"}))
+    found = there.store.events_of_artifact(first.id, frozenset({"two"}))
+    events, cut = found.rows, found.cut
     assert not cut and {execution.run.dag_id for _, execution in events if execution.run} == {"two"}
 
 
@@ -388,6 +392,15 @@ def test_types_are_those_of_which_there_is_something(there: _There) -> None:
     assert there.store.types() == {
         "artifact": ["Plain", "Thing"],
         "execution": ["a.b.Gen", "a.b.OldGen", "a.b.Use", "a.b.component.Maker"],
+        "context": [
+            "airflow_task_instance",
+            "component_run",
+            "node",
+            "other",
+            "pipeline",
+            "pipeline_run",
+            "run",
+        ],
     }
 
 

@@ -272,6 +272,8 @@ def test_names_of_runs_say_their_dag(name: str, expected: tuple[str, str]) -> No
         ("A=FAILED B=RUNNING", "RUNNING"),
         ("A=NEW", "RUNNING"),
         ("A=CANCELED B=COMPLETE", "CANCELED"),
+        ("A=UNKNOWN B=COMPLETE", "UNKNOWN"),
+        ("A=UNKNOWN B=FAILED", "FAILED"),
     ],
 )
 def test_newest_executions_of_nodes_decide_the_state_of_a_run(states: str, expected: str) -> None:

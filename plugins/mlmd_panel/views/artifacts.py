@@ -35,6 +35,7 @@ def artifacts(
     since: Time = None,
     until: Time = None,
     text: Text = None,
+    context: OptionalId = None,
     after: Cursor = None,
     limit: Limit = 50,
 ) -> Answer:
@@ -50,6 +51,7 @@ def artifacts(
         since=since,
         until=until,
         text=text or "",
+        context=context,
     )
     page = visit.store.artifacts(chosen, visit.dags, limit=limit, after=after)
     return Answer(
@@ -84,8 +86,8 @@ Wanted = Annotated[Part, Depends(part)]
 def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
     """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
     found = visit.store.artifact(id, visit.dags)
-    events, cut = visit.store.events_of_artifact(id, visit.dags)
-    rows = [{"event": event, "execution": execution} for event, execution in events]
+    events = visit.store.events_of_artifact(id, visit.dags)
+    rows = [{"event": event, "execution": execution} for event, execution in events.rows]
     return Answer(
         "artifact.html",
         f"{found.type} #{found.id}",
@@ -95,7 +97,8 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
             "reused_by": [r for r in rows if r["event"].is_output and r["execution"].state == "CACHED"],
             "used_by": [r for r in rows if r["event"].is_input],
             "chosen_by": [r for r in rows if not r["event"].is_output and not r["event"].is_input],
-            "cut": cut,
+            "cut": events.cut,
+            "hidden": events.hidden,
             **typed_view(visit, found, wanted),
         },
         {"choice": choice},

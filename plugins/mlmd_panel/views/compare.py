@@ -16,7 +16,7 @@ from mlmd_panel.key_metrics import default_names, of_evaluation
 from mlmd_panel.models import Run
 from mlmd_panel.payloads import evaluation
 from mlmd_panel.summaries import RunSummary, summaries
-from mlmd_panel.visit import OptionalId, Visit, Visiting
+from mlmd_panel.visit import OptionalId, Text, Visit, Visiting
 
 MAX_ROWS = 2000
 CHOICES = 60
@@ -37,14 +37,21 @@ def compare(
     visit: Visiting,
     base: OptionalId = None,
     other: OptionalId = None,
+    base_branch: Text = None,
+    other_branch: Text = None,
     metrics: Annotated[str, Query(max_length=1000, description="Names with commas; * is all")] = "",
     slices: Annotated[str, Query(max_length=200, description="Text in the slice's name")] = "",
     changed: bool = False,
     worse: bool = False,
     min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
 ) -> Answer:
-    """Metrics of two runs in each slice, with their difference; without a base, the run before is it."""
+    """Metrics of two runs in each slice, with their difference; without a base, the run before is it.
+
+    Of a run with several branches, one is compared: the one that is named, or of the same name as the other's.
+    """
     two = _runs(visit, base, other)
+    branches = [row.branches if row else () for row in two]
+    two = _branches(two, base_branch, other_branch)
     choices = _choices(visit, two)
     data: dict = {"base": two[0], "other": two[1], "comparison": None, "problem": None}
     choice = Choice((), slices.strip(), changed, worse, min_examples)
@@ -72,7 +79,31 @@ def compare(
                 "available_metrics": available,
             }
     data["choice"] = choice
-    return Answer("compare.html", "Compare two evaluations", data, {"choices": choices})
+    return Answer("compare.html", "Compare two evaluations", data, {"choices": choices, "branches": branches})
+
+
+def _branches(
+    two: list[RunSummary | None], base_name: str | None, other_name: str | None
+) -> list[RunSummary | None]:
+    """Of each run the branch that is compared."""
+    base, other = two
+    if other is not None:
+        other = _branch(other, other_name or base_name)
+    if base is not None:
+        base = _branch(base, base_name or (other.name if other else None))
+    return [base, other]
+
+
+def _branch(row: RunSummary, name: str | None) -> RunSummary:
+    if not row.branches:
+        return row
+    if name:
+        found = next((branch for branch in row.branches if branch.name == name), None)
+        if found is None:
+            known = ", ".join(repr(branch.name) for branch in row.branches)
+            raise NotFound(f"Run '{row.run.label}' has no branch {name!r}; it has {known}.")
+        return found
+    return next((branch for branch in row.branches if branch.evaluation), row.branches[0])
 
 
 def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary | None]:
@@ -83,7 +114,7 @@ def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary 
     if found[1] and not found[0]:
         before = RunFilter(pipeline=found[1].run.pipeline)
         rows = visit.store.runs(before, visit.dags, limit=20, after=found[1].run.id).rows
-        found[0] = next((row for row in summaries(visit.store, rows) if row.evaluation), None)
+        found[0] = next((row for row in summaries(visit.store, rows) if _has_evaluation(row)), None)
     return found
 
 
@@ -92,14 +123,19 @@ def _choices(visit: Visit, two: list[RunSummary | None]) -> list[Run]:
     chosen = [row.run for row in two if row]
     wanted = RunFilter(pipeline=chosen[0].pipeline) if chosen else RunFilter()
     rows = summaries(visit.store, visit.store.runs(wanted, visit.dags, limit=CHOICES).rows)
-    found = {run.id: run for run in [*chosen, *(row.run for row in rows if row.evaluation)]}
+    found = {run.id: run for run in [*chosen, *(row.run for row in rows if _has_evaluation(row))]}
     return sorted(found.values(), key=lambda run: -run.id)
+
+
+def _has_evaluation(row: RunSummary) -> bool:
+    return any(branch.evaluation for branch in row.each)
 
 
 def _evaluation(visit: Visit, row: RunSummary | None) -> evaluation.EvaluationPayload:
     assert row is not None
     if row.evaluation is None:
-        raise NotFound(f"Run '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")
+        what = f"Branch '{row.name}' of run" if row.name else "Run"
+        raise NotFound(f"{what} '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")
     return evaluation.read(row.evaluation, visit.panel.files, parts=())
 
 

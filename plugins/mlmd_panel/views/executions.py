@@ -6,8 +6,8 @@ import dataclasses
 
 from mlmd_panel.answer import Answer
 from mlmd_panel.filters import ExecutionFilter
-from mlmd_panel.models import EXECUTION_STATES
-from mlmd_panel.visit import Cursor, Id, Limit, OptionalId, Text, Time, Visiting
+from mlmd_panel.models import EXECUTION_STATES, Execution
+from mlmd_panel.visit import Cursor, Id, Limit, MapIndex, OptionalId, Text, Time, Visiting
 
 
 def executions(
@@ -19,6 +19,8 @@ def executions(
     node: Text = None,
     dag_id: Text = None,
     task_id: Text = None,
+    map_index: MapIndex = None,
+    context: OptionalId = None,
     since: Time = None,
     until: Time = None,
     text: Text = None,
@@ -34,6 +36,8 @@ def executions(
         node=node or "",
         dag_id=dag_id or "",
         task_id=task_id or "",
+        map_index=map_index,
+        context=context,
         since=since,
         until=until,
         text=text or "",
@@ -57,25 +61,26 @@ def execution(visit: Visiting, id: Id) -> Answer:
     found = visit.store.execution(id, visit.dags)
     events, cut = visit.store.events_of_execution(id, visit.dags)
     rows = [{"event": event, "artifact": artifact} for event, artifact in events]
-    maker = None
+    maker, hidden = None, False
     if found.state == "CACHED":
         made = next((row["artifact"] for row in rows if row["event"].is_output), None)
-        maker = _maker(visit, made.id) if made else None
+        maker, hidden = _maker(visit, made.id) if made else (None, False)
     return Answer(
         "execution.html",
-        f"{found.node or 'Execution'} #{found.id}",
+        f"{found.label or 'Execution'} #{found.id}",
         {
             "execution": found,
             "inputs": [row for row in rows if row["event"].is_input],
             "outputs": [row for row in rows if not row["event"].is_input],
             "cut": cut,
             "reused_from": maker,
+            "maker_hidden": hidden,
         },
     )
 
 
-def _maker(visit: Visiting, artifact_id: int):
-    """The execution that really made an artifact; None when the user may not see it."""
-    events, _ = visit.store.events_of_artifact(artifact_id, visit.dags)
-    makers = [execution for event, execution in events if event.is_output and execution.state != "CACHED"]
-    return makers[0] if makers else None
+def _maker(visit: Visiting, artifact_id: int) -> tuple[Execution | None, bool]:
+    """The execution that really made an artifact, and whether it may be one that the user may not see."""
+    events = visit.store.events_of_artifact(artifact_id, visit.dags)
+    makers = [e for event, e in events.rows if event.is_output and e.state != "CACHED"]
+    return (makers[0], False) if makers else (None, events.hidden)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlmd_panel.answer import Answer
+from mlmd_panel.filters import RunFilter
 from mlmd_panel.summaries import summaries
 from mlmd_panel.visit import Visiting
 
@@ -16,4 +17,5 @@ def pipelines(visit: Visiting) -> Answer:
         {"pipeline": pipeline, "latest": latest_runs.get(pipeline.latest.id) if pipeline.latest else None}
         for pipeline in found
     ]
-    return Answer("pipelines.html", "Pipelines", {"pipelines": rows})
+    others = not rows and bool(visit.store.runs(RunFilter(), visit.dags, limit=1).rows)
+    return Answer("pipelines.html", "Pipelines", {"pipelines": rows}, {"runs_without": others})

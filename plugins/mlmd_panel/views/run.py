@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import Query
@@ -10,7 +11,7 @@ from mlmd_panel import key_metrics, layout
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import PayloadError
 from mlmd_panel.filters import RunFilter
-from mlmd_panel.models import Artifact, Execution, Lineage, RunDetail
+from mlmd_panel.models import Artifact, Lineage, RunDetail
 from mlmd_panel.payloads import evaluation
 from mlmd_panel.summaries import latest_executions, outputs, summaries, summary
 from mlmd_panel.visit import Id, Visit, Visiting
@@ -25,20 +26,29 @@ def run(
     found = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([found], None)
     row = summary(detail)
-    table = key_metrics.of_runs(visit, [row], metrics)
+    table = key_metrics.of_runs(visit, row.each, metrics)
     verdict, problem = _verdict(visit, row.evaluation)
+    branches = [
+        {
+            "summary": branch,
+            "metric_values": table.of(branch),
+            **dict(zip(("verdict", "verdict_problem"), _verdict(visit, branch.evaluation), strict=True)),
+        }
+        for branch in row.branches
+    ]
     graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
     return Answer(
         "run.html",
-        found.run_id,
+        found.label,
         {
             "summary": row,
             "nodes": nodes_of(detail),
             "metrics": table.names,
             "available_metrics": table.available,
-            "metric_values": table.values.get(found.id, {}),
+            "metric_values": table.of(row),
             "verdict": verdict,
             "verdict_problem": problem,
+            "branches": branches,
             "earlier": _earlier(visit, detail),
         },
         {"picture": layout.picture(graph)},
@@ -46,23 +56,21 @@ def run(
 
 
 def nodes_of(detail: RunDetail) -> list[dict]:
-    """Each node of a run with its last execution, number of attempts, and artifacts by channel."""
+    """Each task instance or node of a run with its last execution, number of attempts, and artifacts by channel."""
     made: dict[int, list] = {}
     for event, artifact in outputs(detail):
         made.setdefault(event.execution_id, []).append({"key": event.key, "artifact": artifact})
-    attempts: dict[str, list[Execution]] = {}
-    for execution in detail.executions:
-        attempts.setdefault(execution.node, []).append(execution)
+    attempts = Counter(execution.instance for execution in detail.executions)
     return [
         {
-            "node": node,
+            "node": execution.node,
             "execution": execution,
-            "attempts": len(attempts[node]),
+            "attempts": attempts[execution.instance],
             "started": execution.created,
-            "ended": None if execution.state in ("RUNNING", "NEW") else execution.updated,
+            "ended": execution.updated if execution.has_ended else None,
             "outputs": made.get(execution.id, []),
         }
-        for node, execution in latest_executions(detail.executions).items()
+        for execution in latest_executions(detail.executions)
     ]
 
 
@@ -79,9 +87,11 @@ def _verdict(visit: Visit, artifact: Artifact | None):
 def _earlier(visit: Visit, detail: RunDetail) -> dict:
     """Runs of the same pipeline that this one may be compared with: the one before, and the last blessed before."""
     previous, after = None, detail.run.id
+    if not detail.run.pipeline:
+        return {"previous": None, "blessed": None}
     for limit in (4, 16):  # most often one of the first few was blessed, and few rows are read fast
         page = visit.store.runs(RunFilter(pipeline=detail.run.pipeline), visit.dags, limit=limit, after=after)
-        rows = [row for row in summaries(visit.store, page.rows) if row.evaluation]
+        rows = [row for row in summaries(visit.store, page.rows) if any(one.evaluation for one in row.each)]
         previous = previous or next((row.run for row in rows), None)
         blessed = next((row.run for row in rows if row.blessed), None)
         if blessed or page.after is None:

@@ -22,6 +22,7 @@ def runs(
     since: Time = None,
     until: Time = None,
     text: Text = None,
+    type: Text = None,
     metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
     after: Cursor = None,
     limit: Limit = 25,
@@ -34,10 +35,12 @@ def runs(
         since=since,
         until=until,
         text=text or "",
+        type=type or "",
     )
     page = visit.store.runs(chosen, visit.dags, limit=limit, after=after)
     rows = summaries(visit.store, page.rows)
-    table = key_metrics.of_runs(visit, rows, metrics)
+    each = [branch for row in rows for branch in row.each]
+    table = key_metrics.of_runs(visit, each, metrics)
     return Answer(
         "runs.html",
         "Runs",
@@ -45,14 +48,23 @@ def runs(
             "filter": dataclasses.asdict(chosen),
             "metrics": table.names,
             "available_metrics": table.available,
-            "runs": [{"summary": row, "metrics": table.values.get(row.run.id, {})} for row in rows],
+            "runs": [
+                {
+                    "summary": row,
+                    "metrics": table.of(row),
+                    "branches": [{"summary": branch, "metrics": table.of(branch)} for branch in row.branches],
+                }
+                for row in rows
+            ],
             "after": page.after,
             "searched_to": page.searched_to,
         },
         {
             "trends": {
-                name: [table.values.get(row.run.id, {}).get(name) for row in reversed(rows)]
+                name: [table.of(row).get(name) for row in reversed(rows)]
                 for name in table.names
-            }
+                if all(not row.branches for row in rows)
+            },
+            "types": visit.store.run_types(),
         },
     )
