@@ -52,6 +52,10 @@ class PayloadGone(PayloadError):
     headline = "The artifact's files are gone"
 
 
+class PayloadTooLarge(PayloadError):
+    """There is more than the panel reads; what came before it was right."""
+
+
 class SettingsError(PanelError):
     """A setting of the panel has a wrong value."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mlmd_panel import charts, drawings, evaluation_table, formats
+from mlmd_panel import charts, drawings, formats, paging
 from mlmd_panel.answer import Answer, plain
 from mlmd_panel.errors import PanelError
 from mlmd_panel.visit import Panel, Urls
@@ -27,6 +27,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        exact=formats.exact,
         percent=formats.percent,
         size=formats.size,
         duration=formats.duration,
@@ -36,7 +37,7 @@ def environment() -> jinja2.Environment:
         json_text=_json_text,
         script_json=_script_json,
     )
-    made.globals.update(charts=charts, draw=drawings, evaluation_table=evaluation_table.table)
+    made.globals.update(charts=charts, draw=drawings, page_of=paging.page_of)
     return made
 
 
@@ -66,5 +67,5 @@ def _json_text(value: Any) -> str:
 
 def _script_json(value: Any) -> Markup:
     # Inside <script> HTML escapes mean nothing: what could end the element is written as JSON escapes.
-    text = json.dumps(plain(value), allow_nan=False)
+    text = json.dumps(charts.drawable(value), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

@@ -39,7 +39,7 @@ def node(visit: Visiting, id: Id, node: str, choice: Choosing) -> Answer:
             "execution": last,
             "inputs": [row for row in events[last.id] if row["event"].is_input],
             "outputs": outputs,
-            "views": [{**row, **typed_view(visit, row["artifact"])} for row in shown],
+            "views": [{**row, **typed_view(visit, row["artifact"], choice)} for row in shown],
         },
         {"choice": choice},
     )

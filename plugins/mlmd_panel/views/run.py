@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Query
-
 from mlmd_panel import key_metrics, layout
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import PayloadError
+from mlmd_panel.evaluation_table import Names
 from mlmd_panel.filters import RunFilter
 from mlmd_panel.models import Artifact, Execution, Lineage, RunDetail
 from mlmd_panel.payloads import evaluation
@@ -19,14 +16,14 @@ from mlmd_panel.visit import Id, Visit, Visiting
 def run(
     visit: Visiting,
     id: Id,
-    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+    metrics: Names = [],  # noqa: B006 - FastAPI copies it
 ) -> Answer:
     """A run: its nodes with state and time, their artifacts, its verdict, key metrics and lineage."""
     found = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([found], None)
     row = summary(detail)
     table = key_metrics.of_runs(visit, [row], metrics)
-    verdict, problem = _verdict(visit, row.evaluation)
+    read, problem = _evaluation(visit, row.evaluation)
     graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
     return Answer(
         "run.html",
@@ -36,12 +33,16 @@ def run(
             "nodes": nodes_of(detail),
             "metrics": table.names,
             "available_metrics": table.available,
+            "unknown_metrics": table.unknown,
+            "metrics_left_out": table.left_out,
+            "metrics_problem": table.problems.get(found.id),
             "metric_values": table.values.get(found.id, {}),
-            "verdict": verdict,
+            "models": read.candidates if read else (),
+            "verdict": read.validation if read else None,
             "verdict_problem": problem,
             "earlier": _earlier(visit, detail),
         },
-        {"picture": layout.picture(graph)},
+        {"picture": layout.picture(graph), "asked": metrics},
     )
 
 
@@ -66,14 +67,17 @@ def nodes_of(detail: RunDetail) -> list[dict]:
     ]
 
 
-def _verdict(visit: Visit, artifact: Artifact | None):
+def _evaluation(
+    visit: Visit, artifact: Artifact | None
+) -> tuple[evaluation.EvaluationPayload | None, str | None]:
+    """The evaluation with its verdict, and a sentence about what of it cannot be shown."""
     if artifact is None:
         return None, None
     try:
         read = evaluation.read(artifact, visit.panel.files, parts=("validation",))
     except PayloadError as error:
         return None, str(error)
-    return read.validation, next(iter(read.problems), None)
+    return read, next(iter(read.problems), None)
 
 
 def _earlier(visit: Visit, detail: RunDetail) -> dict:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
-
-from fastapi import Query
 
 from mlmd_panel import key_metrics
 from mlmd_panel.answer import Answer
+from mlmd_panel.evaluation_table import Names
 from mlmd_panel.filters import RunFilter
 from mlmd_panel.summaries import summaries
 from mlmd_panel.visit import Cursor, Limit, Text, Time, Visiting
@@ -22,7 +20,7 @@ def runs(
     since: Time = None,
     until: Time = None,
     text: Text = None,
-    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+    metrics: Names = [],  # noqa: B006 - FastAPI copies it
     after: Cursor = None,
     limit: Limit = 25,
 ) -> Answer:
@@ -45,14 +43,24 @@ def runs(
             "filter": dataclasses.asdict(chosen),
             "metrics": table.names,
             "available_metrics": table.available,
-            "runs": [{"summary": row, "metrics": table.values.get(row.run.id, {})} for row in rows],
+            "unknown_metrics": table.unknown,
+            "metrics_left_out": table.left_out,
+            "runs": [
+                {
+                    "summary": row,
+                    "metrics": table.values.get(row.run.id, {}),
+                    "metrics_problem": table.problems.get(row.run.id),
+                }
+                for row in rows
+            ],
             "after": page.after,
             "searched_to": page.searched_to,
         },
         {
+            "asked": metrics,
             "trends": {
                 name: [table.values.get(row.run.id, {}).get(name) for row in reversed(rows)]
                 for name in table.names
-            }
+            },
         },
     )
