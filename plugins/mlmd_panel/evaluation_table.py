@@ -192,11 +192,12 @@ def _ordered(keys: list[MetricKey], payload: EvaluationPayload) -> list[MetricKe
 
 
 def _usual(keys: list[MetricKey], payload: EvaluationPayload) -> list[MetricKey]:
-    """Metrics with thresholds first, then the others but counts; of several models all or none."""
+    """Metrics with thresholds first, then the others, counts only without others; of several models all or none."""
     own = [key for key in keys if not key.is_diff and (not key.model or key.model != payload.baseline)]
     bound = {_measure(key) for key in {one.key for one in payload.config.thresholds if not one.change}}
     measures = dict.fromkeys(m for m in map(_measure, own) if m in bound)
     measures |= dict.fromkeys(m for m in map(_measure, own) if "example_count" not in m.name)
+    measures = measures or dict.fromkeys(map(_measure, own))
     found: list[MetricKey] = []
     for measure in measures:
         of_models = [key for key in own if _measure(key) == measure]

@@ -169,7 +169,7 @@ def store(folder: Path) -> dict[str, int]:
     writer.run(HOSTILE, "odd/1?a=b#c", "a/b", ["examples"], [outside, classes])
     for name in ("models", "rivals", "outputs", "labels", "many", "no_thresholds"):
         judged = [(name, "ModelEvaluation", f"{evaluation}/{name}", {})]
-        writer.run("judged", f"run of {name}", "Evaluator", outputs=judged)
+        writer.run("judged", f"judged {name}", "Evaluator", outputs=judged)
     return writer.ids
 
 

@@ -60,7 +60,7 @@ def _headers(page: BeautifulSoup, of: str = "Slice") -> list[str]:
 
 
 def _run(made: Written, name: str) -> int:
-    return made.ids[f"run run of {name}"]
+    return made.ids[f"run judged {name}"]
 
 
 @pytest.mark.parametrize("name", EVALUATIONS)
@@ -120,7 +120,7 @@ def test_all_metrics_are_all_columns(
 
     assert (table["names"], table["left_out"]) == (available[:5], available[5:])
     assert f"{len(available) - 5} of the metrics asked for are not shown" in page.text
-    assert [box["value"] for box in page.select("input[name=metrics]")][1:] == available
+    assert [box["value"] for box in page.select("input[type=checkbox][name=metrics]")][1:] == available
 
 
 def test_a_metric_that_is_not_there_is_told(client: TestClient, made: Written) -> None:
@@ -258,7 +258,7 @@ def test_without_a_slice_of_all_examples_none_is_drawn_as_it(client: TestClient,
     assert colours("compared")[:2] == ["var(--c2)", "var(--c1)"]
     page = _page(client, f"/artifacts/{made.ids['labels']}")
     assert page.select_one("#plots .soft").text == "language: de"
-    assert "The first 60 slices" in page.text.replace("Drawn: the", "The")
+    assert "Drawn: the first 60 slices" in page.text
     run = _run(made, "labels")
     assert "no slice of all examples" in _page(client, f"/runs/{run}").text
     assert _json(client, f"/runs/{run}")["metric_values"] == {}
@@ -402,4 +402,4 @@ def test_a_configuration_that_is_too_large_leaves_the_page_of_its_metrics(
     choice = evaluation_table.Choice(metrics=("*",))
     tables = [evaluation_table.table(payload, choice) for payload in (whole, cut)]
     assert tables[0].names == tables[1].names and "area" in tables[1].names
-    assert tables[0].page == tables[1].page
+    assert repr(tables[0].page) == repr(tables[1].page)  # NaN is there, which equals nothing

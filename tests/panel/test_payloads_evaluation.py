@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlmd_panel import charts, protos
+from mlmd_panel import charts, protos, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact, Property
@@ -247,7 +247,8 @@ def test_every_verdict_equals_tfma(name: str, evaluations: Path, answers: dict[s
         assert check.recorded and check.passed is not None
         key = check.key
         names = [key.name, key.model, key.output, key.sub_key, key.aggregation, key.weighted, key.is_diff]
-        place = json.dumps([_json_slice(check.slice), names, check.bound, check.limit, check.direction])
+        limit = None if check.limit is None else _json_number(check.limit)
+        place = json.dumps([_json_slice(check.slice), names, check.bound, limit, check.direction])
         groups[place] = check.passed
     expected: dict[str, bool] = {}
     for slice_, names, bounds, _ in answers[name]["checks"]:
@@ -343,8 +344,12 @@ def _plot_tree(found: plots.Plot) -> dict[str, Any]:
             "matrices": [
                 {
                     "threshold": one.threshold,
-                    "entries": [_json_row(dict(zip(names, cell, strict=True)), names) for cell in one.cells],
                 }
+                | (
+                    {"entries": [_json_row(dict(zip(names, c, strict=True)), names) for c in one.cells]}
+                    if one.cells
+                    else {}
+                )
                 for one in several
             ]
         }
@@ -567,6 +572,7 @@ def test_what_is_too_large_to_be_read_whole_is_cut(
 ) -> None:
     size = sum(path.stat().st_size for path in (evaluations / "labels").glob("metrics*"))
     monkeypatch.setattr(shards, "MAX_TOTAL", size // 2)
+    monkeypatch.setattr(tfrecord, "_CHUNK", 100)
 
     payload = _read(evaluations / "labels", parts=())
 
@@ -642,7 +648,7 @@ def test_a_large_configuration_is_read(evaluations: Path, tmp_path: Path) -> Non
 
     assert not payload.problems and not payload.config.cut
     assert payload.overall() == before.overall()
-    assert payload.validation == before.validation
+    assert repr(payload.validation) == repr(before.validation)  # NaN is there, which equals nothing
 
 
 def test_a_configuration_beyond_the_limit_leaves_all_metrics_with_their_models(
@@ -674,7 +680,8 @@ def test_thresholds_that_are_left_out_are_told(
     assert verdict and verdict.cut
     monkeypatch.undo()
     whole = _read(evaluations / "compared", parts=("validation",)).validation
-    assert whole and verdict.failed == whole.failed and verdict.checks_in_all == len(whole.checks)
+    assert whole and repr(verdict.failed) == repr(whole.failed)
+    assert verdict.checks_in_all == len(whole.checks)
 
 
 def test_many_small_messages_are_refused_before_they_take_memory(tmp_path: Path) -> None:
