@@ -32,15 +32,6 @@ def text(value: Any, limit: int = 40) -> str:
     return str(escape(shown if len(shown) <= limit else shown[: limit - 1] + "…"))
 
 
-def drawable(value: Any) -> Any:
-    """A figure as plotly takes it: numbers that cannot be drawn are null, which leaves a gap."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: drawable(item) for name, item in value.items()}
-    return [drawable(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
 def slices(rows: Sequence[tuple[Slice, Metric]], metric: str) -> Figure:
     """A metric over slices, with its confidence intervals; all examples stand out. NaN and infinity are named."""
     found = [(slice_, m, m.number) for slice_, m in rows if m.number is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from typing import Any
 
@@ -67,5 +68,14 @@ def _json_text(value: Any) -> str:
 
 def _script_json(value: Any) -> Markup:
     # Inside <script> HTML escapes mean nothing: what could end the element is written as JSON escapes.
-    text = json.dumps(charts.drawable(value), allow_nan=False)
+    text = json.dumps(_drawable(value), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _drawable(value: Any) -> Any:
+    """A figure as plotly takes it: numbers that cannot be drawn are null, which leaves a gap."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _drawable(item) for name, item in value.items()}
+    return [_drawable(item) for item in value] if isinstance(value, (list, tuple)) else value
