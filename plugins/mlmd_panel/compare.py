@@ -81,8 +81,7 @@ class Comparison:
       slices: All slices of the two, each once, in that order.
       only_base: Slices that only the base has.
       only_other: Slices that only the other has.
-      weighting_differs: Names of metrics that one of the two has with example weights only and the other without only:
-        they are not compared.
+      weighting_differs: Names of metrics that both have, but not with the same example weighting: they are not compared.
       cut: There are more rows, or one of the evaluations was cut.
     """
 

@@ -222,7 +222,7 @@ def test_weighted_and_unweighted_metrics_are_never_compared(client: TestClient, 
     assert rows["language: fr", "example_count, weighted"]["other"]["examples"] is None
     assert rows["language: fr", "example_count, weighted"]["other"]["weighted_examples"] == 3500
     page = _page(client, "/compare", ("base", plain), ("other", weighted), ("metrics", "*"))
-    [note] = [note for note in page.select(".note.warn") if "example weights" in note.text]
+    [note] = [note for note in page.select(".note.warn") if "Example weights" in note.text]
     assert "example_count" in note.text and "3,500 by weight" in page.text
 
 

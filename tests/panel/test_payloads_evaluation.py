@@ -16,7 +16,16 @@ from mlmd_panel import charts, protos, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact, Property
-from mlmd_panel.payloads import attributions, blessing, eval_config, evaluation, plots, shards, validation
+from mlmd_panel.payloads import (
+    attributions,
+    blessing,
+    eval_config,
+    evaluation,
+    plots,
+    shards,
+    slices,
+    validation,
+)
 from mlmd_panel.payloads.evaluation import EvaluationPayload
 from mlmd_panel.payloads.metrics import Metric
 from mlmd_panel.payloads.read import read
@@ -154,6 +163,21 @@ def test_slices_are_sorted_for_people_and_named(evaluations: Path) -> None:
     assert names[2:5] == ["language: de", "language: fr", "language: 日本"]
     assert "hour: 2, language: fr" in names
     assert names[-1] == "Overall against language: de"
+
+
+def test_long_values_that_begin_alike_are_different_slices() -> None:
+    values = ["x" * 1500 + end for end in ("a", "b")]
+    found = []
+    for value in values:
+        key = protos.message("tensorflow_model_analysis.MetricsForSlice")()
+        key.slice_key.single_slice_keys.add(column="text", bytes_value=value.encode())
+        found.append(slices.slice_of(key))
+        spec = protos.message("tensorflow_model_analysis.SlicingSpec")(feature_values={"text": value})
+        assert [slices.selects(slices.spec_of(spec), one) for one in found] == [False] * (len(found) - 1) + [
+            True
+        ]
+    assert found[0] != found[1] and found[0].name != found[1].name
+    assert all(len(one.name) < 1100 for one in found)
 
 
 @pytest.mark.parametrize("name", ["compared", "bootstrap"])
