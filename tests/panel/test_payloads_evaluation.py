@@ -615,6 +615,11 @@ def test_examples_are_counted_and_weights_are_not_examples(evaluations: Path) ->
     # Each output has weights of its own.
     assert counts("outputs") == {"Overall": (30.0, None), "language: de": (15.0, None)}
     assert counts("many") == {"Overall": (800.0, None)}
+    # A cross slice has the difference of two numbers.
+    [cross] = [
+        part for part in _read(evaluations / "rivals", parts=()).slices if part.slice.baseline is not None
+    ]
+    assert (cross.examples, cross.weighted_examples) == (None, None)
 
 
 @pytest.mark.parametrize(

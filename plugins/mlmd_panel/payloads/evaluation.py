@@ -36,7 +36,8 @@ class SliceMetrics:
     Attributes:
       slice: The slice.
       metrics: Of all models, and the differences between them.
-      examples: Number of examples, or None when it was not measured; never a sum of weights.
+      examples: Number of examples, or None when it was not measured; never a sum of weights, nor a cross slice's
+        difference of numbers.
       weighted_examples: Sum of their weights, or None when it was not measured, or differs between outputs.
       error: What TFMA says instead of metrics, such as that the slice is too small; or empty.
     """
@@ -243,13 +244,11 @@ def _slice(message: Any, keys: dict[bytes, MetricKey]) -> SliceMetrics:
             error = str(metric.value)
         else:
             metrics.append(metric)
-    return SliceMetrics(
-        slices.slice_of(message),
-        tuple(metrics),
-        _count(metrics, weighted=False),
-        _count(metrics, weighted=True),
-        error,
-    )
+    slice_ = slices.slice_of(message)
+    # Of a cross slice all metrics are differences, counts too.
+    counted = metrics if slice_.baseline is None else []
+    counts = _count(counted, weighted=False), _count(counted, weighted=True)
+    return SliceMetrics(slice_, tuple(metrics), *counts, error)
 
 
 def _count(metrics: list[Metric], weighted: bool) -> float | None:
