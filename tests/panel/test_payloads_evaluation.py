@@ -23,6 +23,7 @@ from mlmd_panel.payloads import (
     evaluation,
     plots,
     shards,
+    slice_records,
     slices,
     validation,
 )
@@ -722,6 +723,30 @@ def test_many_small_messages_are_refused_before_they_take_memory(tmp_path: Path)
 
     with pytest.raises(PayloadError, match="200000 parts"):
         plots.read(_artifact(tmp_path), Files([str(tmp_path)]))
+
+
+def test_a_value_that_is_too_large_leaves_the_others_of_its_slice(tmp_path: Path) -> None:
+    slice_ = protos.message("tensorflow_model_analysis.MetricsForSlice")()
+    for name, size in (("auc", 0), ("matrix", 210_000), ("loss", 0)):
+        pair = slice_.metric_keys_and_values.add(key={"name": name})
+        if size:
+            matrix = pair.value.multi_class_confusion_matrix_at_thresholds.matrices.add()
+            for number in range(size):
+                matrix.entries.add(actual_class_id=number)
+        else:
+            pair.value.double_value.value = 0.5
+    slice_.slice_key.single_slice_keys.add(column="language", bytes_value=b"de")
+    (tmp_path / "metrics-00000-of-00001.tfrecord").write_bytes(record(slice_.SerializeToString()))
+
+    [part] = _read(tmp_path, parts=()).slices
+
+    assert part.slice.name == "language: de"
+    found = {metric.key.name: (metric.kind, metric.value) for metric in part.metrics}
+    assert found == {
+        "auc": ("number", 0.5),
+        "matrix": ("message", slice_records.TOO_LARGE),
+        "loss": ("number", 0.5),
+    }
 
 
 def test_a_configuration_that_multiplies_is_bounded(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from mlmd_panel.errors import PayloadError, PayloadGone, PayloadTooLarge
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
-from mlmd_panel.payloads import attributions, eval_config, plots, shards, slices, validation
+from mlmd_panel.payloads import attributions, eval_config, plots, slice_records, slices, validation
 from mlmd_panel.payloads.attributions import AttributionsPayload
 from mlmd_panel.payloads.eval_config import EvalConfig
 from mlmd_panel.payloads.metrics import Metric, MetricKey, key_of, metric_of
@@ -209,7 +209,7 @@ def _slices(files: Files, uri: str, search: str) -> tuple[tuple[SliceMetrics, ..
     count = metrics = rows = 0
     more, full, cut = MAX_SEARCHED, False, False
     try:
-        for message in shards.messages(files, uri, "metrics", "MetricsForSlice"):
+        for message in slice_records.messages(files, uri):
             count += 1
             metrics += len(message.metric_keys_and_values) + len(message.metrics)
             full = full or len(found) >= MAX_SLICES or metrics > MAX_METRICS or rows > MAX_ROWS
