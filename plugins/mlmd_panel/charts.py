@@ -12,15 +12,17 @@ from typing import Any
 
 from markupsafe import escape
 
+from mlmd_panel import formats
 from mlmd_panel.payloads.attributions import Attribution
 from mlmd_panel.payloads.feature_statistics import ValueCount
 from mlmd_panel.payloads.histograms import Histogram, RankHistogram
 from mlmd_panel.payloads.metrics import Metric
 from mlmd_panel.payloads.plots import Calibration, ClassMatrix, ConfusionCurve
+from mlmd_panel.payloads.slices import Slice
 
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)")
 MAX_BARS = 60
-MAX_CLASSES = 60
+MAX_CLASSES = 100
 Figure = dict[str, Any]
 
 
@@ -30,22 +32,22 @@ def text(value: Any, limit: int = 40) -> str:
     return str(escape(shown if len(shown) <= limit else shown[: limit - 1] + "…"))
 
 
-def slices(rows: Sequence[tuple[str, Metric | None]], metric: str) -> Figure:
-    """A metric over slices, with its confidence intervals; the first MAX_BARS slices that have it."""
-    found = [(name, m) for name, m in rows if m is not None and m.number is not None][:MAX_BARS]
-    values = [m.number for _, m in found]
-    upper, lower = zip(*(_whisker(m) for _, m in found), strict=True) if found else ((), ())
+def slices(rows: Sequence[tuple[Slice, Metric]], metric: str) -> Figure:
+    """A metric over slices, with its confidence intervals; all examples stand out. NaN and infinity are named."""
+    found = [(slice_, m, m.number) for slice_, m in rows if m.number is not None]
+    values = [number for _, _, number in found]
+    upper, lower = zip(*(_whisker(m) for _, m, _ in found), strict=True) if found else ((), ())
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
         "x": values,
         "y": list(range(len(found))),
         "marker": {
-            "color": ["var(--c2)" if number == 0 else "var(--c1)" for number in range(len(found))],
+            "color": ["var(--c2)" if slice_.is_overall else "var(--c1)" for slice_, _, _ in found],
             "size": 8,
         },
-        "customdata": [text(name, 80) for name, _ in found],
-        "hovertemplate": "%{customdata}<br>%{x}<extra></extra>",
+        "customdata": [[text(slice_.name, 80), _with_interval(m)] for slice_, m, _ in found],
+        "hovertemplate": "%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
     }
     if any(upper) or any(lower):
         trace["error_x"] = {
@@ -57,7 +59,10 @@ def slices(rows: Sequence[tuple[str, Metric | None]], metric: str) -> Figure:
             "thickness": 1.5,
             "width": 3,
         }
-    names = [text(name) for name, _ in found]
+    names = [
+        text(slice_.name) + ("" if math.isfinite(number) else f": {formats.number(number)}")
+        for slice_, _, number in found
+    ]
     layout = _layout(x=text(metric), y="")
     layout["yaxis"] |= {
         "autorange": "reversed",
@@ -130,13 +135,12 @@ def predictions(found: Calibration) -> Figure:
 
 
 def classes(matrix: ClassMatrix) -> Figure:
-    """Actual classes over predicted ones, as a share of each actual class."""
-    cells = [cell for cell in matrix.cells if len(cell) == 3]
-    actual = sorted({int(cell[0]) for cell in cells})[:MAX_CLASSES]
-    predicted = sorted({int(cell[1]) for cell in cells})[:MAX_CLASSES]
-    counts = {(int(a), int(p)): n for a, p, n in cells}
+    """Actual classes over predicted ones, as a share of all examples of each actual class, drawn or not."""
+    actual, predicted = drawn_classes(matrix)
+    counts = {(int(cell[0]), int(cell[1])): cell[2] for cell in matrix.cells}
+    totals = dict(matrix.totals)
     grid = [[counts.get((a, p), 0) for p in predicted] for a in actual]
-    shares = [[n / (sum(row) or 1) for n in row] for row in grid]
+    shares = [[n / (totals[a] or 1) for n in row] for a, row in zip(actual, grid, strict=True)]
     trace = {
         "type": "heatmap",
         "z": shares,
@@ -153,6 +157,18 @@ def classes(matrix: ClassMatrix) -> Figure:
     layout["yaxis"] |= {"autorange": "reversed", "type": "category"}
     layout["xaxis"]["type"] = "category"
     return {"data": [trace], "layout": layout}
+
+
+def drawn_classes(matrix: ClassMatrix) -> tuple[list[int], list[int]]:
+    """Actual and predicted classes that `classes` draws: of more than MAX_CLASSES those with most examples."""
+    predicted: dict[int, float] = {}
+    for cell in matrix.cells:
+        predicted[int(cell[1])] = predicted.get(int(cell[1]), 0) + cell[2]
+    return _largest(dict(matrix.totals)), _largest(predicted)
+
+
+def _largest(examples: dict[int, float]) -> list[int]:
+    return sorted(sorted(examples, key=lambda one: (-examples[one], one))[:MAX_CLASSES])
 
 
 def binary(
@@ -224,10 +240,19 @@ def attributions(found: Attribution) -> Figure:
     return {"data": [trace], "layout": layout}
 
 
+def _with_interval(metric: Metric) -> str:
+    interval = metric.interval
+    if interval is None or not isinstance(interval.lower, (int, float)):
+        return formats.number(metric.number)
+    bounds = f"{formats.number(interval.lower)} to {formats.number(interval.upper)}"
+    return f"{formats.number(metric.number)} ({bounds})"
+
+
 def _whisker(metric: Metric) -> tuple[float, float]:
     interval, value = metric.interval, metric.number
     bounds = (interval.upper, interval.lower) if interval else (None, None)
-    if value is None or not all(isinstance(b, (int, float)) and math.isfinite(b) for b in bounds):
+    finite = all(isinstance(b, (int, float)) and math.isfinite(b) for b in (value, *bounds))
+    if value is None or not finite:
         return 0, 0
     return max(bounds[0] - value, 0), max(value - bounds[1], 0)  # type: ignore[operator]
 

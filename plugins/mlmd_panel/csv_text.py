@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlmd_panel.answer import plain
-from mlmd_panel.formats import utc
+from mlmd_panel.formats import exact, utc
 
 
 def table(name: str, data: Mapping[str, Any]) -> str:
@@ -23,6 +23,8 @@ def table(name: str, data: Mapping[str, Any]) -> str:
 
 def _cell(value: Any) -> Any:
     """A cell; text that a spreadsheet would run as a formula begins with an apostrophe."""
+    if isinstance(value, float):
+        return exact(value)  # the minus of an infinity begins no formula
     value = plain(value)
     if value is None:
         return ""

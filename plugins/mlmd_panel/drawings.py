@@ -14,27 +14,47 @@ from mlmd_panel.payloads.feature_statistics import FeatureStatistics
 
 
 def sparkline(values: Sequence[float | None], title: str, width: int = 88, height: int = 22) -> Markup:
-    """A line over values, oldest first; what is missing or no finite number leaves a gap; "" for less than two."""
-    known = [value for value in values if _finite(value)]
+    """A line over values, oldest first; what is missing leaves a gap; "" for less than two values.
+
+    NaN is a dash across, infinity a triangle at the top, and below at the bottom; the title counts them.
+    """
+    known = [value for value in values if value is not None]
+    finite = [value for value in known if _finite(value)]
     if len(known) < 2:
         return Markup("")
-    low, high = min(known), max(known)
-    span = (high - low) or 1
-    points, pieces = [], []
+    low, high = min(finite, default=0), max(finite, default=0)
+    points, pieces, marks = [], [], Markup("")
     for number, value in enumerate(values):
-        if not _finite(value):
+        x = 2 + number * (width - 4) / max(len(values) - 1, 1)
+        if value is None or not _finite(value):
             pieces.append(points)
             points = []
+            marks += _odd_mark(value, x, height)
             continue
-        x = 2 + number * (width - 4) / max(len(values) - 1, 1)
-        points.append(f"{x:.1f},{height - 3 - (value - low) / span * (height - 6):.1f}")  # type: ignore[operator]
+        # Halves first: the difference of two finite numbers need not be one.
+        share = (value / 2 - low / 2) / ((high / 2 - low / 2) or 1)
+        points.append(f"{x:.1f},{height - 3 - share * (height - 6):.1f}")
     pieces.append(points)
     lines = Markup("").join(
         Markup('<polyline points="{}"/>').format(" ".join(piece)) for piece in pieces if piece
     )
-    last = next(piece[-1] for piece in reversed(pieces) if piece).split(",")
-    dot = Markup('<circle cx="{}" cy="{}" r="2"/>').format(*last)
-    return _svg("spark", width, height, lines + dot, title)
+    if finite:
+        last = next(piece[-1] for piece in reversed(pieces) if piece).split(",")
+        lines += Markup('<circle cx="{}" cy="{}" r="2"/>').format(*last)
+    if odd := len(known) - len(finite):
+        title += f"; {odd} of {len(known)} NaN or infinite"
+    return _svg("spark", width, height, lines + marks, title)
+
+
+def _odd_mark(value: float | None, x: float, height: int) -> Markup:
+    """Where a value stands that is no point of the line; nothing for a missing one."""
+    if value is None:
+        return Markup("")
+    if math.isnan(value):
+        middle = height / 2
+        return Markup('<path class="odd" d="M{:.1f} {:.1f}h4"/>').format(x - 2, middle)
+    tip, base = (0, 5) if value > 0 else (height, height - 5)
+    return Markup('<path class="odd" d="M{:.1f} {}l3 {}h-6z"/>').format(x, tip, base - tip)
 
 
 def time_bar(start: float, end: float, began: float, ended: float, state: str, title: str) -> Markup:

@@ -68,6 +68,10 @@ class PartGone(PayloadUnknown, PayloadGone):
     """There are files, and the part that is asked for is not among them."""
 
 
+class PayloadTooLarge(PayloadError):
+    """There is more than the panel reads; what came before it was right."""
+
+
 class SettingsError(PanelError):
     """A setting of the panel has a wrong value."""
 

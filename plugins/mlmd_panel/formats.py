@@ -27,6 +27,18 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def exact(value: Any) -> Any:
+    """A number with all its digits, for what scripts read and what stands in a title; "" without one.
+
+    NaN and infinity are written as JavaScript reads them.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share of 1 in percent; what is not zero never reads as zero."""
     if value is None or not math.isfinite(value):

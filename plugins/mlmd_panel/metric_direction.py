@@ -35,8 +35,9 @@ def direction(key: MetricKey, *configs: EvalConfig) -> str | None:
         one side only. They go before what the name tells.
     """
     said: set[str] = set()
+    measured = _measured(key)
     for threshold in (
-        one for config in configs for one in config.thresholds if one.key.label in _labels(key)
+        one for config in configs for one in config.thresholds if _measured(one.key) == measured
     ):
         if threshold.direction:
             said.add(LOWER if threshold.direction == 1 else HIGHER)
@@ -49,8 +50,6 @@ def direction(key: MetricKey, *configs: EvalConfig) -> str | None:
     return HIGHER if name in _HIGHER else LOWER if name in _LOWER else None
 
 
-def _labels(key: MetricKey) -> tuple[str, str]:
-    """Labels of the metric and of its difference to the baseline."""
-    inside = ", ".join(part for part in (key.output, key.sub_key) if part)
-    end = f" ({inside})" if inside else ""
-    return key.label, f"{key.name}_diff{end}"
+def _measured(key: MetricKey) -> tuple:
+    """What is measured, whatever the model and the weights; of a difference what it is the difference of."""
+    return key.name, key.output, key.class_id, key.k, key.top_k, key.aggregation

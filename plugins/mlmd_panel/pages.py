@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from mlmd_panel import charts, drawings, evaluation_table, formats, links
+from mlmd_panel import charts, drawings, formats, links, paging
 from mlmd_panel.answer import Answer, plain
 from mlmd_panel.errors import PanelError
 from mlmd_panel.visit import Panel, Urls
@@ -27,6 +28,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        exact=formats.exact,
         percent=formats.percent,
         size=formats.size,
         duration=formats.duration,
@@ -36,9 +38,7 @@ def environment() -> jinja2.Environment:
         json_text=_json_text,
         script_json=_script_json,
     )
-    made.globals.update(
-        node_url=links.node_url, charts=charts, draw=drawings, evaluation_table=evaluation_table.table
-    )
+    made.globals.update(node_url=links.node_url, charts=charts, draw=drawings, page_of=paging.page_of)
     return made
 
 
@@ -78,5 +78,14 @@ def _json_text(value: Any) -> str:
 
 def _script_json(value: Any) -> Markup:
     # Inside <script> HTML escapes mean nothing: what could end the element is written as JSON escapes.
-    text = json.dumps(plain(value), allow_nan=False)
+    text = json.dumps(_drawable(value), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _drawable(value: Any) -> Any:
+    """A figure as plotly takes it: numbers that cannot be drawn are null, which leaves a gap."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _drawable(item) for name, item in value.items()}
+    return [_drawable(item) for item in value] if isinstance(value, (list, tuple)) else value

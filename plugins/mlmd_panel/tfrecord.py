@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import PayloadError, PayloadTooLarge
 from mlmd_panel.files import Files
 
 MAX_RECORD = 16 << 20
@@ -43,6 +43,7 @@ def records(
       max_total: Bytes read, and bytes unpacked; more is an error.
 
     Raises:
+      PayloadTooLarge: Of the file, or of what is unpacked, more than `max_total` was to be read.
       PayloadError: The file is gone, cut off, damaged, too large, or no TFRecord file.
     """
     shown = name or "The artifact's file"
@@ -161,6 +162,6 @@ class _Source:
 
     def _check(self, total: int) -> None:
         if total > self._max_total:
-            raise PayloadError(
+            raise PayloadTooLarge(
                 f"{self._shown} is larger than the {self._max_total >> 20} MiB that the panel reads."
             )

@@ -140,6 +140,108 @@ model_specs { label_key: "label" prediction_key: "new" }
 slicing_specs {}
 metrics_specs { metrics { class_name: "MeanPrediction" } }
 """
+# Three models and no baseline, with names that hold what stands between names.
+_MODELS = r"""
+model_specs { name: "linear" label_key: "label" prediction_key: "new" }
+model_specs { name: "deep, \"wide\"" label_key: "label" prediction_key: "old" }
+model_specs { name: "木" label_key: "label" prediction_key: "guess" }
+slicing_specs {}
+slicing_specs { feature_keys: "language" }
+metrics_specs {
+  model_names: "linear" model_names: "deep, \"wide\"" model_names: "木"
+  metrics { class_name: "AUC" threshold { value_threshold { lower_bound { value: 0.6 } } } }
+  metrics { class_name: "BinaryAccuracy" config: '{"name": "right; (at 0.5), \\"most\\" [é*]"}' }
+  metrics { class_name: "ExampleCount" }
+  metrics { class_name: "ConfusionMatrixPlot" config: '"num_thresholds": 10' }
+}
+metrics_specs {
+  model_names: "木"
+  metrics { class_name: "MeanPrediction" threshold { value_threshold { upper_bound { value: 0.9 } } } }
+}
+"""
+# Two models and a baseline; one predicts infinity, and precision is not a number.
+_RIVALS = """
+model_specs { name: "one" label_key: "label" prediction_key: "new" }
+model_specs { name: "other" label_key: "label" prediction_key: "endless" }
+model_specs { name: "before" label_key: "label" prediction_key: "old" is_baseline: true }
+slicing_specs {}
+slicing_specs { feature_keys: "language" }
+cross_slicing_specs {
+  baseline_spec {}
+  slicing_specs { feature_values { key: "language" value: "fr" } }
+}
+metrics_specs {
+  model_names: "one" model_names: "other" model_names: "before"
+  metrics { class_name: "ExampleCount" }
+  metrics {
+    class_name: "MeanPrediction"
+    threshold {
+      value_threshold { lower_bound { value: -inf } upper_bound { value: 0.9 } }
+      change_threshold { direction: HIGHER_IS_BETTER absolute { value: nan } relative { value: -0.5 } }
+    }
+  }
+  metrics { class_name: "MeanSquaredError" threshold { value_threshold { upper_bound { value: inf } } } }
+  metrics { class_name: "Precision" config: '"thresholds": 2.0' threshold { value_threshold { lower_bound { value: 0 } } } }
+}
+options {
+  compute_confidence_intervals { value: true }
+  confidence_intervals { method: JACKKNIFE }
+}
+"""
+# Outputs and classes, with and without weights that are each output's own.
+_OUTPUTS = """
+model_specs {
+  label_keys { key: "colour" value: "colour" } label_keys { key: "click" value: "click" }
+  prediction_keys { key: "colour" value: "scores" } prediction_keys { key: "click" value: "clicked" }
+  example_weight_keys { key: "colour" value: "weight" } example_weight_keys { key: "click" value: "heavy" }
+}
+slicing_specs {}
+slicing_specs { feature_keys: "language" }
+metrics_specs {
+  output_names: "colour"
+  example_weights { weighted: true unweighted: true }
+  binarize { class_ids { values: 0 values: 1 } top_k_list { values: 2 } k_list { values: 1 } }
+  metrics { class_name: "Precision" threshold { value_threshold { lower_bound { value: 0.1 } } } }
+  metrics { class_name: "Recall" }
+}
+metrics_specs {
+  output_names: "colour"
+  binarize { class_ids { values: 0 values: 1 } }
+  aggregate { micro_average: true }
+  metrics { class_name: "F1Score" }
+}
+metrics_specs {
+  output_names: "click" output_names: "colour"
+  example_weights { weighted: true unweighted: true }
+  metrics { class_name: "ExampleCount" }
+  metrics { class_name: "WeightedExampleCount" }
+}
+metrics_specs {
+  output_names: "click"
+  example_weights { weighted: true unweighted: true }
+  metrics { class_name: "BinaryAccuracy" }
+  metrics { class_name: "CalibrationPlot" }
+}
+"""
+# Several labels, only weighted, no slice of all examples, a bound for each of many slices.
+_LABELS = """
+model_specs { label_key: "labels" prediction_key: "scores" example_weight_key: "weight" }
+slicing_specs { feature_keys: "language" }
+slicing_specs { feature_keys: "number" }
+metrics_specs {
+  metrics { class_name: "MultiLabelConfusionMatrixPlot" config: '"thresholds": [0.5]' }
+  metrics { class_name: "ExampleCount" }
+}
+"""
+_MANY = """
+model_specs { label_key: "label" prediction_key: "scores" }
+slicing_specs {}
+metrics_specs {
+  metrics { class_name: "MultiClassConfusionMatrixPlot" config: '"thresholds": [0.5]' }
+  metrics { class_name: "SparseCategoricalAccuracy" }
+  metrics { class_name: "ExampleCount" }
+}
+"""
 
 
 def _rows(count: int) -> pd.DataFrame:
@@ -153,6 +255,8 @@ def _rows(count: int) -> pd.DataFrame:
                 "label": float(label),
                 "new": new,
                 "old": min(1.0, max(0.0, new + draw.gauss(0, 0.15))),
+                "guess": (number * 7 % 10) / 10,
+                "endless": float("inf") if number % 3 else 0.5,
                 "language": ("de", "fr", "日本")[number % 3],
                 "hour": 2 + number % 2,
             }
@@ -175,6 +279,51 @@ def _scores(count: int) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _outputs(count: int) -> pd.DataFrame:
+    draw = random.Random(13)
+    found = []
+    for number in range(count):
+        scores = [draw.random() for _ in range(3)]
+        found.append(
+            {
+                "colour": number % 3,
+                "click": number % 2,
+                "scores": [score / sum(scores) for score in scores],
+                "clicked": [draw.random()],
+                "weight": 0.5 + number % 2,
+                "heavy": 10.0,
+                "language": ("de", "fr")[number % 2],
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _labels(count: int) -> pd.DataFrame:
+    draw = random.Random(17)
+    return pd.DataFrame(
+        {
+            "labels": [float(draw.random() < 0.4) for _ in range(4)],
+            "scores": [draw.random() for _ in range(4)],
+            "weight": 100.0 if number % 2 else 1.0,
+            "language": ("de", "fr")[number % 2],
+            "number": number % 70,
+        }
+        for number in range(count)
+    )
+
+
+def _many(count: int) -> pd.DataFrame:
+    """Of each class six in ten are predicted right, and the others as the class forty further on."""
+    found = []
+    for number in range(count):
+        label = number % 80
+        predicted = label if number // 80 % 10 < 6 else (label + 40) % 80
+        found.append(
+            {"label": label, "scores": [0.9 if place == predicted else 0.001 for place in range(80)]}
+        )
+    return pd.DataFrame(found)
 
 
 def _evaluate(rows: pd.DataFrame, config: tfma.EvalConfig, folder: Path, rubber_stamp: bool) -> None:
@@ -292,6 +441,11 @@ def main(folder: Path) -> None:
         "classes": (_CLASSES, _scores(40), ("",), False),
         "bootstrap": (_BOOTSTRAP, _rows(20), ("",), True),
         "no_thresholds": (_NO_THRESHOLDS, _rows(8), ("",), False),
+        "models": (_MODELS, _rows(30), ("linear", 'deep, "wide"', "木"), False),
+        "rivals": (_RIVALS, _rows(60), ("one", "other", "before"), False),
+        "outputs": (_OUTPUTS, _outputs(30), ("",), False),
+        "labels": (_LABELS, _labels(70), ("",), False),
+        "many": (_MANY, _many(800), ("",), False),
     }
     answers = {}
     for name, (config, rows, models, rubber_stamp) in made.items():

@@ -172,6 +172,9 @@ def store(folder: Path) -> dict[str, int]:
     outside = ("outside", HOSTILE, f"javascript:alert(1)//{HOSTILE}", {HOSTILE: HOSTILE, "long": "x" * 5000})
     classes = ("classes", "ModelEvaluation", f"{evaluation}/classes", {})
     writer.run(HOSTILE, "odd/1?a=b#c", "a/b", ["examples"], [outside, classes])
+    for name in ("models", "rivals", "outputs", "labels", "many", "no_thresholds"):
+        judged = [(name, "ModelEvaluation", f"{evaluation}/{name}", {})]
+        writer.run("judged", f"judged {name}", "Evaluator", outputs=judged)
     return writer.ids
 
 

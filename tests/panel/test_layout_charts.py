@@ -10,6 +10,7 @@ from mlmd_panel.models import Artifact, Event, Execution, Lineage
 from mlmd_panel.payloads.histograms import Bucket, Histogram
 from mlmd_panel.payloads.metrics import Interval, Metric, MetricKey
 from mlmd_panel.payloads.plots import Calibration, ClassMatrix, ConfusionCurve
+from mlmd_panel.payloads.slices import Slice
 
 
 def _lineage(*edges: tuple[str, int, int], cut: bool = False) -> Lineage:
@@ -67,12 +68,15 @@ def _metric(value: float, lower: float | None = None, upper: float | None = None
     return Metric(MetricKey("auc"), "number", value, interval)
 
 
+def _slice(value: str) -> Slice:
+    return Slice((("f", value),))
+
+
 def test_slices_have_whiskers_where_intervals_mean_something() -> None:
     rows = [
-        ("Overall", _metric(0.5, 0.25, 1.0)),
-        ("a", _metric(0.5)),
-        ("b", None),
-        ("c", _metric(0.5, math.nan, 1.0)),
+        (Slice(()), _metric(0.5, 0.25, 1.0)),
+        (_slice("a"), _metric(0.5)),
+        (_slice("c"), _metric(0.5, math.nan, 1.0)),
     ]
     (trace,) = charts.slices(rows, "auc")["data"]
     assert trace["x"] == [0.5, 0.5, 0.5]
@@ -82,8 +86,8 @@ def test_slices_have_whiskers_where_intervals_mean_something() -> None:
 
 
 def test_texts_in_figures_hold_no_tags() -> None:
-    figure = charts.slices([("<a href='javascript:x'>", _metric(1.0))], "<b>")
-    shown = figure["layout"]["yaxis"]["ticktext"] + figure["data"][0]["customdata"]
+    figure = charts.slices([(_slice("<a href='javascript:x'>"), _metric(1.0))], "<b>")
+    shown = figure["layout"]["yaxis"]["ticktext"] + figure["data"][0]["customdata"][0]
     assert not any("<" in text for text in [*shown, figure["layout"]["xaxis"]["title"]["text"]])
 
 
@@ -115,7 +119,9 @@ def test_calibration_leaves_out_empty_buckets_and_open_ends_have_a_width() -> No
 
 
 def test_classes_are_shares_of_the_actual_class() -> None:
-    trace = charts.classes(ClassMatrix(0.5, ((0, 0, 3.0), (0, 1, 1.0), (1, -1, 2.0)), False))["data"][0]
+    trace = charts.classes(
+        ClassMatrix(0.5, ((0, 0, 3.0), (0, 1, 1.0), (1, -1, 2.0)), False, ((0, 4.0), (1, 2.0)), 3)
+    )["data"][0]
     assert trace["x"] == ["none", "0", "1"]
     assert trace["z"] == [[0, 0.75, 0.25], [1, 0, 0]]
 

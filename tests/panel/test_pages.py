@@ -252,8 +252,9 @@ def test_branches_are_compared_with_each_other(client: TestClient, made: Written
 
 
 def test_chosen_metrics_are_shown_in_their_order(client: TestClient) -> None:
-    page = _page(client, "/runs?pipeline=taxi&metrics=auc,example_count,nothing")
-    data = client.get("/runs.json?pipeline=taxi&metrics=auc,example_count,nothing").json()
+    query = "pipeline=taxi&metrics=auc&metrics=example_count&metrics=nothing"
+    page = _page(client, f"/runs?{query}")
+    data = client.get(f"/runs.json?{query}").json()
     assert data["metrics"] == ["auc", "example_count", "nothing"]
     headers = [th.text.strip() for th in page.select("thead th")]
     assert headers[headers.index("auc") :][:3] == data["metrics"]

@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlmd_panel import protos
+from mlmd_panel import charts, protos, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact, Property
-from mlmd_panel.payloads import attributions, blessing, eval_config, evaluation, plots, shards
+from mlmd_panel.payloads import (
+    attributions,
+    blessing,
+    eval_config,
+    evaluation,
+    plots,
+    shards,
+    slice_records,
+    slices,
+    validation,
+)
 from mlmd_panel.payloads.evaluation import EvaluationPayload
 from mlmd_panel.payloads.metrics import Metric
 from mlmd_panel.payloads.read import read
@@ -25,7 +35,18 @@ from mlmd_panel.payloads.slices import Slice
 from tests.panel.raw_bytes import record, varint
 from tests.panel.written import written
 
-NAMES = ("compared", "classes", "bootstrap", "no_thresholds")
+NAMES = (
+    "compared",
+    "classes",
+    "bootstrap",
+    "no_thresholds",
+    "models",
+    "rivals",
+    "outputs",
+    "labels",
+    "many",
+)
+_WITH_PLOTS = ("compared", "classes", "models", "outputs", "labels", "many")
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +166,21 @@ def test_slices_are_sorted_for_people_and_named(evaluations: Path) -> None:
     assert names[-1] == "Overall against language: de"
 
 
+def test_long_values_that_begin_alike_are_different_slices() -> None:
+    values = ["x" * 1500 + end for end in ("a", "b")]
+    found = []
+    for value in values:
+        key = protos.message("tensorflow_model_analysis.MetricsForSlice")()
+        key.slice_key.single_slice_keys.add(column="text", bytes_value=value.encode())
+        found.append(slices.slice_of(key))
+        spec = protos.message("tensorflow_model_analysis.SlicingSpec")(feature_values={"text": value})
+        assert [slices.selects(slices.spec_of(spec), one) for one in found] == [False] * (len(found) - 1) + [
+            True
+        ]
+    assert found[0] != found[1] and found[0].name != found[1].name
+    assert all(len(one.name) < 1100 for one in found)
+
+
 @pytest.mark.parametrize("name", ["compared", "bootstrap"])
 def test_intervals_hold_standard_error_and_degrees_of_freedom(
     name: str, evaluations: Path, answers: dict[str, Any]
@@ -190,10 +226,11 @@ def test_overall_numbers_of_the_candidate_by_plain_name(evaluations: Path) -> No
         if m.key.name == "area" and m.key.model == "candidate" and not m.key.is_diff
     )
 
-    assert payload.overall()["area"] == area.value
-    assert payload.overall()["example_count"] == overall.examples == 90
-    assert "area_diff" not in payload.overall()
-    assert (payload.config.candidate, payload.config.baseline) == ("candidate", "baseline")
+    found = {key.label: number for key, number in payload.overall().items()}
+    assert found["area"] == area.value
+    assert found["example_count"] == overall.examples == 90
+    assert "area_diff" not in found
+    assert (payload.candidates, payload.baseline) == (("candidate",), "baseline")
     assert (payload.config.intervals, payload.span, payload.config.file_format) == ("JACKKNIFE", 12, "rows")
     assert [spec.name for spec in payload.config.slicing] == [
         "Overall",
@@ -207,9 +244,9 @@ def test_overall_numbers_of_the_candidate_by_plain_name(evaluations: Path) -> No
 def test_weighted_and_unweighted_metrics_are_told_apart(evaluations: Path) -> None:
     payload = _read(evaluations / "classes", parts=())
 
-    overall = payload.overall()
-    assert "precision (classId:2)" in overall and "precision (classId:2), unweighted" in overall
-    assert "macro_precision" in overall
+    overall = {key.label: number for key, number in payload.overall().items()}
+    assert "precision (classId:2)" in overall and "precision (classId:2), weighted" in overall
+    assert "macro_precision, weighted" in overall
     assert overall["weighted_example_count"] == sum(0.5 + number % 2 for number in range(40))
     [few] = [part for part in payload.slices if part.slice.name == "language: few"]
     assert few.error and not few.metrics and few.examples is None
@@ -235,7 +272,8 @@ def test_every_verdict_equals_tfma(name: str, evaluations: Path, answers: dict[s
         assert check.recorded and check.passed is not None
         key = check.key
         names = [key.name, key.model, key.output, key.sub_key, key.aggregation, key.weighted, key.is_diff]
-        place = json.dumps([_json_slice(check.slice), names, check.bound, check.limit, check.direction])
+        limit = None if check.limit is None else _json_number(check.limit)
+        place = json.dumps([_json_slice(check.slice), names, check.bound, limit, check.direction])
         groups[place] = check.passed
     expected: dict[str, bool] = {}
     for slice_, names, bounds, _ in answers[name]["checks"]:
@@ -317,7 +355,30 @@ def _plot_tree(found: plots.Plot) -> dict[str, Any]:
                 {names[n]: _json_number(v) for n, v in row.items() if v != 0 or n not in ("lower", "upper")}
             )
         tree["calibrationHistogramBuckets"] = {"buckets": rows}
-    if found.classes:
+    several = [one for one in found.classes if one.several_labels]
+    if several:
+        names = {
+            "actual": "actualClassId",
+            "predicted": "predictedClassId",
+            "fn": "falseNegatives",
+            "tn": "trueNegatives",
+            "fp": "falsePositives",
+            "tp": "truePositives",
+        }
+        tree["multiLabelConfusionMatrixAtThresholds"] = {
+            "matrices": [
+                {
+                    "threshold": one.threshold,
+                }
+                | (
+                    {"entries": [_json_row(dict(zip(names, c, strict=True)), names) for c in one.cells]}
+                    if one.cells
+                    else {}
+                )
+                for one in several
+            ]
+        }
+    elif found.classes:
         names = {
             "actual": "actualClassId",
             "predicted": "predictedClassId",
@@ -336,7 +397,10 @@ def _plot_tree(found: plots.Plot) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_plot_equals_tfma(name: str, evaluations: Path, answers: dict[str, Any]) -> None:
+def test_every_plot_equals_tfma(
+    name: str, evaluations: Path, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "MAX_PLOTS", 1000)
     payload = plots.read(_artifact(evaluations / name), Files([str(evaluations)]))
 
     assert not payload.cut
@@ -353,7 +417,7 @@ def test_every_plot_equals_tfma(name: str, evaluations: Path, answers: dict[str,
         ]
         expected = [[slice_, _without_derived(tree)] for slice_, tree in official["plots"] if tree]
         assert _sorted(rows) == _sorted(expected)
-        assert bool(found) == (name in ("compared", "classes"))
+        assert bool(found) == (name in _WITH_PLOTS)
 
 
 def test_a_curve_is_thinned_to_a_bounded_number_of_points() -> None:
@@ -369,6 +433,63 @@ def test_a_curve_is_thinned_to_a_bounded_number_of_points() -> None:
     assert curve.cut and len(curve.thresholds) == plots.MAX_POINTS
     assert (curve.thresholds[0], curve.thresholds[-1]) == (0, 10 * plots.MAX_POINTS - 1)
     assert set(curve.false_positive_rate) == {0.25}
+
+
+def test_buckets_that_are_put_together_lose_no_example() -> None:
+    buckets = [
+        protos.message("tensorflow_model_analysis.CalibrationHistogramBuckets.Bucket")(
+            lower_threshold_inclusive=i,
+            upper_threshold_exclusive=i + 1,
+            num_weighted_examples={"value": 2},
+            total_weighted_label={"value": i},
+        )
+        for i in range(3 * plots.MAX_POINTS + 1)
+    ]
+
+    found = plots._calibration(buckets)
+
+    assert found.cut and len(found.lower) <= plots.MAX_POINTS
+    assert (found.lower[0], found.upper[-1], found.upper[:-1]) == (0, len(buckets), found.lower[1:])
+    assert sum(found.examples) == 2 * len(buckets)
+    assert sum(found.labels) == sum(range(len(buckets)))
+
+
+def test_shares_of_eighty_classes_are_of_all_that_are_there(
+    evaluations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most in (charts.MAX_CLASSES, 30):
+        monkeypatch.setattr(charts, "MAX_CLASSES", most)
+        [plot] = plots.read(_artifact(evaluations / "many"), Files([str(evaluations)])).plots
+        [trace] = charts.classes(plot.classes[0])["data"]
+        share = trace["z"][trace["y"].index("25")][trace["x"].index("25")]
+        assert share == pytest.approx(0.6)
+        assert len(trace["y"]) == min(most, 80)
+
+
+def test_cells_that_are_left_out_count_in_the_shares(
+    evaluations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plots.read(_artifact(evaluations / "many"), Files([str(evaluations)])).plots[0].classes[0]
+    monkeypatch.setattr(plots, "MAX_CELLS", 40)
+
+    cut = plots.read(_artifact(evaluations / "many"), Files([str(evaluations)])).plots[0].classes[0]
+
+    assert (cut.cut, len(cut.cells), cut.cells_in_all) == (True, 40, len(whole.cells))
+    assert cut.totals == whole.totals and set(dict(cut.totals).values()) == {10.0}
+
+
+def test_every_slice_that_has_plots_is_named_and_read_when_asked_for(evaluations: Path) -> None:
+    artifact, files = _artifact(evaluations / "labels"), Files([str(evaluations)])
+
+    first = plots.read(artifact, files)
+
+    assert (first.slices_in_all, len(first.slices), first.plots_in_all) == (72, 72, 72)
+    assert first.cut and len(first.plots) == plots.MAX_PLOTS
+    # Those that come first in order, wherever they stand in the file.
+    assert [plot.slice for plot in first.plots] == list(first.slices[: plots.MAX_PLOTS])
+    for slice_ in first.slices:
+        [plot] = plots.read(artifact, files, only=slice_.name).plots
+        assert plot.slice == slice_ and plot.classes[0].several_labels
 
 
 def test_plots_of_one_slice_are_read_by_its_name(evaluations: Path) -> None:
@@ -457,11 +578,140 @@ def test_metrics_that_are_gone_or_parquet_are_an_error(evaluations: Path, tmp_pa
         _read(folder)
 
 
-def test_many_slices_are_cut(evaluations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_slices_those_searched_for_are_read(
+    evaluations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _read(evaluations / "labels", parts=())
     monkeypatch.setattr(evaluation, "MAX_SLICES", 3)
-    assert _read(evaluations / "compared", parts=()).cut
-    monkeypatch.setattr(plots, "MAX_PLOTS", 2)
-    assert plots.read(_artifact(evaluations / "compared"), Files([str(evaluations)])).cut
+
+    cut = _read(evaluations / "labels", parts=())
+
+    assert (cut.cut, len(cut.slices), cut.slices_in_all) == (True, 3, 72)
+    for part in whole.slices:
+        found = _read(evaluations / "labels", parts=(), search=part.slice.name.upper())
+        assert part in found.slices
+
+
+def test_what_is_too_large_to_be_read_whole_is_cut(
+    evaluations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(path.stat().st_size for path in (evaluations / "labels").glob("metrics*"))
+    monkeypatch.setattr(shards, "MAX_TOTAL", size // 2)
+    monkeypatch.setattr(tfrecord, "_CHUNK", 100)
+
+    payload = _read(evaluations / "labels", parts=())
+
+    assert payload.cut and 10 < len(payload.slices) < 72
+    monkeypatch.setattr(shards, "MAX_TOTAL", 10)
+    with pytest.raises(PayloadError, match="larger"):
+        _read(evaluations / "labels", parts=())
+
+
+def test_examples_are_counted_and_weights_are_not_examples(evaluations: Path) -> None:
+    def counts(name: str) -> dict[str, tuple[float | None, float | None]]:
+        found = _read(evaluations / name, parts=()).slices
+        return {part.slice.name: (part.examples, part.weighted_examples) for part in found[:2]}
+
+    assert counts("labels") == {"language: de": (None, 35.0), "language: fr": (None, 3500.0)}
+    # Each output has weights of its own.
+    assert counts("outputs") == {"Overall": (30.0, None), "language: de": (15.0, None)}
+    assert counts("many") == {"Overall": (800.0, None)}
+    # A cross slice has the difference of two numbers.
+    [cross] = [
+        part for part in _read(evaluations / "rivals", parts=()).slices if part.slice.baseline is not None
+    ]
+    assert (cross.examples, cross.weighted_examples) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "candidates", "baseline"),
+    [
+        ("models", ("linear", 'deep, "wide"', "木"), None),
+        ("rivals", ("one", "other"), "before"),
+        ("compared", ("candidate",), "baseline"),
+        ("outputs", ("",), None),
+    ],
+)
+def test_models_are_known_with_and_without_a_configuration(
+    name: str, candidates: tuple[str, ...], baseline: str | None, evaluations: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "evaluation"
+    shutil.copytree(evaluations / name, folder)
+    known = _read(folder, parts=())
+    assert (known.candidates, known.baseline) == (candidates, baseline)
+
+    (folder / eval_config.FILE).unlink()
+    unknown = _read(folder, parts=())
+
+    assert (sorted(unknown.candidates), unknown.baseline) == (sorted(candidates), baseline)
+    assert unknown.problems
+    assert unknown.overall() == pytest.approx(known.overall(), nan_ok=True)
+
+
+def _with_more_thresholds(folder: Path, count: int) -> Path:
+    """Adds bounds for slices that are not there to the area's."""
+    file = folder / eval_config.FILE
+    config = json.loads(file.read_text())
+    [area] = [
+        metric
+        for spec in config["evalConfig"]["metricsSpecs"]
+        for metric in spec["metrics"]
+        if "area" in metric.get("config", "")
+    ]
+    area["perSliceThresholds"] += [
+        {
+            "slicingSpecs": [{"featureValues": {"language": f"nobody speaks {number}"}}],
+            "threshold": {"valueThreshold": {"lowerBound": number / count}},
+        }
+        for number in range(count)
+    ]
+    file.write_text(json.dumps(config))
+    return file
+
+
+def test_a_large_configuration_is_read(evaluations: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluations / "compared", tmp_path / "large")
+    before = _read(tmp_path / "large", parts=("validation",))
+
+    assert _with_more_thresholds(tmp_path / "large", 9000).stat().st_size > 1 << 20
+    payload = _read(tmp_path / "large", parts=("validation",))
+
+    assert not payload.problems and not payload.config.cut
+    assert payload.overall() == before.overall()
+    assert repr(payload.validation) == repr(before.validation)  # NaN is there, which equals nothing
+
+
+def test_a_configuration_beyond_the_limit_leaves_all_metrics_with_their_models(
+    evaluations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(evaluations / "rivals", tmp_path / "rivals")
+    before = _read(tmp_path / "rivals", parts=("validation",))
+    monkeypatch.setattr(eval_config, "MAX_BYTES", 100)
+
+    payload = _read(tmp_path / "rivals", parts=("validation",))
+
+    assert payload.problems and "larger" in payload.problems[0]
+    assert (payload.candidates, payload.baseline) == (("one", "other"), "before")
+    assert payload.overall() == pytest.approx(before.overall(), nan_ok=True)
+    assert payload.validation and before.validation
+    failed = [{(c.slice, c.key) for c in one.failed} for one in (payload.validation, before.validation)]
+    assert failed[0] == failed[1]
+
+
+def test_thresholds_that_are_left_out_are_told(
+    evaluations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eval_config, "MAX_THRESHOLDS", 3)
+    payload = _read(evaluations / "compared", parts=("validation",))
+    assert payload.config.cut and payload.validation and payload.validation.cut
+    monkeypatch.undo()
+    monkeypatch.setattr(validation, "MAX_CHECKS", 5)
+    verdict = _read(evaluations / "compared", parts=("validation",)).validation
+    assert verdict and verdict.cut
+    monkeypatch.undo()
+    whole = _read(evaluations / "compared", parts=("validation",)).validation
+    assert whole and repr(verdict.failed) == repr(whole.failed)
+    assert verdict.checks_in_all == len(whole.checks)
 
 
 def test_many_small_messages_are_refused_before_they_take_memory(tmp_path: Path) -> None:
@@ -473,6 +723,30 @@ def test_many_small_messages_are_refused_before_they_take_memory(tmp_path: Path)
 
     with pytest.raises(PayloadError, match="200000 parts"):
         plots.read(_artifact(tmp_path), Files([str(tmp_path)]))
+
+
+def test_a_value_that_is_too_large_leaves_the_others_of_its_slice(tmp_path: Path) -> None:
+    slice_ = protos.message("tensorflow_model_analysis.MetricsForSlice")()
+    for name, size in (("auc", 0), ("matrix", 210_000), ("loss", 0)):
+        pair = slice_.metric_keys_and_values.add(key={"name": name})
+        if size:
+            matrix = pair.value.multi_class_confusion_matrix_at_thresholds.matrices.add()
+            for number in range(size):
+                matrix.entries.add(actual_class_id=number)
+        else:
+            pair.value.double_value.value = 0.5
+    slice_.slice_key.single_slice_keys.add(column="language", bytes_value=b"de")
+    (tmp_path / "metrics-00000-of-00001.tfrecord").write_bytes(record(slice_.SerializeToString()))
+
+    [part] = _read(tmp_path, parts=()).slices
+
+    assert part.slice.name == "language: de"
+    found = {metric.key.name: (metric.kind, metric.value) for metric in part.metrics}
+    assert found == {
+        "auc": ("number", 0.5),
+        "matrix": ("message", slice_records.TOO_LARGE),
+        "loss": ("number", 0.5),
+    }
 
 
 def test_a_configuration_that_multiplies_is_bounded(tmp_path: Path) -> None:

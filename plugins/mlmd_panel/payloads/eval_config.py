@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from mlmd_panel import protos
@@ -16,9 +17,10 @@ from mlmd_panel.payloads import slices
 from mlmd_panel.payloads.metrics import MetricKey
 
 FILE = "eval_config.json"
-MAX_BYTES = 1 << 20
+# Bounds for each of some thousand slices take megabytes.
+MAX_BYTES = 8 << 20
 # A configuration multiplies classes, models and outputs.
-MAX_THRESHOLDS = 5000
+MAX_THRESHOLDS = 20_000
 MAX_SPECS = 1000
 DIRECTIONS = {1: "lower is better", 2: "higher is better"}
 # Names that TFMA's and Keras's classes give themselves, where it is not the class's name in snake case.
@@ -81,7 +83,7 @@ class Threshold:
     relative: float | None = None
     direction: int = 0
 
-    @property
+    @cached_property
     def identity(self) -> tuple:
         """Equal of equal bounds, whatever the metric and slices; NaN included."""
         return (
@@ -104,6 +106,7 @@ class EvalConfig:
       version: Of TFMA.
       intervals: Method of the confidence intervals: POISSON_BOOTSTRAP, JACKKNIFE or empty.
       min_slice_size: Slices with fewer examples are hidden.
+      cut: There are more thresholds, models or specifications of slices.
     """
 
     models: tuple[EvaluatedModel, ...] = ()
@@ -114,20 +117,12 @@ class EvalConfig:
     version: str = ""
     intervals: str = ""
     min_slice_size: int = 0
+    cut: bool = False
 
     @property
     def baseline(self) -> str | None:
         """Name of the model that the candidate is compared with."""
         return next((model.name for model in self.models if model.baseline), None)
-
-    @property
-    def candidate(self) -> str:
-        """Name of the model under evaluation."""
-        return next((model.name for model in self.models if not model.baseline), "")
-
-    def is_candidate(self, key: MetricKey) -> bool:
-        """Whether a metric tells of the candidate, or of the data whatever the model."""
-        return key.model in ("", self.candidate)
 
 
 def read(files: Files, uri: str) -> EvalConfig:
@@ -158,18 +153,20 @@ def read(files: Files, uri: str) -> EvalConfig:
         for model in config.model_specs[:MAX_SPECS]
     )
     slicing = [*config.slicing_specs, *config.cross_slicing_specs]
+    thresholds, cut = _thresholds(config)
     options, method = config.options, ""
     if options.compute_confidence_intervals.value:
         method = {1: "POISSON_BOOTSTRAP", 2: "JACKKNIFE"}.get(options.confidence_intervals.method, "")
     return EvalConfig(
         models=models,
         slicing=tuple(slices.spec_of(spec) for spec in slicing[:MAX_SPECS]),
-        thresholds=tuple(_thresholds(config)),
+        thresholds=thresholds,
         data_location=run.data_location,
         file_format=run.file_format,
         version=run.version,
         intervals=method,
         min_slice_size=options.min_slice_size.value,
+        cut=cut or max(len(slicing), len(config.model_specs)) > MAX_SPECS,
     )
 
 
@@ -194,14 +191,17 @@ def _number(message: Any, field: str) -> float | None:
     return getattr(message, field).value if message.HasField(field) else None
 
 
-def _thresholds(config: Any) -> Iterator[Threshold]:
-    """In TFMA's order and without repetitions: those by metric name, then those of the metrics' own."""
-    seen: set[tuple] = set()
-    for found in itertools.islice(itertools.chain(_by_name(config), _by_metric(config)), MAX_THRESHOLDS):
-        identity = (found.key, found.spec, found.identity)
-        if identity not in seen:
-            seen.add(identity)
-            yield found
+def _thresholds(config: Any) -> tuple[tuple[Threshold, ...], bool]:
+    """In TFMA's order and without repetitions: those by metric name, then those of the metrics' own.
+
+    And whether there are more.
+    """
+    found: dict[tuple, Threshold] = {}
+    for count, one in enumerate(itertools.chain(_by_name(config), _by_metric(config))):
+        if count >= MAX_THRESHOLDS:
+            return tuple(found.values()), True
+        found.setdefault((one.key, one.spec, one.identity), one)
+    return tuple(found.values()), False
 
 
 def _by_name(config: Any) -> Iterator[Threshold]:

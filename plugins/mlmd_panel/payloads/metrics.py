@@ -54,9 +54,20 @@ class MetricKey:
 
     @property
     def label(self) -> str:
-        """For people: metric, then in brackets output and sub key; without the model."""
+        """For people: metric, then in brackets output and sub key, then the weighting; without the model."""
+        return self.label_of("")
+
+    def label_of(self, model: str) -> str:
+        """The label with a model in it, such as `auc (click) of dnn, weighted`."""
         inside = ", ".join(part for part in (self.output, self.sub_key) if part)
-        return f"{self.metric} ({inside})" if inside else self.metric
+        named = f"{self.aggregation}_{self.name}" if self.aggregation else self.name
+        named = f"{named}_diff" if self.is_diff else named
+        named = f"{named} ({inside})" if inside else named
+        if model:
+            named = f"{named} of {model}"
+        if self.name == "weighted_example_count":  # says it itself, and TFMA writes one without weights too
+            return f"{named}, unweighted" if self.weighted is False else named
+        return f"{named}, weighted" if self.weighted else named
 
 
 @dataclasses.dataclass(frozen=True)

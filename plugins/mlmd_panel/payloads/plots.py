@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from mlmd_panel.errors import PayloadTooLarge
 from mlmd_panel.files import Files
 from mlmd_panel.models import Artifact
 from mlmd_panel.payloads import shards
@@ -14,7 +15,9 @@ from mlmd_panel.payloads.slices import Slice, slice_of
 
 # Of a curve; TFMA writes 1,001 unless asked for more.
 MAX_POINTS = 2001
-MAX_CELLS = 10_000
+# Of all matrices that are read; ask for one slice to get all of its.
+MAX_CELLS = 100_000
+MAX_MATRICES = 100
 # Plots kept when no slice is asked for; their slices are all named.
 MAX_PLOTS = 60
 MAX_SLICES = 5000
@@ -57,7 +60,7 @@ class Calibration:
       examples: Weighted examples.
       labels: Sum of the labels, weighted.
       predictions: Sum of the predictions, weighted.
-      cut: Buckets were left out, evenly.
+      cut: Neighbouring buckets were put together.
     """
 
     lower: tuple[float, ...]
@@ -78,12 +81,16 @@ class ClassMatrix:
         Of a model with several labels (actual class, predicted class, false negatives, true negatives, false
         positives, true positives).
       several_labels: Which of the two.
+      totals: Weighted examples of each actual class in all cells, also in those left out; () of several labels.
+      cells_in_all: Number of cells.
       cut: There are more cells.
     """
 
     threshold: float
     cells: tuple[tuple[int | float, ...], ...]
     several_labels: bool
+    totals: tuple[tuple[int, float], ...] = ()
+    cells_in_all: int = 0
     cut: bool = False
 
 
@@ -98,6 +105,7 @@ class Plot:
       calibration: Or None.
       classes: Confusion between classes.
       message: What TFMA says instead of a plot, or empty.
+      cut: There are matrices for more thresholds.
     """
 
     slice: Slice
@@ -106,6 +114,7 @@ class Plot:
     calibration: Calibration | None
     classes: tuple[ClassMatrix, ...]
     message: str = ""
+    cut: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,15 +122,19 @@ class PlotsPayload:
     """Plots.
 
     Attributes:
-      slices: All slices that have plots.
+      slices: All slices that have plots, up to MAX_SLICES.
       plots: Overall first, then by slice.
       cut: Plots of some slices were left out; ask for one slice by its name.
+      plots_in_all: Number of plots of all slices.
+      slices_in_all: Number of slices that have plots.
     """
 
     kind: ClassVar[str] = "plots"
     slices: tuple[Slice, ...]
     plots: tuple[Plot, ...]
     cut: bool = False
+    plots_in_all: int = 0
+    slices_in_all: int = 0
 
 
 def read(artifact: Artifact, files: Files, only: str | None = None) -> PlotsPayload:
@@ -137,26 +150,43 @@ def read(artifact: Artifact, files: Files, only: str | None = None) -> PlotsPayl
       PayloadError: Broken or too large.
     """
     seen: list[Slice] = []
-    found: list[Plot] = []
-    cut = False
-    for message in shards.messages(files, artifact.uri, "plots", "PlotsForSlice"):
-        slice_ = slice_of(message)
-        pairs = _pairs(message)
-        if not pairs:
-            continue
-        if len(seen) >= MAX_SLICES:
-            cut = True
-            break
-        seen.append(slice_)
-        if only is not None and slice_.name != only:
-            continue
-        # All examples come first in what is kept, wherever TFMA wrote them.
-        room = MAX_PLOTS - len(found) + (MAX_PLOTS if slice_.is_overall else 0)
-        cut |= len(pairs) > room
-        found += [_plot(slice_, key, data) for key, data in pairs[: max(room, 0)]]
+    kept: list[tuple[Slice, list[tuple[MetricKey, Any]]]] = []
+    slices = count = 0
+    try:
+        for message in shards.messages(files, artifact.uri, "plots", "PlotsForSlice"):
+            pairs = _pairs(message)
+            if not pairs:
+                continue
+            slice_, slices, count = slice_of(message), slices + 1, count + len(pairs)
+            if len(seen) < MAX_SLICES or slice_.is_overall:
+                seen.append(slice_)
+            if only is None or slice_.name == only:
+                kept = _first([*kept, (slice_, pairs)])
+        whole = True
+    except PayloadTooLarge:
+        if not kept:
+            raise
+        whole = False
     seen.sort(key=lambda one: one.sort_key)
-    found.sort(key=lambda plot: plot.slice.sort_key)
-    return PlotsPayload(tuple(seen), tuple(found), cut)
+    found, room = [], MAX_CELLS
+    for slice_, pairs in kept:
+        for key, data in pairs:
+            found.append(_plot(slice_, key, data, room))
+            room -= sum(len(matrix.cells) for matrix in found[-1].classes)
+    return PlotsPayload(tuple(seen), tuple(found), not whole or len(found) < count, count, slices)
+
+
+def _first(
+    found: list[tuple[Slice, list[tuple[MetricKey, Any]]]],
+) -> list[tuple[Slice, list[tuple[MetricKey, Any]]]]:
+    """Those of the slices that come first, up to MAX_PLOTS plots, in order; the first slice's are all kept."""
+    found.sort(key=lambda pair: pair[0].sort_key)
+    count = 0
+    for place, (_, pairs) in enumerate(found):
+        count += len(pairs)
+        if place and count > MAX_PLOTS:
+            return found[:place]
+    return found
 
 
 def _pairs(message: Any) -> list[tuple[MetricKey, Any]]:
@@ -166,15 +196,16 @@ def _pairs(message: Any) -> list[tuple[MetricKey, Any]]:
     return pairs + [(MetricKey(name), message.plots[name]) for name in sorted(message.plots)]
 
 
-def _plot(slice_: Slice, key: MetricKey, data: Any) -> Plot:
+def _plot(slice_: Slice, key: MetricKey, data: Any, room: int) -> Plot:
     confusion, calibration = data.confusion_matrix_at_thresholds, data.calibration_histogram_buckets
     classes: list[ClassMatrix] = []
+    cut = False
     for field, several in (
         (data.multi_class_confusion_matrix_at_thresholds, False),
         (data.multi_label_confusion_matrix_at_thresholds, True),
     ):
-        room = MAX_CELLS
-        for matrix in field.matrices[:100]:
+        cut |= len(field.matrices) > MAX_MATRICES
+        for matrix in field.matrices[:MAX_MATRICES]:
             classes.append(_classes(matrix, several, room))
             room -= len(classes[-1].cells)
     return Plot(
@@ -184,6 +215,7 @@ def _plot(slice_: Slice, key: MetricKey, data: Any) -> Plot:
         _calibration(calibration.buckets) if calibration.buckets else None,
         tuple(classes),
         data.debug_message[:2000],
+        cut,
     )
 
 
@@ -207,27 +239,45 @@ def _confusion(matrices: Sequence[Any]) -> ConfusionCurve:
 
 
 def _calibration(buckets: Sequence[Any]) -> Calibration:
-    kept = _thinned(buckets)
+    each = -(-len(buckets) // MAX_POINTS)
+    groups = [buckets[place : place + each] for place in range(0, len(buckets), each)]
     return Calibration(
-        tuple(b.lower_threshold_inclusive for b in kept),
-        tuple(b.upper_threshold_exclusive for b in kept),
-        tuple(b.num_weighted_examples.value for b in kept),
-        tuple(b.total_weighted_label.value for b in kept),
-        tuple(b.total_weighted_refined_prediction.value for b in kept),
-        len(kept) < len(buckets),
+        tuple(group[0].lower_threshold_inclusive for group in groups),
+        tuple(group[-1].upper_threshold_exclusive for group in groups),
+        tuple(sum(b.num_weighted_examples.value for b in group) for group in groups),
+        tuple(sum(b.total_weighted_label.value for b in group) for group in groups),
+        tuple(sum(b.total_weighted_refined_prediction.value for b in group) for group in groups),
+        each > 1,
     )
 
 
 def _classes(matrix: Any, several: bool, room: int) -> ClassMatrix:
     cells: list[tuple[int | float, ...]] = []
-    for entry in matrix.entries[:room]:
-        cell: tuple[int | float, ...] = (entry.actual_class_id, entry.predicted_class_id)
-        if several:
-            cell += (entry.false_negatives, entry.true_negatives, entry.false_positives, entry.true_positives)
+    totals: dict[int, float] = {}
+    for entry in matrix.entries:
+        place = (entry.actual_class_id, entry.predicted_class_id)
+        if not several:
+            count = entry.num_weighted_examples
+            totals[place[0]] = totals.get(place[0], 0.0) + count
+            counts = (count,)
         else:
-            cell += (entry.num_weighted_examples,)
-        cells.append(cell)
-    return ClassMatrix(matrix.threshold, tuple(cells), several, len(cells) < len(matrix.entries))
+            counts = (
+                entry.false_negatives,
+                entry.true_negatives,
+                entry.false_positives,
+                entry.true_positives,
+            )
+        if len(cells) < room:
+            cells.append(place + counts)
+    in_all = len(matrix.entries)
+    return ClassMatrix(
+        matrix.threshold,
+        tuple(cells),
+        several,
+        tuple(sorted(totals.items())),
+        in_all,
+        len(cells) < in_all,
+    )
 
 
 def _thinned(points: Sequence[Any]) -> list[Any]:

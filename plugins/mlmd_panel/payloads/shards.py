@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlmd_panel import protos, tfrecord
-from mlmd_panel.errors import PartGone, PayloadError
+from mlmd_panel.errors import PartGone, PayloadError, PayloadTooLarge
 from mlmd_panel.files import Files
 from mlmd_panel.payloads import wire
 
@@ -27,6 +27,7 @@ def messages(files: Files, uri: str, output: str, type_: str) -> Iterator[Any]:
 
     Raises:
       PartGone: The evaluation has no such output.
+      PayloadTooLarge: What comes next is more than the panel reads of an output.
       PayloadError: Broken, too large, or in a format that the panel does not read.
     """
     full_name = f"tensorflow_model_analysis.{type_}"
@@ -45,6 +46,7 @@ def records(files: Files, uri: str, output: str) -> Iterator[tuple[str, bytes]]:
 
     Raises:
       PartGone: The evaluation has no such output.
+      PayloadTooLarge: What comes next is more than the panel reads of an output.
       PayloadError: Broken, too large, or in a format that the panel does not read.
     """
     names = [entry.name for entry in files.list(uri, depth=1) if entry.name.startswith(output)]
@@ -62,7 +64,7 @@ def records(files: Files, uri: str, output: str) -> Iterator[tuple[str, bytes]]:
         for record in tfrecord.records(files, uri, name, max_record=MAX_RECORD, max_total=MAX_TOTAL):
             left -= len(record)
             if left < 0:
-                raise PayloadError(
+                raise PayloadTooLarge(
                     f"The {output} are larger than the {MAX_TOTAL >> 20} MiB that the panel reads."
                 )
             yield name, record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 OVERALL = "Overall"
@@ -129,7 +130,7 @@ def text(value: bytes) -> str:
 
 
 def _spec(message: Any) -> Spec:
-    values = frozenset((name, typed(value)) for name, value in message.feature_values.items())
+    values = frozenset((name, typed(_short(value))) for name, value in message.feature_values.items())
     return Spec(frozenset(message.feature_keys), values, message.slice_keys_sql)
 
 
@@ -138,10 +139,15 @@ def _pairs(message: Any) -> tuple[Pair, ...]:
     for single in message.single_slice_keys:
         kind = single.WhichOneof("kind")
         value = getattr(single, kind) if kind else ""
-        pairs.append(
-            (single.column[:MAX_TEXT], text(value[:MAX_TEXT]) if isinstance(value, bytes) else value)
-        )
+        pairs.append((single.column[:MAX_TEXT], _short(text(value)) if isinstance(value, bytes) else value))
     return tuple(pairs)
+
+
+def _short(value: str) -> str:
+    """A value of a feature; of a long one the beginning, and a hash that tells it from others that begin so."""
+    if len(value) <= MAX_TEXT:
+        return value
+    return f"{value[:MAX_TEXT]}… {hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def _pairs_name(pairs: tuple[Pair, ...]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlmd_panel.errors import PayloadGone
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mlmd_panel.payloads.evaluation import SliceMetrics
 
 MAX_CHECKS = 20_000
-# Thresholds times slices that are looked at; what TFMA wrote is shown in any case.
-_MAX_PAIRS = 1_000_000
+# Thresholds in slices that are worked out; what TFMA wrote is shown in any case.
+_MAX_GROUPS = 200_000
 NOT_FOUND = "Metric not found."
 _NO_VERDICT = "TFMA wrote no failure for it; its value cannot be compared here."
 
@@ -67,13 +67,14 @@ class ValidationPayload:
     Attributes:
       ok: TFMA's verdict; None when it wrote none.
       rubber_stamp: There was no baseline, and bounds on the change were left out.
-      missing_thresholds: There was nothing to check, which counts as failed unless rubber-stamped.
+      missing_thresholds: The configuration has no threshold, for which TFMA writes that it is not validated.
       missing_slices: Names of slices that thresholds are for, and that no example is in.
       missing_cross_slices: The same of cross slices.
       missing_metrics: Labels of metrics that thresholds are for, and that a slice lacks.
       details: What slices were looked for, and how many checks were made in such.
       checks: Failed first, then by slice and metric.
-      cut: There are more checks.
+      cut: There are more checks than could be worked out; those that TFMA counted as failed come first.
+      checks_in_all: Number of checks, as far as they were worked out.
       disagreements: Checks whose outcome by the configuration is not TFMA's; theirs is TFMA's.
     """
 
@@ -88,6 +89,7 @@ class ValidationPayload:
     checks: tuple[Check, ...]
     cut: bool = False
     disagreements: int = 0
+    checks_in_all: int = 0
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -99,7 +101,9 @@ class ValidationPayload:
 _Place = tuple[Slice, MetricKey, tuple]
 
 
-def judge(config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: str) -> ValidationPayload:
+def judge(
+    config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: str, cut: bool = False
+) -> ValidationPayload:
     """Applies the thresholds to the metrics and reads validations.tfrecord.
 
     Args:
@@ -107,6 +111,7 @@ def judge(config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: 
       parts: Its metrics.
       files: Where from.
       uri: Of the ModelEvaluation.
+      cut: The evaluation has more metrics than those.
 
     Raises:
       PayloadGone: TFMA wrote no verdict, and there are no thresholds.
@@ -115,10 +120,15 @@ def judge(config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: 
     result = _result(files, uri, gone_is_error=not config.thresholds)
     failures = _failures(result) if result is not None else {}
     checks: list[Check] = []
-    cut, disagreements = len(parts) * len(config.thresholds) > _MAX_PAIRS, 0
-    for place, group in _groups(config, parts):
+    cut, disagreements, count = cut or config.cut, 0, 0
+    for number, (place, group) in enumerate(_groups(config, parts)):
+        if number >= _MAX_GROUPS:
+            cut = True
+            break
         failure = failures.pop(place, None)
-        if len(checks) + len(group) > MAX_CHECKS:
+        count += len(group)
+        # What failed is shown in any case; it is as much as TFMA wrote.
+        if len(checks) + len(group) > MAX_CHECKS and failure is None:
             cut = True
             continue
         if result is not None:
@@ -128,14 +138,12 @@ def judge(config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: 
         checks += group
     for (slice_, key, _), (threshold, metric, message) in failures.items():  # such as of names not known here
         group = _checks(slice_, threshold, metric, None, message)
-        if len(checks) + len(group) > MAX_CHECKS:
-            cut = True
-            break
+        count += len(group)
         checks += [dataclasses.replace(check, key=key, passed=False, recorded=True) for check in group]
     checks.sort(key=lambda one: (one.passed is not False, one.slice.sort_key, one.key.label, one.key.model))
     missing = sorted({check.key.label for check in checks if check.message == NOT_FOUND})
     if result is None:
-        return ValidationPayload(None, False, False, (), (), tuple(missing), (), tuple(checks), cut)
+        return ValidationPayload(None, False, False, (), (), tuple(missing), (), tuple(checks), cut, 0, count)
     return ValidationPayload(
         ok=result.validation_ok,
         rubber_stamp=result.rubber_stamp,
@@ -149,6 +157,7 @@ def judge(config: EvalConfig, parts: Sequence[SliceMetrics], files: Files, uri: 
         checks=tuple(checks),
         cut=cut,
         disagreements=disagreements,
+        checks_in_all=count,
     )
 
 
@@ -185,24 +194,48 @@ def _failures(result: Any) -> dict[_Place, tuple[Threshold, Metric | None, str]]
     return found
 
 
-def _groups(config: EvalConfig, parts: Sequence[SliceMetrics]) -> Iterator[tuple[_Place, list[Check]]]:
-    """Each threshold in each slice that it applies to, with a check for each of its bounds."""
-    for part in parts[: _MAX_PAIRS // max(1, len(config.thresholds))]:
-        metrics = {metric.key: metric for metric in part.metrics}
-        done: set[tuple] = set()
-        for threshold in config.thresholds:
+class _Thresholds:
+    """Thresholds by what they are for: thousands of slices may have thresholds of their own."""
+
+    def __init__(self, config: EvalConfig) -> None:
+        self._by_key: dict[MetricKey, dict[tuple, tuple[int, Threshold]]] = {}
+        self._exact: dict[frozenset, list[tuple[int, Threshold]]] = {}
+        self._other: list[tuple[int, Threshold]] = []
+        for row in enumerate(config.thresholds):
+            threshold = row[1]
             if threshold.key.model == config.baseline:
                 continue
+            spec = threshold.spec
+            if not isinstance(spec, slices.CrossSpec):
+                self._by_key.setdefault(threshold.key, {}).setdefault(threshold.identity, row)
+            if isinstance(spec, slices.Spec) and not spec.features:
+                self._exact.setdefault(spec.values, []).append(row)
+            else:
+                self._other.append(row)
+
+    def of(self, part: SliceMetrics, metrics: Collection[MetricKey]) -> list[Threshold]:
+        """Those that apply to a slice, in the configuration's order.
+
+        Where a metric is missing TFMA does not ask whether the threshold is for that slice, except of cross slices.
+        """
+        slice_, rows = part.slice, [row for row in self._other if slices.selects(row[1].spec, part.slice)]
+        if slice_.baseline is None:
+            pairs = frozenset((feature, slices.typed(value)) for feature, value in slice_.pairs)
+            if len(pairs) == len(slice_.pairs):
+                rows += self._exact.get(pairs, [])
+            for key in self._by_key.keys() - metrics:
+                rows += self._by_key[key].values()
+        return [threshold for _, threshold in sorted(dict(rows).items())]
+
+
+def _groups(config: EvalConfig, parts: Sequence[SliceMetrics]) -> Iterator[tuple[_Place, list[Check]]]:
+    """Each threshold in each slice that it applies to, with a check for each of its bounds."""
+    thresholds = _Thresholds(config)
+    for part in parts:
+        metrics = {metric.key: metric for metric in part.metrics}
+        done: set[tuple] = set()
+        for threshold in thresholds.of(part, metrics.keys()):
             metric = metrics.get(threshold.key)
-            # Where a metric is missing TFMA does not ask whether the threshold is for that slice, except of cross
-            # slices.
-            anywhere = (
-                metric is None
-                and part.slice.baseline is None
-                and not isinstance(threshold.spec, slices.CrossSpec)
-            )
-            if not anywhere and not slices.selects(threshold.spec, part.slice):
-                continue
             # Several specifications may ask the same of one slice.
             place = (part.slice, threshold.key, threshold.identity)
             if place in done:

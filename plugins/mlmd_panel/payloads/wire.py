@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import PayloadError, PayloadTooLarge
 
 # An empty message takes two bytes in a file, and some 200 when it is parsed.
 MAX_MESSAGES = 200_000
-_SMALL = 256 << 10
+SMALL = 256 << 10
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -46,7 +46,9 @@ def fields(data: memoryview, name: str) -> Iterator[tuple[int, memoryview]]:
         raise PayloadError(f"{name} is broken: it is cut off.")
 
 
-def check(data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX_MESSAGES) -> None:
+def check(
+    data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX_MESSAGES, small: int = SMALL
+) -> int:
     """Refuses what would take much memory when it is parsed.
 
     Args:
@@ -54,12 +56,17 @@ def check(data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX
       descriptor: Of the message.
       name: File that it comes from, for the error.
       limit: Number of messages that may be inside.
+      small: Bytes up to which nothing is counted.
+
+    Returns:
+      The number of messages inside; 0 of a small one.
 
     Raises:
-      PayloadError: There are more, or it is no message.
+      PayloadTooLarge: There are more.
+      PayloadError: It is no message.
     """
-    if len(data) <= _SMALL:
-        return
+    if len(data) <= small:
+        return 0
     count = 0
     inside: dict[str, dict[int, Any]] = {}
     left = [(memoryview(data), descriptor)]
@@ -72,9 +79,10 @@ def check(data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX
             if number in known:
                 count += 1
                 if count > limit:
-                    raise PayloadError(f"{name} has more than the {limit} parts that the panel reads.")
+                    raise PayloadTooLarge(f"{name} has more than the {limit} parts that the panel reads.")
                 if value:
                     left.append((value, known[number]))
+    return count
 
 
 def _varint(data: memoryview, place: int, name: str) -> tuple[int, int]:

@@ -2,12 +2,9 @@
 "use strict";
 
 (() => {
-  const NUMBERS = { NaN: NaN, Infinity: Infinity, "-Infinity": -Infinity };
-
   // Colours are written as "var(--c1)" in the figures: plotly knows no CSS variables.
   function colours(value, style) {
     if (typeof value === "string") {
-      if (value in NUMBERS) return NUMBERS[value];
       return value.startsWith("var(--") ? style.getPropertyValue(value.slice(4, -1)).trim() : value;
     }
     if (Array.isArray(value)) return value.map((item) => colours(item, style));

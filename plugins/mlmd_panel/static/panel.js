@@ -76,11 +76,12 @@ function sortable(table, place) {
   }
 }
 
-// What is missing stays at the end in both directions.
+// What is missing stays at the end in both directions, and what is not a number before it.
 function compare(a, b, down) {
-  if (a === "" || b === "") return (a === "") - (b === "");
+  const [lackA, lackB] = [a, b].map((value) => (value === "" ? 2 : value === "NaN" ? 1 : 0));
+  if (lackA || lackB) return lackA - lackB;
   const [x, y] = [Number(a), Number(b)];
-  const order = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
+  const order = Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : (x > y) - (x < y);
   return down ? -order : order;
 }
 
@@ -124,7 +125,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("input[data-filters]").forEach(filterRows);
   // A choice in a filter applies at once; empty fields do not clutter the address.
   for (const form of document.querySelectorAll("form[method=get]")) {
-    form.addEventListener("change", (event) => event.target.matches("select, input[type=checkbox]") && form.requestSubmit());
+    form.addEventListener("change", (event) => event.target.matches("select, input[type=checkbox]:not(.choices *)") && form.requestSubmit());
     form.addEventListener("submit", () => {
       for (const field of form.elements) if (field.name && field.value === "") field.disabled = true;
     });

@@ -10,9 +10,10 @@ from fastapi import Depends, Query
 
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import BadQuery, PayloadError
-from mlmd_panel.evaluation_table import Choosing
+from mlmd_panel.evaluation_table import Choice, Choosing, table
 from mlmd_panel.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.models import ARTIFACT_STATES, Artifact
+from mlmd_panel.payloads import evaluation
 from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.part import Part
 from mlmd_panel.visit import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
@@ -99,18 +100,27 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
             "chosen_by": [r for r in rows if not r["event"].is_output and not r["event"].is_input],
             "cut": events.cut,
             "hidden": events.hidden,
-            **typed_view(visit, found, wanted),
+            **typed_view(visit, found, choice, wanted),
         },
         {"choice": choice},
     )
 
 
-def typed_view(visit: Visit, artifact: Artifact, wanted: Part) -> dict[str, Any]:
+def typed_view(visit: Visit, artifact: Artifact, choice: Choice, wanted: Part) -> dict[str, Any]:
     """What an artifact's files hold, or the sentence that says why they cannot be shown."""
     try:
-        return {"payload": payloads.read(artifact, visit.panel.files, wanted), "payload_problem": None}
+        if artifact.type == "ModelEvaluation":
+            payload: payloads.Payload = _evaluation(visit, artifact, choice)
+        else:
+            payload = payloads.read(artifact, visit.panel.files, wanted)
+        return {"payload": payload, "payload_problem": None}
     except PayloadError as error:
         return {"payload": None, "payload_problem": {"headline": error.headline, "error": str(error)}}
+
+
+def _evaluation(visit: Visit, artifact: Artifact, choice: Choice) -> evaluation.EvaluationPayload:
+    read = evaluation.read(artifact, visit.panel.files, search=choice.slices, plot=choice.plot or None)
+    return dataclasses.replace(read, table=table(read, choice))
 
 
 def _property(text: str) -> PropertyFilter:

@@ -10,15 +10,19 @@ from fastapi import Query
 from mlmd_panel import compare as comparing
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import NotFound, PayloadError
-from mlmd_panel.evaluation_table import names_in
+from mlmd_panel.evaluation_table import Names, PageNumber, chosen_names, picked
 from mlmd_panel.filters import RunFilter
-from mlmd_panel.key_metrics import default_names, of_evaluation
+from mlmd_panel.key_metrics import default_keys, of_evaluation
 from mlmd_panel.models import Run
+from mlmd_panel.paging import page_of
 from mlmd_panel.payloads import evaluation
+from mlmd_panel.payloads.metrics import MetricKey
 from mlmd_panel.summaries import RunSummary, summaries
 from mlmd_panel.visit import OptionalId, Text, Visit, Visiting
 
 MAX_ROWS = 2000
+# Slices of one side that are named above the table.
+MAX_NAMED = 50
 CHOICES = 60
 
 
@@ -39,11 +43,12 @@ def compare(
     other: OptionalId = None,
     base_branch: Text = None,
     other_branch: Text = None,
-    metrics: Annotated[str, Query(max_length=1000, description="Names with commas; * is all")] = "",
-    slices: Annotated[str, Query(max_length=200, description="Text in the slice's name")] = "",
+    metrics: Names = [],  # noqa: B006 - FastAPI copies it
+    slices: Annotated[str, Query(max_length=1000, description="Text in the slice's name")] = "",
     changed: bool = False,
     worse: bool = False,
     min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
+    page: PageNumber = 1,
 ) -> Answer:
     """Metrics of two runs in each slice, with their difference; without a base, the run before is it.
 
@@ -55,31 +60,42 @@ def compare(
     choices = _choices(visit, two)
     data: dict = {"base": two[0], "other": two[1], "comparison": None, "problem": None}
     choice = Choice((), slices.strip(), changed, worse, min_examples)
+    only_html: dict = {"choices": choices, "asked": metrics}
     if two[0] and two[1]:
         try:
-            read = [_evaluation(visit, row) for row in two]
+            read = [_evaluation(visit, row, choice.slices) for row in two]
         except (NotFound, PayloadError) as error:
             data["problem"] = str(error)
         else:
-            found = comparing.compare(*read)
-            available = tuple(sorted({row.metric for row in found.rows}))
-            names = names_in(metrics)
-            if not names:
-                overall = [kept for row in two if (kept := of_evaluation(visit, row.evaluation))]
-                names = default_names(overall) or available[:5]
-            choice = dataclasses.replace(choice, metrics=available if "*" in names else names)
-            rows = [row for row in found.rows if _wanted(row, choice)]
+            named = comparing.names(*read)
+            available = tuple(named.values())
+            usual = [named[key] for key in _usual(visit, two) if key in named] or available[:5]
+            names, unknown, _ = picked(chosen_names(metrics), available, usual, len(available))
+            choice = dataclasses.replace(choice, metrics=names)
+            found = comparing.compare(*read, frozenset(names), choice.slices)
+            shown = page_of([row for row in found.rows if _wanted(row, choice)], page, MAX_ROWS)
+            only_html["shown"] = shown
             data["comparison"] = {
-                "rows": rows[:MAX_ROWS],
-                "rows_in_all": len(rows),
+                "rows": shown.rows,
+                "rows_in_all": shown.in_all,
+                "first": shown.first,
+                "page": shown.page,
+                "pages": shown.pages,
                 "slices": len(found.slices),
-                "only_base": found.only_base[:50],
-                "only_other": found.only_other[:50],
-                "cut": found.cut or len(rows) > MAX_ROWS,
+                "only_base": found.only_base[:MAX_NAMED],
+                "only_base_in_all": len(found.only_base),
+                "only_other": found.only_other[:MAX_NAMED],
+                "only_other_in_all": len(found.only_other),
+                "weighting_differs": found.weighting_differs,
+                "models": [one.candidates for one in read],
+                "problems": [one.problems for one in read],
+                "cut": found.cut,
                 "available_metrics": available,
+                "unknown_metrics": unknown,
             }
     data["choice"] = choice
-    return Answer("compare.html", "Compare two evaluations", data, {"choices": choices, "branches": branches})
+    only_html |= {"choices": choices, "branches": branches}
+    return Answer("compare.html", "Compare two evaluations", data, only_html)
 
 
 def _branches(
@@ -104,6 +120,10 @@ def _branch(row: RunSummary, name: str | None) -> RunSummary:
             raise NotFound(f"Run '{row.run.label}' has no branch {name!r}; it has {known}.")
         return found
     return next((branch for branch in row.branches if branch.evaluation), row.branches[0])
+
+
+def _usual(visit: Visit, two: list[RunSummary | None]) -> tuple[MetricKey, ...]:
+    return default_keys([of_evaluation(visit, row.evaluation) for row in two if row and row.evaluation])
 
 
 def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary | None]:
@@ -131,20 +151,18 @@ def _has_evaluation(row: RunSummary) -> bool:
     return any(branch.evaluation for branch in row.each)
 
 
-def _evaluation(visit: Visit, row: RunSummary | None) -> evaluation.EvaluationPayload:
+def _evaluation(visit: Visit, row: RunSummary | None, search: str) -> evaluation.EvaluationPayload:
     assert row is not None
     if row.evaluation is None:
         what = f"Branch '{row.name}' of run" if row.name else "Run"
         raise NotFound(f"{what} '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")
-    return evaluation.read(row.evaluation, visit.panel.files, parts=())
+    return evaluation.read(row.evaluation, visit.panel.files, parts=(), search=search)
 
 
 def _wanted(row: comparing.Row, choice: Choice) -> bool:
-    if row.metric not in choice.metrics or (choice.changed and not row.changed):
+    if choice.changed and not row.changed:
         return False
     if choice.worse and row.outcome != comparing.WORSE:
-        return False
-    if choice.slices.lower() not in row.slice.name.lower():
         return False
     known = [side.examples for side in (row.base, row.other) if side and side.examples is not None]
     return not choice.min_examples or not known or min(known) >= choice.min_examples

@@ -56,7 +56,7 @@ def node(
         "execution": last,
         "inputs": [row for row in rows if row["event"].is_input],
         "outputs": outputs,
-        "views": [{**row, **typed_view(visit, row["artifact"], wanted)} for row in shown],
+        "views": [{**row, **typed_view(visit, row["artifact"], choice, wanted)} for row in shown],
     }
     return Answer("node.html", last.label, data, {"choice": choice})
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
-
-from fastapi import Query
 
 from mlmd_panel import key_metrics, layout
 from mlmd_panel.answer import Answer
 from mlmd_panel.errors import PayloadError
+from mlmd_panel.evaluation_table import Names
 from mlmd_panel.filters import RunFilter
 from mlmd_panel.models import Artifact, Lineage, RunDetail
 from mlmd_panel.payloads import evaluation
@@ -20,22 +18,27 @@ from mlmd_panel.visit import Id, Visit, Visiting
 def run(
     visit: Visiting,
     id: Id,
-    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+    metrics: Names = [],  # noqa: B006 - FastAPI copies it
 ) -> Answer:
     """A run: its nodes with state and time, their artifacts, its verdict, key metrics and lineage."""
     found = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([found], None)
     row = summary(detail)
     table = key_metrics.of_runs(visit, row.each, metrics)
-    verdict, problem = _verdict(visit, row.evaluation)
-    branches = [
-        {
-            "summary": branch,
-            "metric_values": table.of(branch),
-            **dict(zip(("verdict", "verdict_problem"), _verdict(visit, branch.evaluation), strict=True)),
-        }
-        for branch in row.branches
-    ]
+    read, problem = _evaluation(visit, row.evaluation)
+    branches = []
+    for branch in row.branches:
+        branch_read, branch_problem = _evaluation(visit, branch.evaluation)
+        branches.append(
+            {
+                "summary": branch,
+                "metric_values": table.of(branch),
+                "metrics_problem": table.problem_of(branch),
+                "models": branch_read.candidates if branch_read else (),
+                "verdict": branch_read.validation if branch_read else None,
+                "verdict_problem": branch_problem,
+            }
+        )
     graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
     return Answer(
         "run.html",
@@ -45,13 +48,17 @@ def run(
             "nodes": nodes_of(detail),
             "metrics": table.names,
             "available_metrics": table.available,
+            "unknown_metrics": table.unknown,
+            "metrics_left_out": table.left_out,
+            "metrics_problem": table.problem_of(row),
             "metric_values": table.of(row),
-            "verdict": verdict,
+            "models": read.candidates if read else (),
+            "verdict": read.validation if read else None,
             "verdict_problem": problem,
             "branches": branches,
             "earlier": _earlier(visit, detail),
         },
-        {"picture": layout.picture(graph)},
+        {"picture": layout.picture(graph), "asked": metrics},
     )
 
 
@@ -74,14 +81,17 @@ def nodes_of(detail: RunDetail) -> list[dict]:
     ]
 
 
-def _verdict(visit: Visit, artifact: Artifact | None):
+def _evaluation(
+    visit: Visit, artifact: Artifact | None
+) -> tuple[evaluation.EvaluationPayload | None, str | None]:
+    """The evaluation with its verdict, and a sentence about what of it cannot be shown."""
     if artifact is None:
         return None, None
     try:
         read = evaluation.read(artifact, visit.panel.files, parts=("validation",))
     except PayloadError as error:
         return None, str(error)
-    return read.validation, next(iter(read.problems), None)
+    return read, next(iter(read.problems), None)
 
 
 def _earlier(visit: Visit, detail: RunDetail) -> dict:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
-
-from fastapi import Query
 
 from mlmd_panel import key_metrics
 from mlmd_panel.answer import Answer
+from mlmd_panel.evaluation_table import Names
 from mlmd_panel.filters import RunFilter
 from mlmd_panel.summaries import summaries
 from mlmd_panel.visit import Cursor, Limit, Text, Time, Visiting
@@ -23,7 +21,7 @@ def runs(
     until: Time = None,
     text: Text = None,
     type: Text = None,
-    metrics: Annotated[str | None, Query(max_length=500, description="Names of metrics, with commas")] = None,
+    metrics: Names = [],  # noqa: B006 - FastAPI copies it
     after: Cursor = None,
     limit: Limit = 25,
 ) -> Answer:
@@ -48,10 +46,13 @@ def runs(
             "filter": dataclasses.asdict(chosen),
             "metrics": table.names,
             "available_metrics": table.available,
+            "unknown_metrics": table.unknown,
+            "metrics_left_out": table.left_out,
             "runs": [
                 {
                     "summary": row,
                     "metrics": table.of(row),
+                    "metrics_problem": table.problem_of(row),
                     "branches": [{"summary": branch, "metrics": table.of(branch)} for branch in row.branches],
                 }
                 for row in rows
@@ -60,6 +61,7 @@ def runs(
             "searched_to": page.searched_to,
         },
         {
+            "asked": metrics,
             "trends": {
                 name: [table.of(row).get(name) for row in reversed(rows)]
                 for name in table.names
