@@ -78,9 +78,8 @@ def settings(bench: Bench, request: pytest.FixtureRequest) -> Settings:
 
 
 def _failures(request: NodeRequest) -> list[str]:
-    name = f"{processes.NAME}.{request.node_id}"
     with mlmd.open_store(request.mlmd) as store:
-        found = mlmd.executions_of(store, request.run, name)
+        found = mlmd.tries_of(store, request.task)
     return [execution.custom_properties["failure"].string_value for execution in found]
 
 
