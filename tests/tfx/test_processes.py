@@ -145,7 +145,7 @@ def test_killed_node_has_the_whole_grace_to_record_its_failure(
         threading.Timer(7, fcntl.flock, [lock, fcntl.LOCK_UN]).start()
         assert process.wait(lambda *_: None).state == "failed"
     with mlmd.open_store(request.mlmd) as store:
-        [execution] = mlmd.executions_of(store, request.run, "sleep.Sleep")
+        [execution] = mlmd.tries_of(store, request.task)
     assert execution.custom_properties["failure"].string_value == "the task was killed"
 
 

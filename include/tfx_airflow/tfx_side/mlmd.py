@@ -91,7 +91,7 @@ class StoreLock:
     MLMD's writers starve one another in SQLite's rollback journal (single calls took 10 s), and two
     first users race on creating the schema. Held only over driver and publisher steps, never while
     an executor works, so parallel branches stay parallel. On a server it keeps apart only what would change
-    the same executions: the attempts at one node, and who cleans up after them.
+    the same executions: the tries of one task instance, and who cleans up after them.
     """
 
     def __init__(self, address: dict[str, Any], node: str = ""):
@@ -99,7 +99,7 @@ class StoreLock:
 
         Args:
           address: The store.
-          node: Names one node in one run, see `node_lock`; empty: no lock on a server.
+          node: Names one task instance, see `identity.tries_name`; empty: no lock on a server.
         """
         self._address = address
         self._node = node
