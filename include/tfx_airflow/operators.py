@@ -81,7 +81,7 @@ class TfxNodeOperator(BaseOperator):
           AirflowSkipException: It was skipped.
         """
         settings = read_settings()
-        skip = skip_after(context, self.tfx_node, self.node_tasks, str(self.trigger_rule))
+        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule)
         if skip:
             self._skip(context, skip)
         try:

@@ -4,6 +4,7 @@ Without `from __future__ import annotations`: TFX's @component reads the annotat
 """
 
 import time
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
@@ -43,11 +44,19 @@ def Tell(
     text.value = f"{settings.value if settings else None} {other.value if other else None}"
 
 
+class Latest(tfx.dsl.experimental.ResolverStrategy):
+    """The artifact made last, if there is one: TFX's LatestArtifactStrategy fails in the first run."""
+
+    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[tfx.dsl.Artifact]]) -> dict[str, Any]:
+        """Called by TFX."""
+        return {key: sorted(found, key=lambda a: a.id)[-1:] for key, found in input_dict.items()}
+
+
 def region(seconds: float = 0.0, what: str | None = None) -> tfx.dsl.Pipeline:
     """Two nodes and one that looks into earlier runs; `what` is a runtime parameter unless it is given."""
     say = Say(what=what or tfx.dsl.experimental.RuntimeParameter("what", str), seconds=seconds)
     before = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+        strategy_class=Latest,
         copy=tfx.dsl.Channel(type=_String, producer_component_id="Echo", output_key="copy"),
     ).with_id("before")
     echo = Echo(text=say.outputs["text"], seconds=seconds)
