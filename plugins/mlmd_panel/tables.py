@@ -19,6 +19,8 @@ OWN_CONTEXTS = (
     "component_run",
     "execution_cache",
     "airflow_task_instance",
+    "airflow_task_tries",
+    "airflow_task_group",
 )
 EVENT_KINDS = (
     "UNKNOWN",
