@@ -17,6 +17,9 @@ from include.tfx_airflow.errors import ConfigError
 from include.tfx_airflow.manifest import Manifest, RuntimeParameter
 from include.tfx_airflow.templates import is_template
 
+# tfx/utils/json_utils.py makes an object of what has this key.
+_OBJECT = "__tfx_object_type__"
+
 
 def params(
     manifest: Manifest,
@@ -130,13 +133,29 @@ def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, A
       values: Params of the run, without those that are computed.
 
     Raises:
-      ConfigError: A value does not fit the parameter's type.
+      ConfigError: A value does not fit the parameter's type, or has TFX import a class.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
+    for name in rendered:
+        if _names_a_class(values.get(name)) and values[name] != _json(declared[name].default):
+            raise ConfigError(
+                f"runtime parameter {name!r} has the key {_OBJECT!r}, by which TFX imports the class that it names; "
+                "in a run's values that is refused."
+            )
     return {
         name: _as(declared[name], text if values.get(name) is None else values[name])
         for name, text in rendered.items()
     }
+
+
+def _names_a_class(value: Any) -> bool:
+    """Whether TFX's `json_utils.loads` would make an object of it, or of JSON text in it."""
+    if isinstance(value, str):
+        decoded = _json(value)
+        return not isinstance(decoded, str) and _names_a_class(decoded)
+    if isinstance(value, dict):
+        return _OBJECT in value or any(_names_a_class(item) for item in value.values())
+    return isinstance(value, list) and any(_names_a_class(item) for item in value)
 
 
 def _as(declared: RuntimeParameter, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -289,3 +290,29 @@ def test_computed_parameter_that_is_not_there_or_given_twice_is_named() -> None:
         parameters.params(manifest, {}, {"c": "x"})
     with pytest.raises(ConfigError, match=r"\['b'\] stand in both"):
         parameters.params(manifest, {"b": "y"}, {"b": "x"})
+
+
+_CLASS = {"__tfx_object_type__": "class", "__module__": "antigravity", "__class__": "fly"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        _CLASS,
+        json.dumps(_CLASS),
+        json.dumps(_CLASS).replace("_", "\\u005f"),
+        {"units": [16, {"deep": _CLASS}]},
+        {"text": json.dumps([_CLASS])},
+    ],
+    ids=["object", "text", "escaped", "nested", "text-in-object"],
+)
+def test_value_by_which_tfx_would_import_a_class_is_refused(given: Any) -> None:
+    manifest = _manifest(RuntimeParameter("p", "string", "{}"))
+    with pytest.raises(ConfigError, match="'p' has the key '__tfx_object_type__'"):
+        parameters.bind(manifest, {"p": "{}"}, {"p": given})
+
+
+def test_object_that_the_pipeline_has_as_its_default_stays() -> None:
+    text = json.dumps(_CLASS)
+    manifest = _manifest(RuntimeParameter("p", "string", text))
+    assert parameters.bind(manifest, {"p": text}, {"p": _CLASS}) == {"p": text}
