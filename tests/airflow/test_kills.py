@@ -109,7 +109,7 @@ def runs(
         database = None
         if request.param in _STORES:
             database = stack.enter_context(_STORES[request.param](folder / "files"))
-            connection = {"AIRFLOW_CONN_MLMD_DEFAULT": database.airflow_connection}
+            connection = database.airflow_environment
             done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init", **connection)
             assert done.returncode == 0, done.stdout
         made = Runs(bundle, folder, settings, str(found.ir), database)
