@@ -24,7 +24,7 @@ from include.tfx_airflow.settings import read_settings
 
 PIPELINE = "include.taxi.regional:create_pipeline"
 # Sides of Chicago, by the numbers of their community areas.
-REGIONS = {"central": (8, 32, 33), "north": (5, 6, 7, 21, 22), "west": (23, 24, 25, 26, 27, 28, 29, 30, 31)}
+REGIONS = {"central": (8, 32, 33), "north": (5, 6, 7, 21, 22)}
 DAG_OPTIONS = {
     "schedule": None,
     "start_date": datetime(2013, 1, 1),
