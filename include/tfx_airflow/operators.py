@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from include.tfx_airflow.errors import MlmdConnectionError, NodeError, TfxAirflo
 from include.tfx_airflow.manifest import Node
 from include.tfx_airflow.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.settings import Settings, read_settings
-from include.tfx_airflow.skips import Skip, skip_after
+from include.tfx_airflow.skips import XCOM_KEY, Skip, skip_after
 
 
 class TfxNodeOperator(BaseOperator):
@@ -26,8 +27,8 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}; of a skipped task also "message", which says why. Numbers that JSON does not
-    have are the texts "NaN", "Infinity" and "-Infinity".
+    "summary", "seconds"}. Numbers that JSON does not have are the texts "NaN", "Infinity" and "-Infinity".
+    A skipped task has instead an XCom `skipped`, which says why.
     """
 
     template_fields: Sequence[str] = ("runtime_parameters", "copy")
@@ -137,7 +138,7 @@ class TfxNodeOperator(BaseOperator):
     def _skip(self, context: Context, skip: Skip) -> NoReturn:
         """Ends the task as skipped; the reason stays in XCom, where the report and later tasks find it."""
         node = self.tfx_node
-        context["ti"].xcom_push(key="return_value", value={"node": node.id, **skip.result(node.id)})
+        context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
         raise AirflowSkipException(f"{node.kind} {node.id!r} was skipped: {skip.message(node.id)}")
 
     def on_kill(self) -> None:

@@ -11,6 +11,7 @@ from datetime import timezone, tzinfo
 from typing import Any
 
 from include.tfx_airflow import span_number
+from include.tfx_airflow.skips import XCOM_KEY, Skip
 
 
 def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
@@ -21,10 +22,10 @@ def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
       run_id: The run; None for the one that started last.
 
     Returns:
-      {"run_id", "state", "date", "seconds", "tasks": [{"task", "map_index", "state", "seconds", "value"}]}:
+      {"run_id", "state", "date", "seconds", "tasks": [{"task", "map_index", "state", "seconds", "value", "skip"}]}:
       `date` is the start of the data interval, or when it was to run, in ISO format, on the clock of the
       DAG's schedule; tasks stand in the order they started; `value` is the XCom of a TFX node, None for
-      other tasks.
+      other tasks; `skip` says why it was skipped, where it could.
 
     Raises:
       LookupError: There is no such run.
@@ -72,15 +73,16 @@ def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
     instances = session.scalars(
         select(TaskInstance).filter_by(**of_run).order_by(TaskInstance.start_date)
     ).all()
-    results = session.scalars(select(XComModel).filter_by(**of_run, key="return_value")).all()
-    values = {(result.task_id, result.map_index): result.value for result in results}
+    results = session.scalars(select(XComModel).filter_by(**of_run)).all()
+    values = {(result.key, result.task_id, result.map_index): result.value for result in results}
     tasks = [
         {
             "task": instance.task_id,
             "map_index": instance.map_index,
             "state": instance.state,
             "seconds": instance.duration or 0.0,
-            "value": _decode(values.get((instance.task_id, instance.map_index))),
+            "value": _decode(values.get(("return_value", instance.task_id, instance.map_index)), "outputs"),
+            "skip": _decode(values.get((XCOM_KEY, instance.task_id, instance.map_index)), "reason"),
         }
         for instance in instances
     ]
@@ -98,9 +100,9 @@ def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
     }
 
 
-def _decode(value: Any) -> dict[str, Any] | None:
+def _decode(value: Any, field: str) -> dict[str, Any] | None:
     decoded = json.loads(value) if isinstance(value, str) else value
-    return decoded if isinstance(decoded, dict) and "outputs" in decoded else None
+    return decoded if isinstance(decoded, dict) and field in decoded else None
 
 
 def copies(run: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -131,7 +133,7 @@ def lines(run: dict[str, Any]) -> list[str]:
             for artifact in artifacts
         ]
         if task["state"] == "skipped":
-            made = [value.get("message") or "an upstream task was skipped"]
+            made = [_why_skipped(task["task"], task.get("skip"))]
         state = value["state"] if task["state"] == "success" else str(task["state"] or "-")
         for index, text in enumerate(made or [""]):
             first = (name, state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
@@ -145,6 +147,14 @@ def lines(run: dict[str, Any]) -> list[str]:
     for copy, found in told.items():
         text += [*([f"{copy or 'The pipeline'}:"] if len(told) > 1 else []), *found]
     return text
+
+
+def _why_skipped(task_id: str, skip: dict[str, Any] | None) -> str:
+    if skip is None:
+        return "an upstream task was skipped"
+    node = skip["node"]
+    own = task_id == node or task_id.endswith(f".{node}")
+    return Skip(**skip).message(node if own else task_id)
 
 
 def _summary(tasks: list[dict[str, Any]]) -> dict[str, Any]:

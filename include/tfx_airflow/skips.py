@@ -12,6 +12,9 @@ from typing import Any
 
 from include.tfx_airflow.manifest import Node
 
+# The XCom of a skipped task: the fields of a `Skip`. Its `return_value` stays empty, as of any skipped task.
+XCOM_KEY = "skipped"
+
 
 @dataclasses.dataclass(frozen=True)
 class Skip:
@@ -31,11 +34,6 @@ class Skip:
     def message(self, node: str) -> str:
         """Why a node is skipped, for people."""
         return self.reason if node == self.node else f"{self.node} was skipped: {self.reason}"
-
-    def result(self, node: str) -> dict[str, Any]:
-        """What a skipped node leaves in XCom, in the form of any other result."""
-        empty = {"execution_id": 0, "outputs": {}, "summary": {}, "seconds": 0.0}
-        return {"state": "skipped", "message": self.message(node), **empty, "skip": dataclasses.asdict(self)}
 
 
 def skip_after(context: Mapping[str, Any], node: Node, task_ids: Mapping[str, str], rule: str) -> Skip | None:
@@ -68,7 +66,7 @@ def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str]) -> dict[st
     skipped = {}
     for name, task_id in task_ids.items():
         if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
-            told = instance.xcom_pull(task_ids=task_id, map_indexes=index)
+            told = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
             # One that says nothing was skipped by its trigger rule, or by another task.
-            skipped[name] = Skip(**told["skip"]) if told else Skip(name, "by Airflow", outside=True)
+            skipped[name] = Skip(**told) if told else Skip(name, "by Airflow", outside=True)
     return skipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -70,10 +71,12 @@ def _instances(scheduler: Scheduler, dag_id: str, run_id: str) -> dict[str, str]
     return found
 
 
-def _value(scheduler: Scheduler, dag_id: str, run_id: str, task_id: str, index: int = -1) -> dict[str, Any]:
-    """The XCom of a task instance."""
+def _value(
+    scheduler: Scheduler, dag_id: str, run_id: str, task_id: str, index: int = -1, key: str = "return_value"
+) -> dict[str, Any]:
+    """An XCom of a task instance."""
     run = urllib.parse.quote(run_id, safe="")
-    path = f"/api/v2/dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/xcomEntries/return_value"
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run}/taskInstances/{task_id}/xcomEntries/{key}"
     value = scheduler.call("GET", f"{path}?map_index={index}")["value"]
     return json.loads(value) if isinstance(value, str) else value
 
@@ -133,14 +136,21 @@ def test_node_runs_without_an_optional_input_whose_producer_was_skipped(schedule
     assert _text(scheduler, "optional", run_id, "all.After") == "after"
 
 
-def test_every_skip_says_why(scheduler: Scheduler) -> None:
+def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
     run_id = _run(scheduler, "optional")
-    tuner, chain = (_value(scheduler, "optional", run_id, f"all.{node}") for node in ("Tuner", "Chain"))
-    assert tuner["message"].startswith("its Cond is false: ") and "yes" in tuner["message"]
-    assert chain["message"] == f"Tuner was skipped: {tuner['message']}"
-    assert tuner["message"] in scheduler.log("optional", run_id, "all.Tuner").replace('\\\\\\"', '"').replace(
-        '\\"', '"'
+    tuner, chain = (
+        _value(scheduler, "optional", run_id, f"all.{node}", key="skipped") for node in ("Tuner", "Chain")
     )
+    assert tuner["node"] == "Tuner" and '"yes"' in tuner["reason"]
+    assert tuner["reason"].startswith("its Cond is false: ")
+    assert chain == tuner
+    for node, start in (
+        ("Tuner", "Say 'Tuner' was skipped: its Cond"),
+        ("Chain", "Echo 'Chain' was skipped: Tuner"),
+    ):
+        assert start in scheduler.log("optional", run_id, f"all.{node}")
+    report = bundle.run("python", "-m", "include.tfx_airflow", "report", "optional").stdout
+    assert re.search(r"all\.Chain +skipped +[0-9.]+ +Tuner was skipped: its Cond is false", report), report
 
 
 def test_branch_that_is_not_taken_skips_the_nodes_that_could_do_without_too(

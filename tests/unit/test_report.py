@@ -104,8 +104,9 @@ def test_each_copy_of_a_pipeline_is_told_apart() -> None:
 
 
 def test_skipped_task_says_why() -> None:
-    said = {**_value("skipped", {}), "node": "Trainer", "message": "Tuner was skipped: its Cond is false"}
-    text = lines(_run(_task("Trainer", "skipped", 0.1, said), _task("notify", "skipped", 0.0)))
+    skip = {"node": "Tuner", "reason": "its Cond is false", "outside": False}
+    trainer = {**_task("Trainer", "skipped", 0.1), "skip": skip}
+    text = lines(_run(trainer, _task("notify", "skipped", 0.0)))
     assert text[1].split(maxsplit=3)[3] == "Tuner was skipped: its Cond is false"
     assert text[2].split(maxsplit=3)[3] == "an upstream task was skipped"
 
