@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 state=${TFX_STATE:-$PWD/.state}
 say() { printf '\n==> %s\n' "$*"; }
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
 marks=()
 if [ "${1:-}" = fast ]; then
   marks=(-m "not slow")
@@ -12,28 +12,62 @@ else # first, so that what cannot be had is told before the tests
   include/bootstrap.sh services
   include/bootstrap.sh panel
 fi
+airflow() { "$state/airflow/bin/python" -m pytest "$@"; }
+tfx() { "$state/tfx/bin/python" -m pytest "$@"; }
+panel() { "$state/panel/bin/python" -m pytest "$@"; }
+
 say "tests/unit, in the Airflow interpreter"
-"$state/airflow/bin/python" -m pytest -q tests/unit "${marks[@]}"
-say "tests/tfx, tests/taxi and tests/components, in the TFX interpreter"
-TF_CPP_MIN_LOG_LEVEL=2 "$state/tfx/bin/python" -m pytest -q tests/tfx tests/taxi tests/components "${marks[@]}"
-[ "${1:-}" != fast ] || exit 0
-say "tests/panel, in Airflow's interpreter with what the panel's tests need beside it"
-"$state/panel/bin/python" -m pytest -v --durations=10 tests/panel
-airflow() { "$state/airflow/bin/python" -m pytest -v --durations=10 "$@"; }
-say "tests/airflow: what measures time, with nothing beside it"
-airflow tests/airflow/test_parse.py tests/airflow/test_kills.py
-say "tests/airflow: the rest, in two lanes, since most of it waits for schedulers and servers"
+airflow -q tests/unit "${marks[@]}"
+if [ "${1:-}" = fast ]; then
+  say "tests/tfx, tests/taxi and tests/components, in the TFX interpreter"
+  tfx -q tests/tfx tests/taxi tests/components "${marks[@]}"
+  exit 0
+fi
+
 lanes=$(mktemp -d)
-trap 'kill $! 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failing trap would be the script's status
-airflow tests/airflow/test_retraining*.py >"$lanes/retraining" 2>&1 &
-failed=()
-airflow tests/airflow --ignore-glob='*/test_retraining*.py' --ignore=tests/airflow/test_parse.py --ignore=tests/airflow/test_kills.py \
-  2>&1 | tee "$lanes/rest" || failed+=(rest)
-wait $! || failed+=(retraining)
-cat "$lanes/retraining"
-# What failed stands last, where a reader of the log's end finds it.
-for lane in "${failed[@]}"; do
-  say "failed in lane $lane:"
-  sed -n '/^=* \(FAILURES\|ERRORS\) =*$/,$p' "$lanes/$lane"
+running=()
+trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failing trap would be the script's status
+
+# Starts a lane beside others: a name, an interpreter, pytest's arguments.
+lane() {
+  "$2" -v --durations=10 "${@:3}" >"$lanes/$1" 2>&1 &
+  running+=($!)
+  names+=("$1")
+}
+
+# Shows the lanes, the first as it goes. What failed stands last, where a reader of the log's end finds it.
+finish() {
+  local number name failed=()
+  tail -n +1 -f --pid="${running[0]}" "$lanes/${names[0]}"
+  for number in "${!names[@]}"; do
+    name=${names[$number]}
+    wait "${running[$number]}" || failed+=("$name")
+    [ "$number" = 0 ] || cat "$lanes/$name"
+  done
+  for name in "${failed[@]}"; do
+    say "failed in lane $name:"
+    sed -n '/^=* \(FAILURES\|ERRORS\) =*$/,$p' "$lanes/$name"
+  done
+  running=() names=()
+  [ ${#failed[@]} = 0 ]
+}
+
+say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
+names=()
+lane panel panel tests/panel
+lane tfx tfx tests/tfx tests/taxi tests/components
+finish
+say "tests/airflow: what measures time, with nothing beside it"
+at=tests/airflow/test_
+airflow -v --durations=10 "${at}parse.py" "${at}kills.py"
+say "tests/airflow: the rest, in three lanes, since most of it waits for schedulers and servers"
+retraining=("${at}"retraining*.py)
+services=("${at}"{mlmd_servers,compose,panel,replay}.py)
+rest=()
+for file in "$at"*.py; do
+  case " ${retraining[*]} ${services[*]} ${at}parse.py ${at}kills.py " in *" $file "*) ;; *) rest+=("$file") ;; esac
 done
-[ ${#failed[@]} = 0 ]
+lane rest airflow "${rest[@]}"
+lane retraining airflow "${retraining[@]}"
+lane services airflow "${services[@]}"
+finish
