@@ -212,5 +212,6 @@ class AirflowDagRunner:
             ),
             computed_parameters=sorted(self._config.computed_parameters),
             copy=copy,
+            rule_is_given="trigger_rule" in config.arguments(),
             **{**options, **config.arguments()},
         )

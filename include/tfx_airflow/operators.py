@@ -44,6 +44,7 @@ class TfxNodeOperator(BaseOperator):
         runtime_parameters: Mapping[str, str],
         computed_parameters: Sequence[str] = (),
         copy: Mapping[str, Any] | None = None,
+        rule_is_given: bool = True,
         **kwargs: Any,
     ):
         """Makes the task.
@@ -55,6 +56,8 @@ class TfxNodeOperator(BaseOperator):
           computed_parameters: Names of those that no value in a run's conf replaces.
           copy: What tells this copy of the pipeline from others of its DAG in every run, beside the
             task group: templates or mapped arguments by name.
+          rule_is_given: Whether the trigger rule is the DAG author's word on every task upstream; else it is
+            the pipeline's, on its nodes, and a skip of any other task means this one as well.
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
@@ -63,6 +66,7 @@ class TfxNodeOperator(BaseOperator):
         self.runtime_parameters = dict(runtime_parameters)
         self.computed_parameters = tuple(computed_parameters)
         self.copy = dict(copy or {})
+        self.rule_is_given = rule_is_given
         # Of each node of this copy of the pipeline; AirflowDagRunner knows the others.
         self.node_tasks = {tfx_node.id: self.task_id}
         self._process: child.NodeProcess | None = None
@@ -82,7 +86,8 @@ class TfxNodeOperator(BaseOperator):
           AirflowSkipException: It was skipped.
         """
         settings = read_settings()
-        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule)
+        others = set() if self.rule_is_given else self.upstream_task_ids - set(self.node_tasks.values())
+        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, others)
         if skip:
             self._skip(context, skip)
         try:

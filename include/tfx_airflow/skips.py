@@ -7,7 +7,7 @@ known from the manifest: see `tfx_side/skippable.py`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from include.tfx_airflow.manifest import Node
@@ -36,7 +36,13 @@ class Skip:
         return self.reason if node == self.node else f"{self.node} was skipped: {self.reason}"
 
 
-def skip_after(context: Mapping[str, Any], node: Node, task_ids: Mapping[str, str], rule: str) -> Skip | None:
+def skip_after(
+    context: Mapping[str, Any],
+    node: Node,
+    task_ids: Mapping[str, str],
+    rule: str,
+    others: Collection[str] = (),
+) -> Skip | None:
     """Why a node has to be skipped before it is tried; None when it can run.
 
     Args:
@@ -44,10 +50,14 @@ def skip_after(context: Mapping[str, Any], node: Node, task_ids: Mapping[str, st
       node: Its node.
       task_ids: Task id by node id, of the same copy of the pipeline.
       rule: The task's trigger rule.
+      others: Upstream tasks that are no nodes of the pipeline, whose skip means this one as well.
     """
     if rule == "all_success" or not node.upstream:
         return None
-    skipped = _skipped(context, {name: task_ids[name] for name in node.upstream})
+    index = context["ti"].map_index if context["ti"].map_index is not None else -1
+    skipped = _skipped(context, {name: task_ids[name] for name in node.upstream}, index)
+    for place in {index, -1} if others else ():  # in the same mapped task group, or before it
+        skipped |= _skipped(context, {task_id: task_id for task_id in others}, place)
     for names in node.required:
         if all(name in skipped for name in names):
             return skipped[names[0]]
@@ -55,12 +65,14 @@ def skip_after(context: Mapping[str, Any], node: Node, task_ids: Mapping[str, st
     return outside[0] if outside and rule == "none_failed" else None
 
 
-def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str]) -> dict[str, Skip]:
-    """The upstream nodes that were skipped."""
+def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, Skip]:
+    """Which of these tasks were skipped, by the names that they have here; `index` is their map index."""
     instance, run_id = context["ti"], context["run_id"]
-    index = instance.map_index if instance.map_index is not None else -1
     states = instance.get_task_states(
-        dag_id=instance.dag_id, map_index=index, task_ids=sorted(task_ids.values()), run_ids=[run_id]
+        dag_id=instance.dag_id,
+        map_index=index,
+        task_ids=sorted(set(task_ids.values())),
+        run_ids=[run_id],
     )
     key = "{}" if index < 0 else f"{{}}_{index}"
     skipped = {}

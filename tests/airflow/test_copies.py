@@ -16,6 +16,7 @@ from tests.scheduler import Scheduler, running
 _DAGS = """
 from datetime import datetime
 from airflow.sdk import DAG, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
 
 PIPELINES = "tests.pipelines.copies"
@@ -40,6 +41,16 @@ with DAG("mapped", params={"regions": []}, **OPTIONS):
 
 with DAG("optional", **OPTIONS):
     AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id="all")
+
+with DAG("checked", **OPTIONS) as checked:
+    @task
+    def check():
+        raise AirflowSkipException("not today")
+
+    AirflowDagRunner({"node_configs": {"Late": {"trigger_rule": "none_failed"}}}).task_group(
+        f"{PIPELINES}:optional", group_id="all"
+    )
+    check() >> [checked.get_task("all.Trainer"), checked.get_task("all.Late")]
 
 with DAG("branched", **OPTIONS):
     @task.branch
@@ -151,6 +162,14 @@ def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
         assert start in scheduler.log("optional", run_id, f"all.{node}")
     report = bundle.run("python", "-m", "include.tfx_airflow", "report", "optional").stdout
     assert re.search(r"all\.Chain +skipped +[0-9.]+ +Tuner was skipped: its Cond is false", report), report
+
+
+def test_skipped_task_that_is_no_node_means_the_node_after_it_unless_its_rule_says_otherwise(
+    scheduler: Scheduler,
+) -> None:
+    states = _instances(scheduler, "checked", _run(scheduler, "checked"))
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert skipped == {"check", "all.Tuner", "all.Chain", "all.Trainer"}
 
 
 def test_branch_that_is_not_taken_skips_the_nodes_that_could_do_without_too(
