@@ -30,7 +30,7 @@ trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failin
 
 # Starts a lane beside others: a name, an interpreter, pytest's arguments.
 lane() {
-  "$2" -v --durations=10 "${@:3}" >"$lanes/$1" 2>&1 &
+  "$2" --durations=10 "${@:3}" >"$lanes/$1" 2>&1 &
   running+=($!)
   names+=("$1")
 }
@@ -54,8 +54,9 @@ finish() {
 
 say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
 names=()
-lane panel panel tests/panel
-lane tfx tfx tests/tfx tests/taxi tests/components
+lane panel panel -v tests/panel
+# absl, in some executors, takes pytest's -v for its own.
+lane tfx tfx -q tests/tfx tests/taxi tests/components
 finish
 say "tests/airflow: what measures time, with nothing beside it"
 at=tests/airflow/test_
@@ -67,7 +68,7 @@ rest=()
 for file in "$at"*.py; do
   case " ${retraining[*]} ${services[*]} ${at}parse.py ${at}kills.py " in *" $file "*) ;; *) rest+=("$file") ;; esac
 done
-lane rest airflow "${rest[@]}"
-lane retraining airflow "${retraining[@]}"
-lane services airflow "${services[@]}"
+lane rest airflow -v "${rest[@]}"
+lane retraining airflow -v "${retraining[@]}"
+lane services airflow -v "${services[@]}"
 finish
