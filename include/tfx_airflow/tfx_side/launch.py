@@ -90,7 +90,7 @@ class Launcher(launcher.Launcher):
         return self._executions(store, identity.TASK_CONTEXT)
 
     def _executions(self, store: Any, context_type: str) -> list[metadata_store_pb2.Execution]:
-        """Executions in the node's context of a type, oldest first."""
+        """Executions in the node's context of a type."""
         for spec in self._pipeline_node.contexts.contexts:
             if spec.type.name == context_type:
                 context = store.get_context_by_type_and_name(context_type, spec.name.field_value.string_value)
@@ -132,7 +132,7 @@ class Launcher(launcher.Launcher):
         """Decides anew when a server lost the lock in the middle: of two attempts the later one counts."""
         with self._mlmd_connection as handle:
             store = handle.store
-            if self._executions(store, identity.TRIES_CONTEXT)[-1].id == execution_id:
+            if max(e.id for e in self._executions(store, identity.TRIES_CONTEXT)) == execution_id:
                 return
             made = [
                 e.artifact_id for e in store.get_events_by_execution_ids([execution_id]) if e.type == _OUTPUT
