@@ -28,7 +28,7 @@ class TfxNodeOperator(BaseOperator):
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
     "summary", "seconds"}. Numbers that JSON does not have are the texts "NaN", "Infinity" and "-Infinity".
-    A skipped task has instead an XCom `skipped`, which says why.
+    A skipped task has instead an XCom `tfx_skip`, which says why.
     """
 
     template_fields: Sequence[str] = ("runtime_parameters", "copy")

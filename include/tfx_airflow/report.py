@@ -101,7 +101,10 @@ def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
 
 
 def _decode(value: Any, field: str) -> dict[str, Any] | None:
-    decoded = json.loads(value) if isinstance(value, str) else value
+    try:  # JSON text on SQLite; on PostgreSQL, where it comes decoded, a text may be just that
+        decoded = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
     return decoded if isinstance(decoded, dict) and field in decoded else None
 
 

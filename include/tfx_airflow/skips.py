@@ -13,7 +13,7 @@ from typing import Any
 from include.tfx_airflow.manifest import Node
 
 # The XCom of a skipped task: the fields of a `Skip`. Its `return_value` stays empty, as of any skipped task.
-XCOM_KEY = "skipped"
+XCOM_KEY = "tfx_skip"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -150,7 +150,7 @@ def test_node_runs_without_an_optional_input_whose_producer_was_skipped(schedule
 def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
     run_id = _run(scheduler, "optional")
     tuner, chain = (
-        _value(scheduler, "optional", run_id, f"all.{node}", key="skipped") for node in ("Tuner", "Chain")
+        _value(scheduler, "optional", run_id, f"all.{node}", key="tfx_skip") for node in ("Tuner", "Chain")
     )
     assert tuner["node"] == "Tuner" and '"yes"' in tuner["reason"]
     assert tuner["reason"].startswith("its Cond is false: ")
