@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +38,8 @@ def needs(dags: list[Any]) -> Needs:
                 named.append(("queue", task.queue))
             # Only those that the author wrote: many operators have a default that is not looked up.
             for key, value in _given(task).items():
-                if key.endswith("conn_id") and isinstance(value, str) and value and "{{" not in value:
+                written = key.endswith("conn_id") and not _is_default(task, key, value)
+                if written and isinstance(value, str) and value and "{{" not in value:
                     named.append(("Connection", value))
             for need in named:
                 found.setdefault(need, []).append(f"{dag.dag_id}.{task.task_id}")
@@ -47,6 +49,14 @@ def needs(dags: list[Any]) -> Needs:
 def _given(task: Any) -> dict[str, Any]:
     mapped = getattr(task, "partial_kwargs", None)
     return mapped if mapped is not None else getattr(task, "_BaseOperator__init_kwargs", {})
+
+
+def _is_default(task: Any, key: str, value: Any) -> bool:
+    """Whether a class of the operator has this value of its own; it hands it on as if it were given."""
+    classes = getattr(task, "operator_class", type(task)).__mro__
+    signatures = [inspect.signature(vars(cls)["__init__"]) for cls in classes if "__init__" in vars(cls)]
+    found = [signature.parameters[key] for signature in signatures if key in signature.parameters]
+    return any(parameter.default == value for parameter in found)
 
 
 def findings() -> Iterator[tuple[bool | None, str]]:
