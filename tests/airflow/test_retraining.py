@@ -199,8 +199,8 @@ def scheduler(
     by_cron = text[: text.index("# One run for each span")]
     for old, new in (
         ('retraining("taxi_retraining"', 'retraining("by_cron"'),
-        ("datetime(2013, 1, 1)", "datetime(2014, 2, 1)"),
-        ('"catchup": False', '"catchup": True, "end_date": datetime(2014, 3, 1)'),
+        ("datetime(2013, 1, 1, ", "datetime(2014, 2, 1, "),
+        ('"catchup": False', '"catchup": True, "end_date": datetime(2014, 3, 1, tzinfo=timezone.utc)'),
     ):
         assert by_cron.count(old) == 1
         by_cron = by_cron.replace(old, new)
