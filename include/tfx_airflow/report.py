@@ -154,7 +154,7 @@ def lines(run: dict[str, Any]) -> list[str]:
 
 def _why_skipped(task_id: str, skip: dict[str, Any] | None) -> str:
     if skip is None:
-        return "an upstream task was skipped"
+        return "by Airflow"
     node = skip["node"]
     own = task_id == node or task_id.endswith(f".{node}")
     return Skip(**skip).message(node if own else task_id)

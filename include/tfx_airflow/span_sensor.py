@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from include.tfx_airflow.compat import (
     TimeDeltaTrigger,
 )
 from include.tfx_airflow.settings import read_settings
+from include.tfx_airflow.skips import XCOM_KEY, Skip
 from include.tfx_airflow.span_number import SpanError
 from include.tfx_airflow.spans import MARKER
 
@@ -34,7 +36,8 @@ class SpanSensor(BaseOperator):
     While it waits it is deferred and takes no worker. Only the triggerer's own time trigger is
     used, so the triggerer needs neither this bundle nor access to the data.
 
-    XCom `return_value`: {"span": 201403, "version": 1, "path": "<root>/201403/v1"}.
+    XCom `return_value`: {"span": 201403, "version": 1, "path": "<root>/201403/v1"}; of a skipped task
+    `tfx_skip` instead, which says why.
     """
 
     template_fields: Sequence[str] = ("root",)
@@ -102,7 +105,8 @@ class SpanSensor(BaseOperator):
                 f"span {span} did not come within {self.patience}: {missing}. Nothing is made of older data "
                 "instead. When it is there, clear this task, or trigger a run with the Param span."
             )
-            context["ti"].xcom_push(key="skipped", value=reason)
+            skip = Skip(self.task_id, reason, outside=True)
+            context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
             raise AirflowSkipException(reason)
         wait = min(self.poke_interval, left)
         self.log.info("Span %d: %s. Looks again in %s, for %s more.", span, missing, wait, left)

@@ -108,7 +108,7 @@ def test_skipped_task_says_why() -> None:
     trainer = {**_task("Trainer", "skipped", 0.1), "skip": skip}
     text = lines(_run(trainer, _task("notify", "skipped", 0.0)))
     assert text[1].split(maxsplit=3)[3] == "Tuner was skipped: its Cond is false"
-    assert text[2].split(maxsplit=3)[3] == "an upstream task was skipped"
+    assert text[2].split(maxsplit=3)[3] == "by Airflow"
 
 
 def test_empty_split_and_a_model_that_cannot_be_served_are_told() -> None:

@@ -276,7 +276,7 @@ def test_past_run_does_not_wait_and_says_why_it_is_skipped(tmp_path: Path) -> No
         _run(tmp_path, {**MARCH, "ti": pushed})
     for part in ("span 201403 did not come within 3 days", "unfinished: v1", "Nothing is made of older data"):
         assert part in str(caught.value)
-    assert pushed == {"skipped": str(caught.value)}
+    assert pushed == {"tfx_skip": {"node": "wait", "reason": str(caught.value), "outside": True}}
 
 
 def test_late_span_is_waited_for_without_a_worker(tmp_path: Path) -> None:
