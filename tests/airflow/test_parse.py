@@ -21,7 +21,6 @@ found["serialized"] = [
 print('RESULT' + json.dumps(found))
 """
 
-
 FILES = sorted((ROOT / "dags").glob("*.py"))
 MOST_SECONDS = 0.05
 
