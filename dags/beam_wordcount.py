@@ -21,7 +21,13 @@ from datetime import datetime
 
 from airflow.sdk import DAG
 
-from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
 
 RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 FOLDER = "${TFX_AIRFLOW_HOME}/wordcount"

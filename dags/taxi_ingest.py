@@ -17,10 +17,16 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 
-from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
-from include.tfx_airflow.compat import AirflowSkipException
+from include.tfx_airflow.airflow_side.airflow_names import AirflowSkipException
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
+from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.settings import read_settings
-from include.tfx_airflow.spans import MARKER
 
 spans = Asset("taxi_spans")
 RAW = "${TFX_AIRFLOW_HOME}/taxi/raw"

@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from include.tfx_airflow.child import NodeProcess, NodeRequest
+from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest
 from include.tfx_airflow.settings import Settings
 
 if __name__ == "__main__":

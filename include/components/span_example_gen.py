@@ -9,7 +9,7 @@ from tfx import v1 as tfx
 from tfx.components.example_gen import driver, input_processor, utils
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.contract.spans import MARKER
 
 
 class _CompleteSpans(input_processor.FileBasedInputProcessor):
@@ -76,7 +76,7 @@ class SpanExampleGen(tfx.components.CsvExampleGen):
 
     TFX's own takes the highest version of a span that has any file, one that is being written, or
     that a job has left unfinished, included. This one takes the highest that has a marker
-    (`include.tfx_airflow.spans`) beside its files.
+    (`include.tfx_airflow.contract.spans`) beside its files.
 
     SpanExampleGen(
         input_base="/data/taxi/spans",

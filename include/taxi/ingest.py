@@ -32,7 +32,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from include.taxi.sample import sample_data_root
 from include.taxi.trips import COLUMNS, BadRowError, cleaned, csv_line, month_of, records
-from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.tfx_side.input_files import below
 
 NAMESPACE = "taxi_ingest"

@@ -10,19 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.tfx_airflow.config import AirflowPipelineConfig, NodeConfig
-    from include.tfx_airflow.dag import AirflowDagRunner
-    from include.tfx_airflow.errors import TfxAirflowError
-    from include.tfx_airflow.operators import TfxNodeOperator
-    from include.tfx_airflow.span_sensor import SpanSensor
+    from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
+    from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
+    from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
+    from include.tfx_airflow.airflow_side.span_sensor import SpanSensor
+    from include.tfx_airflow.contract.errors import TfxAirflowError
 
 _HOME = {
-    "AirflowDagRunner": "dag",
-    "AirflowPipelineConfig": "config",
-    "NodeConfig": "config",
-    "SpanSensor": "span_sensor",
-    "TfxAirflowError": "errors",
-    "TfxNodeOperator": "operators",
+    "AirflowDagRunner": "airflow_side.dag",
+    "AirflowPipelineConfig": "airflow_side.config",
+    "NodeConfig": "airflow_side.config",
+    "SpanSensor": "airflow_side.span_sensor",
+    "TfxAirflowError": "contract.errors",
+    "TfxNodeOperator": "airflow_side.operators",
 }
 __all__ = [
     "AirflowDagRunner",

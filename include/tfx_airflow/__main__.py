@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 
-from include.tfx_airflow.errors import TfxAirflowError
+from include.tfx_airflow.contract.errors import TfxAirflowError
 
 # A command may take its time (Airflow's limit is for the DAG processor) and prints for people.
 OWN_ENVIRONMENT = {
@@ -57,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _compile(reference: str | None, arguments: list[str]) -> int:
     if reference is None:
-        from include.tfx_airflow import demo
+        from include.tfx_airflow.commands import demo
 
         return demo.compile_all()
-    from include.tfx_airflow.compiled import load
+    from include.tfx_airflow.airflow_side.compiled import load
     from include.tfx_airflow.settings import read_settings
 
     values = {}
@@ -84,11 +84,11 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     if arguments.command == "up":  # what it starts is for Airflow, not for this program
-        from include.tfx_airflow import standalone
+        from include.tfx_airflow.commands import up
 
-        return standalone.main(arguments.port)
+        return up.main(arguments.port)
     if arguments.command == "replay":
-        from include.tfx_airflow import replay
+        from include.tfx_airflow.commands import replay
 
         return replay.main(
             arguments.dag_id, arguments.first, arguments.last, arguments.before, arguments.metric
@@ -104,26 +104,26 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "compile":
             return _compile(arguments.reference, arguments.arguments)
         if arguments.command == "doctor":
-            from include.tfx_airflow import doctor
+            from include.tfx_airflow.commands import doctor
 
             return doctor.main()
         if arguments.command == "mlmd":
-            from include.tfx_airflow import store
+            from include.tfx_airflow.commands import mlmd
 
-            return store.main(arguments.action)
+            return mlmd.main(arguments.action)
         if arguments.command == "serve":
-            from include.tfx_airflow import service
+            from include.tfx_airflow.commands import serve
 
-            return service.stop() if arguments.stop else service.main()
+            return serve.stop() if arguments.stop else serve.main()
         if arguments.command == "report":
-            from include.tfx_airflow import report
+            from include.tfx_airflow.commands import report
 
             return report.main(arguments.dag_id, arguments.run_id)
         if arguments.command == "history":
-            from include.tfx_airflow import history
+            from include.tfx_airflow.commands import history
 
             return history.main(arguments.dag_id, arguments.metric)
-        from include.tfx_airflow import demo
+        from include.tfx_airflow.commands import demo
 
         return demo.main(arguments.dag_id)
     except TfxAirflowError as error:

@@ -10,7 +10,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from include.tfx_airflow.errors import SettingsError
+from include.tfx_airflow.contract.errors import SettingsError
 
 SECTION = "tfx_airflow"
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from mlmd_panel import address
 from mlmd_panel.errors import PanelError, SettingsError
 from mlmd_panel.settings import Settings, read_settings
+from mlmd_panel.store import address
 
 _EPILOG = """\
 examples:
@@ -103,10 +103,10 @@ def _serve(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     from starlette.middleware.gzip import GZipMiddleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from mlmd_panel.app import Panel, create_app
-    from mlmd_panel.engine import make_engine
-    from mlmd_panel.files import Files
-    from mlmd_panel.store import Store
+    from mlmd_panel.files.allowed import Files
+    from mlmd_panel.store.engine import make_engine
+    from mlmd_panel.store.store import Store
+    from mlmd_panel.web.app import Panel, create_app
 
     local = _is_local(options.host)
     if not local and not options.without_login:

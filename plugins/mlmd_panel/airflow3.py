@@ -24,13 +24,14 @@ from sqlalchemy.engine import URL
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
-from mlmd_panel import address, failures
-from mlmd_panel.airflow_links import AirflowLinks
-from mlmd_panel.app import Panel, create_app
 from mlmd_panel.errors import SettingsError
-from mlmd_panel.files import Files
-from mlmd_panel.fresh import FreshStore
+from mlmd_panel.files.allowed import Files
 from mlmd_panel.settings import SECTION, Settings, read_settings
+from mlmd_panel.store import address
+from mlmd_panel.store.reconnecting import FreshStore
+from mlmd_panel.web import error_pages
+from mlmd_panel.web.airflow_links import AirflowLinks
+from mlmd_panel.web.app import Panel, create_app
 
 _USER = "mlmd_panel.user"
 _FORMER = "mlmd_default"  # the Connection that earlier versions used wherever there was one
@@ -75,7 +76,7 @@ class Gate:
             except HTTPException as error:
                 anew = error.status_code == 401 or "token" in error.detail.lower()
                 error.detail = "Log in to Airflow, then load this page again." if anew else _NO_RIGHT
-                return await failures.of_http(request, error)(scope, receive, send)
+                return await error_pages.of_http(request, error)(scope, receive, send)
             scope[_USER] = user
         await self._app(scope, receive, send)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from mlmd_panel.errors import SettingsError
-from mlmd_panel.files import MAX_BYTES, MAX_ENTRIES
+from mlmd_panel.files.allowed import MAX_BYTES, MAX_ENTRIES
 
 SECTION = "mlmd_panel"
 

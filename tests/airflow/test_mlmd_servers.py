@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import compiled
+from include.tfx_airflow.airflow_side import compiled
 from include.tfx_airflow.settings import Settings
 from tests import servers
 from tests.bundle import ROOT, TFX_PYTHON, Bundle

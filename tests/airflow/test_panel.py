@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import standalone
+from include.tfx_airflow.commands import up
 from tests.bundle import ROOT, Bundle, made
 from tests.scheduler import Scheduler
 from tests.server import wait_until
@@ -92,7 +92,7 @@ def _standalone(bundle: Bundle) -> Iterator[Scheduler]:
         ).items()
         yield Scheduler(url, user, password)
     finally:
-        standalone.stop(process)
+        up.stop(process)
         print(log.read_text(errors="replace"))
 
 

@@ -144,7 +144,7 @@ def create(folder):
 _LOADS = """
 import json, os
 from pathlib import Path
-from include.tfx_airflow import compiled
+from include.tfx_airflow.airflow_side import compiled
 from include.tfx_airflow.settings import read_settings
 folder, settings = Path({folder!r}), read_settings()
 def load():

@@ -10,7 +10,7 @@ from typing import Any
 import ml_metadata
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow import identity
+from include.tfx_airflow.contract import identity
 from tests.panel import official_store
 
 HOSTILE = "first try </script><script>alert(1)</script>"

@@ -14,8 +14,8 @@ import ml_metadata
 from google.protobuf import any_pb2, duration_pb2
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow import identity
-from include.tfx_airflow.tfx_side import mlmd, schema
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store, schema
 
 _LONG = "wörter 日本 🎈 \\ \"'`% _\n\t{}" * 20
 
@@ -283,7 +283,7 @@ def main(writers: dict[str, Any]) -> None:
     """
     address = json.load(sys.stdin)
     schema.init(address)
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         for what in sys.argv[1:]:
             writers[what](store, address["kind"])
         print(json.dumps(answers(store)))

@@ -24,7 +24,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow.tfx_side import schema
+from include.tfx_airflow.tfx_side.mlmd import schema
 
 # One name begins with another and a dot; DAGs are named as their pipelines.
 PIPELINES = ("taxi_retraining", "taxi_retraining.eu", "fares", "tips")

@@ -7,13 +7,13 @@ import math
 from typing import Any
 
 import pytest
-from mlmd_panel import compare as comparing
-from mlmd_panel.compare import BETTER, BOTH, ONLY_BASE, ONLY_OTHER, WORSE, Row, compare
-from mlmd_panel.metric_direction import direction
-from mlmd_panel.payloads.eval_config import EvalConfig, EvaluatedModel, Threshold
-from mlmd_panel.payloads.evaluation import EvaluationPayload, SliceMetrics
-from mlmd_panel.payloads.metrics import Interval, Metric, MetricKey
-from mlmd_panel.payloads.slices import Slice
+from mlmd_panel.evaluation import compare as comparing
+from mlmd_panel.evaluation.compare import BETTER, BOTH, ONLY_BASE, ONLY_OTHER, WORSE, Row, compare
+from mlmd_panel.evaluation.direction import direction
+from mlmd_panel.payloads.evaluation.eval_config import EvalConfig, EvaluatedModel, Threshold
+from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload, SliceMetrics
+from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
+from mlmd_panel.payloads.evaluation.slices import Slice
 
 OVERALL = Slice(())
 DE = Slice((("language", "de"),))

@@ -15,15 +15,17 @@ from urllib.parse import urlencode
 import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
-from mlmd_panel import charts, drawings, evaluation_table, key_metrics, pages
-from mlmd_panel.app import create_app
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact
-from mlmd_panel.payloads import eval_config, evaluation
-from mlmd_panel.payloads.metric_names import metric_names
-from mlmd_panel.payloads.metrics import Metric, MetricKey
-from mlmd_panel.payloads.slices import Slice
-from mlmd_panel.views import compare as compare_view
+from mlmd_panel.evaluation import key_metrics
+from mlmd_panel.evaluation import table as evaluation_table
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads.evaluation import eval_config, evaluation
+from mlmd_panel.payloads.evaluation.metric_names import metric_names
+from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
+from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.store.records import Artifact
+from mlmd_panel.web import charts, pages, sparklines
+from mlmd_panel.web.app import create_app
+from mlmd_panel.web.views import compare as compare_view
 
 from tests.panel.written import Written, written
 
@@ -302,7 +304,7 @@ def test_a_list_of_runs_as_csv_holds_what_is_not_finite(client: TestClient) -> N
 
 
 def test_a_negative_infinity_is_no_formula_of_a_spreadsheet() -> None:
-    from mlmd_panel.csv_text import _cell
+    from mlmd_panel.web.csv_table import _cell
 
     assert (_cell(-math.inf), _cell(-1.5), _cell("-1+1")) == ("-Infinity", -1.5, "'-1+1")
 
@@ -319,11 +321,11 @@ def test_charts_name_what_cannot_be_drawn() -> None:
 
 
 def test_a_sparkline_marks_what_is_not_finite() -> None:
-    line = drawings.sparkline([1.0, math.nan, 2.0, math.inf, -math.inf, None], "auc")
+    line = sparklines.sparkline([1.0, math.nan, 2.0, math.inf, -math.inf, None], "auc")
     assert line.count('class="odd"') == 3 and "3 of 5 NaN or infinite" in line
     assert "nan" not in line.lower().replace("nan or", "") and "inf" not in line.replace("infinite", "")
-    assert drawings.sparkline([math.nan, math.inf], "auc").count('class="odd"') == 2
-    assert "nan" not in drawings.sparkline([-1.7e308, 1.7e308], "auc")
+    assert sparklines.sparkline([math.nan, math.inf], "auc").count('class="odd"') == 2
+    assert "nan" not in sparklines.sparkline([-1.7e308, 1.7e308], "auc")
 
 
 def test_rows_of_a_comparison_are_in_pages(

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from mlmd_panel import local_files
 from mlmd_panel.errors import PayloadError, PayloadGone, SettingsError
-from mlmd_panel.files import Files
+from mlmd_panel.files import local
+from mlmd_panel.files.allowed import Files
 
 
 def _artifact(tmp_path: Path) -> Path:
@@ -152,7 +152,7 @@ def test_a_link_put_in_place_after_the_check_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = _artifact(tmp_path)
-    checked = local_files._resolve
+    checked = local._resolve
 
     def race(path: str, roots):
         found = checked(path, roots)
@@ -160,7 +160,7 @@ def test_a_link_put_in_place_after_the_check_is_not_followed(
         (uri / "Split-train").symlink_to(tmp_path)
         return found
 
-    monkeypatch.setattr(local_files, "_resolve", race)
+    monkeypatch.setattr(local, "_resolve", race)
     (tmp_path / "data").write_bytes(b"secret")
     _refusal(Files([str(tmp_path / "root")]), str(uri), "Split-train/data")
 
@@ -182,7 +182,7 @@ def test_only_plain_files_are_opened_and_none_blocks(tmp_path: Path) -> None:
 def test_a_file_that_the_panel_may_not_read_is_a_sentence(tmp_path: Path) -> None:
     uri = _artifact(tmp_path)
     code = (
-        "import os, sys; from mlmd_panel.files import Files; os.getuid() or os.setuid(65534)\n"
+        "import os, sys; from mlmd_panel.files.allowed import Files; os.getuid() or os.setuid(65534)\n"
         "try: Files([sys.argv[1]]).read(sys.argv[2], 'top')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Files
+from mlmd_panel.files.allowed import Files
 
 from tests.panel.data_artifacts import artifact, official_data
 from tests.panel.raw_bytes import checksum, varint
@@ -24,11 +24,11 @@ from tests.panel.raw_bytes import checksum, varint
 _READ = """
 import importlib, resource, sys
 module, root = sys.argv[1:]
-from mlmd_panel import protos
+from mlmd_panel.files import protos
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact
-read = importlib.import_module(f"mlmd_panel.payloads.{module}").read
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.records import Artifact
+read = importlib.import_module(f"mlmd_panel.payloads.data.{module}").read
 given, files = Artifact(1, "Type", "", root, "LIVE", 0, 0), Files([root])
 protos.message("tensorflow.Example"), protos.message("tensorflow.metadata.v0.Schema")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -99,7 +99,7 @@ def test_what_is_no_such_file_is_a_sentence(
     path = tmp_path / _SPLIT[module]
     path.parent.mkdir(exist_ok=True)
     make(path)
-    read = importlib.import_module(f"mlmd_panel.payloads.{module}").read
+    read = importlib.import_module(f"mlmd_panel.payloads.data.{module}").read
     if module == "examples" and make in (
         _fifo,
         _device,
@@ -173,8 +173,8 @@ def test_random_damage_raises_nothing_else(tmp_path: Path, module: str, rounds: 
     data = official_data()
     chance = random.Random(3)
     if module == "rows":
-        from mlmd_panel import tfrecord
-        from mlmd_panel.payloads import example_rows
+        from mlmd_panel.files import tfrecord
+        from mlmd_panel.payloads.data import example_rows
 
         name = "Split-train/data_tfrecord-00000-of-00001.gz"
         records = list(tfrecord.records(data.files, f"{data.folder}/sequences", name))
@@ -191,7 +191,7 @@ def test_random_damage_raises_nothing_else(tmp_path: Path, module: str, rounds: 
         whole = [(data.folder / module / _SPLIT[module]).read_bytes()]
         path = tmp_path / _SPLIT[module]
         path.parent.mkdir(exist_ok=True)
-        reader = importlib.import_module(f"mlmd_panel.payloads.{module}").read
+        reader = importlib.import_module(f"mlmd_panel.payloads.data.{module}").read
         files = Files([str(tmp_path)])
 
         def read(damaged: bytes) -> Any:
@@ -212,7 +212,7 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     data = official_data()
     before = len(os.listdir("/proc/self/fd"))
     for module in _SPLIT:
-        importlib.import_module(f"mlmd_panel.payloads.{module}").read(data.artifact(module), data.files)
+        importlib.import_module(f"mlmd_panel.payloads.data.{module}").read(data.artifact(module), data.files)
     (tmp_path / "x").symlink_to("/dev/zero")
     with pytest.raises(PayloadError):
         Files([str(tmp_path)]).read(str(tmp_path), "x")

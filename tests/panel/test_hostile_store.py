@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
-from mlmd_panel import address
-from mlmd_panel.app import Panel, create_app
-from mlmd_panel.engine import make_engine
-from mlmd_panel.files import Files
-from mlmd_panel.store import Store
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store import address
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.store import Store
+from mlmd_panel.web.app import Panel, create_app
 
 from tests.panel import tfx_child
 

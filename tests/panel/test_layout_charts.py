@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from mlmd_panel import charts, drawings, formats, layout
-from mlmd_panel.models import Artifact, Event, Execution, Lineage
-from mlmd_panel.payloads.histograms import Bucket, Histogram
-from mlmd_panel.payloads.metrics import Interval, Metric, MetricKey
-from mlmd_panel.payloads.plots import Calibration, ClassMatrix, ConfusionCurve
-from mlmd_panel.payloads.slices import Slice
+from mlmd_panel.payloads.data.histograms import Bucket, Histogram
+from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
+from mlmd_panel.payloads.evaluation.plots import Calibration, ClassMatrix, ConfusionCurve
+from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.store.records import Artifact, Event, Execution, Lineage
+from mlmd_panel.web import charts, formats, graph_layout, sparklines
 
 
 def _lineage(*edges: tuple[str, int, int], cut: bool = False) -> Lineage:
@@ -21,7 +21,9 @@ def _lineage(*edges: tuple[str, int, int], cut: bool = False) -> Lineage:
 
 
 def test_what_was_made_stands_to_the_right_of_what_it_was_made_from() -> None:
-    picture = layout.picture(_lineage(("OUTPUT", 1, 1), ("INPUT", 1, 2), ("OUTPUT", 2, 2), ("INPUT", 2, 3)))
+    picture = graph_layout.picture(
+        _lineage(("OUTPUT", 1, 1), ("INPUT", 1, 2), ("OUTPUT", 2, 2), ("INPUT", 2, 3))
+    )
     x = {(box.kind, box.id): box.x for box in picture.boxes}
     order = [("execution", 1), ("artifact", 1), ("execution", 2), ("artifact", 2), ("execution", 3)]
     assert [x[one] for one in order] == sorted(x.values())
@@ -33,7 +35,7 @@ def test_what_was_made_stands_to_the_right_of_what_it_was_made_from() -> None:
 
 def test_boxes_do_not_overlap() -> None:
     edges = [("OUTPUT", a, 1) for a in range(1, 40)] + [("INPUT", a, a) for a in range(2, 40)]
-    picture = layout.picture(_lineage(*edges))
+    picture = graph_layout.picture(_lineage(*edges))
     for one in picture.boxes:
         for other in picture.boxes:
             if one is not other and abs(one.x - other.x) < picture.box_width:
@@ -41,16 +43,16 @@ def test_boxes_do_not_overlap() -> None:
 
 
 def test_cycles_events_without_ends_and_nothing_at_all_are_drawn() -> None:
-    assert layout.picture(Lineage({}, {}, (), False)).boxes == ()
-    cycle = layout.picture(_lineage(("OUTPUT", 1, 1), ("INPUT", 1, 1)))
+    assert graph_layout.picture(Lineage({}, {}, (), False)).boxes == ()
+    cycle = graph_layout.picture(_lineage(("OUTPUT", 1, 1), ("INPUT", 1, 1)))
     assert len(cycle.boxes) == len(cycle.arrows) == 2
     lost = Lineage({}, {1: Artifact(1, "T", "", "", "LIVE", 0, 0)}, (Event(1, 9, "INPUT", "", 0, 0),), True)
-    assert len(layout.picture(lost).boxes) == 1
-    assert layout.picture(lost).arrows == ()
+    assert len(graph_layout.picture(lost).boxes) == 1
+    assert graph_layout.picture(lost).arrows == ()
 
 
 def test_long_edges_bend_around_boxes() -> None:
-    places, bends = layout.sugiyama(4, [(0, 1), (1, 2), (2, 3), (0, 3)])
+    places, bends = graph_layout.sugiyama(4, [(0, 1), (1, 2), (2, 3), (0, 3)])
     assert [len(one) for one in bends] == [0, 0, 0, 2]
     assert places[1][0] == bends[3][0][0]
     assert places[1][1] != bends[3][0][1]
@@ -58,7 +60,7 @@ def test_long_edges_bend_around_boxes() -> None:
 
 def test_a_large_lineage_is_laid_out() -> None:
     edges = [(max(n - 7, 0), n) for n in range(1, 1000)] + [(n // 2, n) for n in range(2, 1000)]
-    places, bends = layout.sugiyama(1000, edges)
+    places, bends = graph_layout.sugiyama(1000, edges)
     assert len(places) == 1000
     assert len(bends) == len(edges)
 
@@ -135,15 +137,15 @@ def test_quantiles_are_drawn_as_density() -> None:
 
 
 def test_drawings_leave_out_what_is_no_number_and_escape_titles() -> None:
-    line = drawings.sparkline([1.0, None, math.nan, 2.0, 3.0], "<script>")
+    line = sparklines.sparkline([1.0, None, math.nan, 2.0, 3.0], "<script>")
     assert line.count("<polyline") == 2
     assert "<script>" not in line
-    assert drawings.sparkline([1.0, None], "") == ""
-    assert drawings.bars([], "") == ""
-    assert "nan" not in drawings.bars([math.nan, 2.0], "")
-    assert drawings.margin(None, 1.0, True, None) == drawings.margin(math.inf, 1.0, True, None) == ""
-    assert 'width="100.00"' in drawings.time_bar(0, 10, 0, 10, "COMPLETE", "all of it")
-    assert drawings.time_bar(5, 5, 0, 99, "RUNNING", "odd").count("<rect") == 2
+    assert sparklines.sparkline([1.0, None], "") == ""
+    assert sparklines.bars([], "") == ""
+    assert "nan" not in sparklines.bars([math.nan, 2.0], "")
+    assert sparklines.margin(None, 1.0, True, None) == sparklines.margin(math.inf, 1.0, True, None) == ""
+    assert 'width="100.00"' in sparklines.time_bar(0, 10, 0, 10, "COMPLETE", "all of it")
+    assert sparklines.time_bar(5, 5, 0, 99, "RUNNING", "odd").count("<rect") == 2
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mlmd_panel import address
 from mlmd_panel.errors import SettingsError, StoreError
-from mlmd_panel.fresh import FreshStore
+from mlmd_panel.store import address
+from mlmd_panel.store.reconnecting import FreshStore
 
 
 def test_an_address_that_stays_keeps_the_store_and_one_that_changes_replaces_it(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from airflow.models import Connection
-from mlmd_panel import address
-from mlmd_panel.engine import make_engine
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.settings import Settings, read_settings
+from mlmd_panel.store import address
+from mlmd_panel.store.engine import make_engine
 
 from tests.bundle import ROOT
 from tests.panel.airflow_home import airflow_environment

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlmd_panel import address
 from mlmd_panel.__main__ import default_roots, store_url
 from mlmd_panel.errors import SettingsError
+from mlmd_panel.store import address
 
 from tests.bundle import ROOT
 from tests.panel import tfx_child

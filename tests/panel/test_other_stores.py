@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
-from mlmd_panel.app import Panel, create_app
-from mlmd_panel.context_rows import Context
-from mlmd_panel.engine import make_engine
 from mlmd_panel.errors import NotFound
-from mlmd_panel.files import Files
-from mlmd_panel.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
-from mlmd_panel.models import Execution
-from mlmd_panel.store import Store
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.context_rows import Context
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
+from mlmd_panel.store.records import Execution
+from mlmd_panel.store.store import Store
+from mlmd_panel.web.app import Panel, create_app
 
 from tests import servers
 from tests.panel.stores import url, written

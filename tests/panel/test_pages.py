@@ -13,12 +13,12 @@ import pytest
 from bs4 import BeautifulSoup
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
-from mlmd_panel import address
-from mlmd_panel.app import Panel, create_app
-from mlmd_panel.engine import make_engine
-from mlmd_panel.files import Files
-from mlmd_panel.routes import PAGES, TABLES
-from mlmd_panel.store import Store
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store import address
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.store import Store
+from mlmd_panel.web.app import Panel, create_app
+from mlmd_panel.web.routes import PAGES, TABLES
 
 from tests.panel.written import FIRST, SECOND, Written, written
 

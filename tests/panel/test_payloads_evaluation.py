@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlmd_panel import charts, protos, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact, Property
-from mlmd_panel.payloads import (
+from mlmd_panel.files import protos, tfrecord
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads.evaluation import (
     attributions,
-    blessing,
     eval_config,
     evaluation,
     plots,
@@ -27,10 +25,13 @@ from mlmd_panel.payloads import (
     slices,
     validation,
 )
-from mlmd_panel.payloads.evaluation import EvaluationPayload
-from mlmd_panel.payloads.metrics import Metric
+from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
+from mlmd_panel.payloads.evaluation.metrics import Metric
+from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.payloads.model import blessing
 from mlmd_panel.payloads.read import read
-from mlmd_panel.payloads.slices import Slice
+from mlmd_panel.store.records import Artifact, Property
+from mlmd_panel.web import charts
 
 from tests.panel.raw_bytes import record, varint
 from tests.panel.written import written

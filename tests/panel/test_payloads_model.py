@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from mlmd_panel.errors import PayloadError, PayloadGone
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact, Property
-from mlmd_panel.payloads import saved_model, transform
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads.model import saved_model, transform
+from mlmd_panel.payloads.model.saved_model import Tensor
 from mlmd_panel.payloads.read import read
-from mlmd_panel.payloads.saved_model import Tensor
+from mlmd_panel.store.records import Artifact, Property
 
 from tests.panel.raw_bytes import varint
 from tests.panel.written import written

@@ -13,10 +13,10 @@ from typing import Any
 
 import fsspec
 import pytest
-from mlmd_panel import object_files, tfrecord
 from mlmd_panel.errors import PayloadError, PayloadGone
-from mlmd_panel.files import Files
-from mlmd_panel.payloads import anomalies, examples, schema, statistics
+from mlmd_panel.files import objects, tfrecord
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads.data import anomalies, examples, schema, statistics
 
 from tests.bundle import STATE
 from tests.panel.data_artifacts import artifact, official_data
@@ -110,7 +110,7 @@ def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
     s3.mkdir("large")
     for number in range(40):
         s3.pipe_file(f"large/flat/{number:02}", b"x")
-    monkeypatch.setattr(object_files, "_KEYS", 10)
+    monkeypatch.setattr(objects, "_KEYS", 10)
     files = Files(["s3://large"], options={"s3": options}, max_entries=15)
     store = files._store("s3")
     pages: list[int] = []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pool
-from mlmd_panel import protos
 from mlmd_panel.errors import PayloadError
+from mlmd_panel.files import protos
 
 from tests.bundle import ROOT, TFX_PYTHON
 from tests.panel import tfx_child
@@ -31,7 +31,7 @@ _NAMES = [
 ]
 _EACH = """
 import sys
-from mlmd_panel import protos
+from mlmd_panel.files import protos
 for name in sys.argv[1:]:
     made = protos.message(name)
     assert made.FromString(made().SerializeToString()) == made(), name

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from mlmd_panel.engine import make_engine
 from mlmd_panel.errors import NotFound
-from mlmd_panel.filters import ArtifactFilter, ExecutionFilter, PropertyFilter, RunFilter
-from mlmd_panel.models import Page, Property, Run, Task
-from mlmd_panel.store import Store, run_state
-from mlmd_panel.summaries import summary
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.filters import ArtifactFilter, ExecutionFilter, PropertyFilter, RunFilter
+from mlmd_panel.store.records import Page, Property, Run, Task
+from mlmd_panel.store.run_summaries import summary
+from mlmd_panel.store.store import Store, run_state
 
 from tests import servers
 from tests.panel.stores import url, written

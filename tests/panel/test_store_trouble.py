@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlmd_panel.engine import make_engine
 from mlmd_panel.errors import BadQuery, SettingsError, StoreError
-from mlmd_panel.filters import ArtifactFilter, ExecutionFilter, PropertyFilter, RunFilter
-from mlmd_panel.models import Execution
-from mlmd_panel.run_index import dag_and_run_id
-from mlmd_panel.store import Store, run_state
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.filters import ArtifactFilter, ExecutionFilter, PropertyFilter, RunFilter
+from mlmd_panel.store.records import Execution
+from mlmd_panel.store.run_index import dag_and_run_id
+from mlmd_panel.store.store import Store, run_state
 
 from tests import killed_writer, servers
 from tests.bundle import ROOT
@@ -28,10 +28,10 @@ from tests.panel.stores import url, written
 
 _READER = """
 import sys
-from mlmd_panel.engine import make_engine
+from mlmd_panel.store.engine import make_engine
 from mlmd_panel.errors import StoreError
-from mlmd_panel.filters import RunFilter
-from mlmd_panel.store import Store
+from mlmd_panel.store.filters import RunFilter
+from mlmd_panel.store.store import Store
 try:
     print(len(Store(make_engine("sqlite:///" + sys.argv[1])).runs(RunFilter(), None).rows), "runs")
 except StoreError as error:

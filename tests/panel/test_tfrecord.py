@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlmd_panel import tfrecord
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Files
+from mlmd_panel.files import tfrecord
+from mlmd_panel.files.allowed import Files
 
 from tests.panel.raw_bytes import checksum, record
 

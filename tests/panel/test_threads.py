@@ -15,12 +15,12 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
-from mlmd_panel import links
-from mlmd_panel.app import Panel, create_app
-from mlmd_panel.engine import make_engine
-from mlmd_panel.files import Files
-from mlmd_panel.store import Store
-from mlmd_panel.threads import Threads
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.store import Store
+from mlmd_panel.web import links
+from mlmd_panel.web.app import Panel, create_app
+from mlmd_panel.web.threads import Threads
 
 from tests import servers
 from tests.panel.stores import url, written

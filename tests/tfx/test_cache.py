@@ -12,8 +12,8 @@ import pytest
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
 
-from include.tfx_airflow.child import NodeRequest, NodeResult
-from include.tfx_airflow.tfx_side import node
+from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small
 
 MakeRequest = Callable[..., NodeRequest]

@@ -10,9 +10,10 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
-from include.tfx_airflow import identity
-from include.tfx_airflow.child import NodeRequest, NodeResult
-from include.tfx_airflow.tfx_side import mlmd, node
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small
 
 MakeRequest = Callable[..., NodeRequest]
@@ -91,7 +92,7 @@ def test_a_dead_try_of_one_copy_is_no_other_copys_business(
     running = make("eu", "Write", message="eu").execution_id
 
     def state(new: int | None = None) -> str:
-        with mlmd.open_store(address) as store:
+        with mlmd_store.open_store(address) as store:
             [execution] = store.get_executions_by_id([running])
             if new is not None:
                 execution.last_known_state = new
@@ -170,7 +171,7 @@ def test_ids_as_long_as_airflow_allows_serve(make_request: MakeRequest, address:
             assert result.state in ("executed", "cached"), result.message
         texts.append(_text(result, "copy"))
     assert texts[0] == texts[1]  # from the cache
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         names = [context.name for context in store.get_contexts()]
     assert {len(name) <= 255 for name in names} == {True}
     assert len([name for name in names if name.startswith("d" * 200)]) == 2 * (1 + 2 * 2) + 1

@@ -12,10 +12,11 @@ import pytest
 from google.protobuf import struct_pb2
 from tfx import v1 as tfx
 
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.errors import ManifestError, UnsupportedNodeError
-from include.tfx_airflow.manifest import Manifest, RuntimeParameter
-from include.tfx_airflow.tfx_side import embedded, ir, node
+from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
+from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
+from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.tfx_side.node import node
+from include.tfx_airflow.tfx_side.pipeline import embedded, ir
 from tests.pipelines import embedded as pipelines
 from tests.pipelines import small
 

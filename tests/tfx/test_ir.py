@@ -13,9 +13,9 @@ from tfx.dsl.experimental.node_execution_options import utils as options_lib
 from tfx.orchestration import pipeline as pipeline_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from include.tfx_airflow.errors import UnsupportedNodeError
-from include.tfx_airflow.manifest import Manifest, RuntimeParameter
-from include.tfx_airflow.tfx_side import ir
+from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
+from include.tfx_airflow.tfx_side.pipeline import ir
 from tests.pipelines import small
 
 ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}

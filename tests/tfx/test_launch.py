@@ -11,8 +11,9 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.tfx_side import abandon, launch, mlmd, node
+from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.node import abandon, launch, node
 from tests.pipelines import small
 
 MakeRequest = Callable[..., NodeRequest]
@@ -20,9 +21,9 @@ _Execution = metadata_store_pb2.Execution
 
 
 def _executions(address: dict[str, Any], name: str) -> list[metadata_store_pb2.Execution]:
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         task = {"dag_id": "flow", "run_id": "first", "task_id": name.partition(".")[2], "map_index": -1}
-        return mlmd.tries_of(store, task)
+        return mlmd_store.tries_of(store, task)
 
 
 def _states(address: dict[str, Any], name: str) -> list[str]:
@@ -66,7 +67,7 @@ def test_a_cached_result_is_not_published_for_an_attempt_that_was_given_up(
 
     def given_up_then(self: Any, metadata_handle: Any, **named: Any) -> Any:
         registered = prepare(self, metadata_handle=metadata_handle, **named)
-        assert mlmd.fail_unfinished(metadata_handle.store, request.task, "given up")
+        assert mlmd_store.fail_unfinished(metadata_handle.store, request.task, "given up")
         return registered
 
     monkeypatch.setattr(launch.Launcher, "_register_or_reuse_execution", given_up_then)

@@ -14,9 +14,9 @@ import ml_metadata
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-from include.tfx_airflow import identity
-from include.tfx_airflow.errors import MlmdError
-from include.tfx_airflow.tfx_side import mlmd, server
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store
 
 SERVER = {
     "host": "db.example",
@@ -58,7 +58,7 @@ def _put(store: ml_metadata.MetadataStore, task: dict[str, Any], state: int) -> 
 
 def test_sqlite_address(tmp_path: Path) -> None:
     path = str(tmp_path / "new" / "metadata.db")
-    config = mlmd.connection_config({"kind": "sqlite", "path": path})
+    config = mlmd_store.connection_config({"kind": "sqlite", "path": path})
     assert config.sqlite.filename_uri == path
     assert config.sqlite.connection_mode == metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     assert (tmp_path / "new").is_dir()
@@ -66,7 +66,7 @@ def test_sqlite_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("port", "expected"), [(None, 3306), (3307, 3307)])
 def test_mysql_address(port: int | None, expected: int) -> None:
-    config = mlmd.connection_config(
+    config = mlmd_store.connection_config(
         {**SERVER, "kind": "mysql", "port": port, "ssl": {"ca": "/srv/ca.pem"}}
     ).mysql
     assert (config.host, config.port, config.database) == ("db.example", expected, "mlmd")
@@ -76,7 +76,7 @@ def test_mysql_address(port: int | None, expected: int) -> None:
 @pytest.mark.parametrize(("port", "expected"), [(None, "5432"), (5433, "5433")])
 def test_postgresql_address(port: int | None, expected: str) -> None:
     address = {**SERVER, "kind": "postgresql", "port": port, "ssl": {"sslmode": "require"}}
-    config = mlmd.connection_config(address).postgresql
+    config = mlmd_store.connection_config(address).postgresql
     assert (config.host, config.port, config.dbname) == ("db.example", expected, "mlmd")
     assert (config.user, config.password, config.ssloption.sslmode) == ("tfx", "a-password", "require")
 
@@ -85,7 +85,7 @@ def test_postgresql_address(port: int | None, expected: str) -> None:
 def test_ssl_option_that_is_a_truth_value_may_come_as_text(text: object, expected: bool) -> None:
     # A Connection written as a URI has nothing but text in its extra.
     address = {**SERVER, "kind": "mysql", "ssl": {"verify_server_cert": text}}
-    assert mlmd.connection_config(address).mysql.ssl_options.verify_server_cert is expected
+    assert mlmd_store.connection_config(address).mysql.ssl_options.verify_server_cert is expected
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_ssl_option_that_is_a_truth_value_may_come_as_text(text: object, expecte
     ids=["sqlite", "mysql", "postgresql"],
 )
 def test_describe_has_everything_but_the_password(address: dict[str, Any], expected: str) -> None:
-    assert server.describe(address) == expected
+    assert database.describe(address) == expected
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])
 def test_store_that_cannot_be_reached_is_named_without_the_password(kind: str) -> None:
     address = {**SERVER, "kind": kind, "host": "127.0.0.1", "port": 1}
-    with pytest.raises(MlmdError) as caught, mlmd.open_store(address):
+    with pytest.raises(MlmdError) as caught, mlmd_store.open_store(address):
         pass
     assert f"{kind}://tfx@127.0.0.1:1/mlmd cannot be used" in str(caught.value)
     assert "a-password" not in str(caught.value)
@@ -121,7 +121,7 @@ def test_file_that_is_no_store_is_named(tmp_path: Path, case: str) -> None:
         path.write_text("this is a text file, and a long one at that\n" * 100)
     if case == "below-a-file":
         path = path / "metadata.db"
-    with pytest.raises(MlmdError) as caught, mlmd.open_store({"kind": "sqlite", "path": str(path)}):
+    with pytest.raises(MlmdError) as caught, mlmd_store.open_store({"kind": "sqlite", "path": str(path)}):
         pass
     assert f"sqlite:///{path} cannot be used" in str(caught.value)
 
@@ -137,17 +137,17 @@ def test_tries_of_are_those_of_one_task_instance_oldest_first(address: dict[str,
         {"map_index": 0},
         {"dag_id": "f"},
     )
-    with mlmd.open_store(address) as store:
-        assert mlmd.tries_of(store, TASK) == []
+    with mlmd_store.open_store(address) as store:
+        assert mlmd_store.tries_of(store, TASK) == []
         first = _put(store, TASK, _Execution.FAILED)
         for other in others:
             _put(store, {**TASK, **other}, _Execution.COMPLETE)
         again = _put(store, TASK, _Execution.COMPLETE)
-        assert [e.id for e in mlmd.tries_of(store, TASK)] == [first, again]
+        assert [e.id for e in mlmd_store.tries_of(store, TASK)] == [first, again]
 
 
 def test_fail_unfinished_marks_what_runs_and_says_why(address: dict[str, Any]) -> None:
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         states = (
             _Execution.NEW,
             _Execution.RUNNING,
@@ -157,24 +157,24 @@ def test_fail_unfinished_marks_what_runs_and_says_why(address: dict[str, Any]) -
         )
         ids = [_put(store, TASK, state) for state in states]
         other = _put(store, {**TASK, "task_id": "us.Gen"}, _Execution.RUNNING)
-        assert mlmd.fail_unfinished(store, TASK, "killed") == ids[:2]
+        assert mlmd_store.fail_unfinished(store, TASK, "killed") == ids[:2]
         found = {e.id: e for e in store.get_executions()}
         assert [found[i].last_known_state for i in ids] == [_Execution.FAILED, _Execution.FAILED, *states[2:]]
         assert found[other].last_known_state == _Execution.RUNNING
         assert found[ids[1]].custom_properties["failure"].string_value == "killed"
         assert "failure" not in found[ids[2]].custom_properties
-        assert mlmd.fail_unfinished(store, TASK, "killed") == []
+        assert mlmd_store.fail_unfinished(store, TASK, "killed") == []
 
 
 def test_lock_may_be_taken_again_by_who_has_it_and_excludes_another_process(address: dict[str, Any]) -> None:
     code = """
 import json, sys, time
-from include.tfx_airflow.tfx_side.mlmd import StoreLock
+from include.tfx_airflow.tfx_side.mlmd.mlmd_store import StoreLock
 print("asks", flush=True)
 with StoreLock(json.loads(sys.argv[1])):
     print(time.time(), flush=True)
 """
-    lock = mlmd.StoreLock(address)
+    lock = mlmd_store.StoreLock(address)
     with lock:
         with lock:
             pass
@@ -190,7 +190,7 @@ with StoreLock(json.loads(sys.argv[1])):
 
 def test_lock_of_a_server_takes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with mlmd.StoreLock({**SERVER, "kind": "mysql"}), mlmd.StoreLock({**SERVER, "kind": "mysql"}):
+    with mlmd_store.StoreLock({**SERVER, "kind": "mysql"}), mlmd_store.StoreLock({**SERVER, "kind": "mysql"}):
         assert list(tmp_path.iterdir()) == []
 
 
@@ -210,6 +210,6 @@ for number in range(5):
     for writer in writers:
         _, errors = writer.communicate(timeout=50)
         assert writer.returncode == 0, errors
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         names = {execution.name for execution in store.get_executions()}
     assert names == {f"{writer}-{number}" for writer in range(4) for number in range(5)}

@@ -12,9 +12,10 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
-from include.tfx_airflow.child import NodeRequest, NodeResult
-from include.tfx_airflow.errors import ManifestError, MlmdError
-from include.tfx_airflow.tfx_side import mlmd, node
+from include.tfx_airflow.contract.errors import ManifestError, MlmdError
+from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small
 from tests.server import wait_until
 
@@ -28,7 +29,7 @@ def _text(result: NodeResult, key: str) -> str:
 
 
 def _execution(address: dict[str, Any], number: int) -> metadata_store_pb2.Execution:
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         [execution] = store.get_executions_by_id([number])
     return execution
 
@@ -38,8 +39,8 @@ def _task(node_id: str) -> dict[str, Any]:
 
 
 def _states(address: dict[str, Any], name: str) -> list[str]:
-    with mlmd.open_store(address) as store:
-        found = mlmd.tries_of(store, _task(name.partition(".")[2]))
+    with mlmd_store.open_store(address) as store:
+        found = mlmd_store.tries_of(store, _task(name.partition(".")[2]))
     return [_Execution.State.Name(execution.last_known_state) for execution in found]
 
 
@@ -123,7 +124,7 @@ def test_retry_after_a_clear_does_not_take_what_came_before_it(
     pipeline = small.write_and_read()
     old = node.run(make_request(pipeline, "Write"))
     cleared = node.run(make_request(pipeline, "Write", try_number=2, first_try=2))
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         [execution] = store.get_executions_by_id([cleared.execution_id])
         execution.last_known_state = _Execution.FAILED
         store.put_executions([execution])
@@ -148,7 +149,7 @@ def test_failed_attempt_is_recorded_and_the_next_one_starts_afresh(
 def test_attempt_that_died_is_marked_by_the_next(make_request: MakeRequest, address: dict[str, Any]) -> None:
     pipeline = small.write_and_read()
     dead = node.run(make_request(pipeline, "Write"))
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         [execution] = store.get_executions_by_id([dead.execution_id])
         execution.last_known_state = _Execution.RUNNING
         store.put_executions([execution])
@@ -214,7 +215,7 @@ def test_store_that_cannot_be_opened_is_named(make_request: MakeRequest, address
 def test_execution_knows_its_airflow_task(make_request: MakeRequest, address: dict[str, Any]) -> None:
     request = make_request(small.write_and_read(), "Write", try_number=3)
     result = node.run(request)
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         contexts = {c.type: c for c in store.get_contexts_by_execution(result.execution_id)}
     assert contexts["pipeline_run"].name == "flow:first"
     context = contexts["airflow_task_instance"]
@@ -259,8 +260,8 @@ def test_node_that_a_later_attempt_took_for_dead_publishes_nothing(
     make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
 ) -> None:
     result = _working(make_request, address, tmp_path / "started", threading.Event())
-    with mlmd.open_store(address) as store:
-        mlmd.fail_unfinished(store, _task("Sleep"), "taken for dead")
+    with mlmd_store.open_store(address) as store:
+        mlmd_store.fail_unfinished(store, _task("Sleep"), "taken for dead")
     with pytest.raises(RuntimeError, match="a later attempt has taken over: execution 1 is FAILED"):
         result.result(30)
     assert _states(address, "sleep.Sleep") == ["FAILED"]

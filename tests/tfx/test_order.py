@@ -8,7 +8,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 from ml_metadata.proto import metadata_store_service_pb2
 
-from include.tfx_airflow.tfx_side import order
+from include.tfx_airflow.tfx_side.mlmd import order
 from tests import mlmd_checks
 
 

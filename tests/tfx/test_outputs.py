@@ -14,7 +14,8 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import artifact as artifact_lib
 from tfx.types import standard_artifacts
 
-from include.tfx_airflow.tfx_side import mlmd, outputs
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.node import outputs
 
 
 def _describe(
@@ -23,7 +24,7 @@ def _describe(
     **artifacts: artifact_lib.Artifact,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """Stores an execution with these outputs, then describes it."""
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Node"))
         pairs = []
         for key, artifact in artifacts.items():
@@ -77,7 +78,7 @@ def test_what_a_resolver_found_is_listed_and_is_no_verdict_on_this_run(address: 
 
 
 def test_inputs_of_an_execution_are_not_its_outputs(address: dict[str, Any]) -> None:
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Node"))
         model = standard_artifacts.Model()
         model.type_id = store.put_artifact_type(model.artifact_type)

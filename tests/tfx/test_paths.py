@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from tfx import v1 as tfx
 
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.errors import ManifestError, UnsupportedNodeError
-from include.tfx_airflow.tfx_side import ir, node
+from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
+from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.tfx_side.node import node
+from include.tfx_airflow.tfx_side.pipeline import ir
 from tests.pipelines import embedded as pipelines
 from tests.pipelines import small
 

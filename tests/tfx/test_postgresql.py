@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
 
-from include.tfx_airflow.tfx_side import postgresql
+from include.tfx_airflow.tfx_side.mlmd import postgresql
 
 TEXT = r'{"config": "{\"num_thresholds\": 200}"}'
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import imported
+from include.tfx_airflow.contract import server_key
 from include.tfx_airflow.settings import BUNDLE_ROOT
 from tests.server import Bench
 
@@ -31,7 +31,7 @@ def record(environment, name):
     names.add(os.fsdecode(name))
     return read(environment, name)
 type(os.environ).__getitem__ = record
-importlib.import_module("include.tfx_airflow.tfx_side.preload")
+importlib.import_module("include.tfx_airflow.tfx_side.node_server.preload")
 with open(sys.argv[1], "a") as file:
     file.writelines(f"{name}\\n" for name in names)
 """
@@ -68,7 +68,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     tmp_path_factory.getbasetemp()  # while the folder of temporary files is still the system's
     folder = Path(tempfile.mkdtemp(prefix="w"))
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    made = Bench(folder, preload="include.tfx_airflow.tfx_side.preload")
+    made = Bench(folder, preload="include.tfx_airflow.tfx_side.node_server.preload")
     yield made
     made.stop()
     tempfile.tempdir = before
@@ -80,7 +80,7 @@ def test_user_code_finds_the_same_libraries(bench: Bench) -> None:
         "libraries",
         """
         import json, os, sys
-        import include.tfx_airflow.tfx_side.node
+        import include.tfx_airflow.tfx_side.node.node
         import tensorflow as tf
         import keras
         found = {
@@ -122,7 +122,7 @@ def test_every_variable_that_the_imports_read_is_known_to_be_read(bench: Bench, 
     )
     names = set(reads.read_text().split()) - {"RECORD_READS_IN", "RECORD_READS_OF"}
     assert len(names) > 100 and {"HOME", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "TMPDIR"} <= names
-    assert {name for name in names - _OF_NO_CONSEQUENCE if not imported.is_read_at_import(name)} == set()
+    assert {name for name in names - _OF_NO_CONSEQUENCE if not server_key.is_read_at_import(name)} == set()
 
 
 def test_random_numbers_of_numpy_and_tensorflow_differ_between_children(bench: Bench) -> None:

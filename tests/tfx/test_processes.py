@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.child import NodeProcess, NodeRequest, NodeResult
+from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest, NodeResult
 from include.tfx_airflow.settings import Settings
-from include.tfx_airflow.tfx_side import mlmd
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from tests.pipelines import processes, small
 from tests.server import Bench, is_alive, wait_until
 
@@ -34,7 +34,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     tmp_path_factory.getbasetemp()  # while the folder of temporary files is still the system's
     folder = Path(tempfile.mkdtemp(prefix="w"))
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    made = Bench(folder, preload="include.tfx_airflow.tfx_side.preload", kill_grace=20.0)
+    made = Bench(folder, preload="include.tfx_airflow.tfx_side.node_server.preload", kill_grace=20.0)
     yield made
     made.stop()
     tempfile.tempdir = before
@@ -78,8 +78,8 @@ def settings(bench: Bench, request: pytest.FixtureRequest) -> Settings:
 
 
 def _failures(request: NodeRequest) -> list[str]:
-    with mlmd.open_store(request.mlmd) as store:
-        found = mlmd.tries_of(store, request.task)
+    with mlmd_store.open_store(request.mlmd) as store:
+        found = mlmd_store.tries_of(store, request.task)
     return [execution.custom_properties["failure"].string_value for execution in found]
 
 
@@ -144,8 +144,8 @@ def test_killed_node_has_the_whole_grace_to_record_its_failure(
         process.kill()
         threading.Timer(7, fcntl.flock, [lock, fcntl.LOCK_UN]).start()
         assert process.wait(lambda *_: None).state == "failed"
-    with mlmd.open_store(request.mlmd) as store:
-        [execution] = mlmd.tries_of(store, request.task)
+    with mlmd_store.open_store(request.mlmd) as store:
+        [execution] = mlmd_store.tries_of(store, request.task)
     assert execution.custom_properties["failure"].string_value == "the task was killed"
 
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
-from include.tfx_airflow.tfx_side import node, records
+from include.tfx_airflow.tfx_side.node import node, record_counts
 
 
 def _examples(folder: Path, *splits: str, **properties: str) -> Any:
@@ -36,27 +36,27 @@ def test_records_of_all_shards_count(tmp_path: Path, compression: str) -> None:
     for shard, count in enumerate((5, 0, 3)):
         _write(tmp_path / "Split-train" / f"data_tfrecord-0000{shard}-of-00003.gz", count, compression)
     _write(tmp_path / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 0, compression)
-    found = records.count(_examples(tmp_path, "train", "eval"))
+    found = record_counts.count(_examples(tmp_path, "train", "eval"))
     assert found == {"train": 8, "eval": 0}
-    assert records.told(found) == "train 8, eval 0 records"
+    assert record_counts.told(found) == "train 8, eval 0 records"
 
 
 def test_parquet_counts_by_its_metadata(tmp_path: Path) -> None:
     (tmp_path / "Split-train").mkdir()
     table = pyarrow.table({"a": list(range(12_345))})
     parquet.write_table(table, tmp_path / "Split-train" / "data_parquet-00000-of-00001.parquet")
-    found = records.count(_examples(tmp_path, "train", payload_format="FORMAT_PARQUET"))
-    assert records.told(found) == "train 12,345 records"
+    found = record_counts.count(_examples(tmp_path, "train", payload_format="FORMAT_PARQUET"))
+    assert record_counts.told(found) == "train 12,345 records"
 
 
 def test_what_is_not_counted_in_time_is_unknown_and_not_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write(tmp_path / "Split-train" / "data_tfrecord-00000-of-00001.gz", 3)
-    monkeypatch.setattr(records, "_SECONDS", 0.0)
-    found = records.count(_examples(tmp_path, "train"))
+    monkeypatch.setattr(record_counts, "_SECONDS", 0.0)
+    found = record_counts.count(_examples(tmp_path, "train"))
     assert found == {"train": None}
-    assert records.told(found).startswith("records of train not counted")
+    assert record_counts.told(found).startswith("records of train not counted")
 
 
 def test_file_that_ends_in_the_middle_of_a_record_is_an_error(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_file_that_ends_in_the_middle_of_a_record_is_an_error(tmp_path: Path) ->
     _write(path, 3, "")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(EOFError):
-        records.count(_examples(tmp_path, "train"))
+        record_counts.count(_examples(tmp_path, "train"))
 
 
 @pytest.mark.parametrize(("rows", "told"), [(0, "train 0, eval 0 records"), (40, " records")])

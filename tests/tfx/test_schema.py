@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.errors import MlmdError, MlmdSchemaError
-from include.tfx_airflow.tfx_side import mlmd, run_node, schema, server
+from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
+from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store, schema
+from include.tfx_airflow.tfx_side.node import run_node
 from tests import killed_writer
 from tests.pipelines import small
 
@@ -40,7 +41,7 @@ def _set_versions(address: dict[str, Any], *versions: int) -> None:
 
 def _command(action: str, address: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "include.tfx_airflow.tfx_side.schema", action],
+        [sys.executable, "-m", "include.tfx_airflow.tfx_side.mlmd.schema", action],
         input=json.dumps(address),
         capture_output=True,
         text=True,
@@ -70,7 +71,7 @@ def test_another_version_is_refused_with_both_and_the_cure_and_not_touched(
     schema.init(address)
     _set_versions(address, version)
     before = Path(address["path"]).read_bytes()
-    for action in (schema.init, schema.status, schema.check, lambda a: mlmd.open_store(a).__enter__()):
+    for action in (schema.init, schema.status, schema.check, lambda a: mlmd_store.open_store(a).__enter__()):
         with pytest.raises(MlmdSchemaError) as caught:
             action(address)
         said = f"has MLMD schema version {version}, and this ml_metadata needs version 10."
@@ -113,7 +114,7 @@ def test_a_store_that_cannot_be_reached_may_be_retried_and_a_wrong_schema_not(
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])
 def test_a_driver_that_repeats_the_password_is_censored(kind: str) -> None:
-    error = server.unusable({**_NOWHERE, "kind": kind}, "no user 'tfx'\nwith 'a-password'")
+    error = database.unusable({**_NOWHERE, "kind": kind}, "no user 'tfx'\nwith 'a-password'")
     assert str(error).endswith("cannot be used: no user 'tfx' with '***'")
     assert isinstance(error, MlmdError) and not isinstance(error, MlmdSchemaError)
 
@@ -131,7 +132,7 @@ def test_a_driver_that_repeats_the_password_is_censored(kind: str) -> None:
     ids=str,
 )
 def test_tls_is_what_libpq_makes_of_the_options(options: dict[str, Any], expected: object) -> None:
-    context = server.tls(options)
+    context = database.tls(options)
     if isinstance(context, ssl.SSLContext):
         assert (context.verify_mode, context.check_hostname) == expected
     else:

@@ -6,8 +6,8 @@ import pytest
 from tfx import v1 as tfx
 from tfx.types import channel as channel_lib
 
-from include.tfx_airflow.manifest import Manifest, Node
-from include.tfx_airflow.tfx_side import ir
+from include.tfx_airflow.contract.manifest import Manifest, Node
+from include.tfx_airflow.tfx_side.pipeline import ir
 from tests.pipelines import copies, small
 
 _types = tfx.types.standard_artifacts

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
-from include.tfx_airflow.tfx_side import user_code
+from include.tfx_airflow.tfx_side.node import user_code
 
 FILES = {
     "flows/__init__.py": "",

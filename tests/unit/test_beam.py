@@ -12,9 +12,15 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from include.taxi import hyperparameters
-from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
-from include.tfx_airflow.errors import ConfigError
-from include.tfx_airflow.input_files import PATTERN
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.input_files import PATTERN
 
 
 def _operator(**arguments: Any) -> BeamProgramOperator:

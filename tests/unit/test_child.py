@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.child import NodeProcess, NodeRequest, NodeResult
-from include.tfx_airflow.process import child_environment
+from include.tfx_airflow.contract.stream import LEVEL_MARK
+from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest, NodeResult
+from include.tfx_airflow.node_process.process import child_environment
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
-from include.tfx_airflow.stream import LEVEL_MARK
 
 REQUEST = NodeRequest(
     ir="/srv/pipeline.json",
@@ -126,7 +126,7 @@ def test_child_gets_the_request_as_one_line_and_starts_in_the_bundle(tmp_path: P
     assert result.summary["request"] == json.loads(REQUEST.to_json())
     assert "\n" not in REQUEST.to_json()
     assert result.summary["cwd"] == str(BUNDLE_ROOT)
-    assert result.summary["argv"] == ["-u", "-m", "include.tfx_airflow.tfx_side.run_node"]
+    assert result.summary["argv"] == ["-u", "-m", "include.tfx_airflow.tfx_side.node.run_node"]
 
 
 def test_log_lines_carry_their_level(tmp_path: Path) -> None:

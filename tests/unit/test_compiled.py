@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import compiled, environment, fingerprint, process
-from include.tfx_airflow.errors import CompileError, SettingsError, UnsupportedNodeError
-from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest, Node
+from include.tfx_airflow.airflow_side import compiled, tfx_environment
+from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.contract.errors import CompileError, SettingsError, UnsupportedNodeError
+from include.tfx_airflow.contract.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest, Node
+from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
 
 REFERENCE = "flows.taxi:create"
@@ -226,12 +228,12 @@ def test_interpreter_with_another_tfx_does_not_take_the_entry(
 
 
 def test_environment_of_a_venv_is_read_without_starting_it(tmp_path: Path) -> None:
-    assert environment.versions(_interpreter(tmp_path)) == ENVIRONMENT
+    assert tfx_environment.versions(_interpreter(tmp_path)) == ENVIRONMENT
     assert _starts(tmp_path) == 0
 
 
 def test_environment_of_an_interpreter_without_tfx_says_so() -> None:
-    assert environment.versions(sys.executable)["tfx"] == "missing"
+    assert tfx_environment.versions(sys.executable)["tfx"] == "missing"
 
 
 def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Path) -> None:

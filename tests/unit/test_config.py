@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from include.tfx_airflow.config import NodeConfig
+from include.tfx_airflow.airflow_side.config import NodeConfig
 
 
 def test_empty_config_leaves_airflows_defaults() -> None:

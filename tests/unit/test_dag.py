@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import task_group
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
-from include.tfx_airflow.compat import DAG, BaseOperator, Param
-from include.tfx_airflow.errors import ConfigError, SettingsError
-from include.tfx_airflow.manifest import MANIFEST_FILE, Manifest, Node, RuntimeParameter
+from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
+from include.tfx_airflow.contract.errors import ConfigError, SettingsError
+from include.tfx_airflow.contract.manifest import MANIFEST_FILE, Manifest, Node, RuntimeParameter
 from include.tfx_airflow.settings import Settings
 
 REFERENCE = "flows.taxi:create"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import fingerprint
+from include.tfx_airflow.contract import fingerprint
 
 ROOTS = {"BUNDLE_ROOT": "/srv/bundle", "TFX_AIRFLOW_HOME": "/srv/bundle/.state/tfx"}
 ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.tfx_airflow import history
+from include.tfx_airflow.commands import history
 
 AUC = {"auc": {"value": 0.94791, "lower": 0.93, "upper": 0.96}}
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from include.tfx_airflow import identity
+from include.tfx_airflow.contract import identity
 
 TASK = {
     "dag_id": "flow",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.errors import ManifestError
-from include.tfx_airflow.manifest import FORMAT, MANIFEST_FILE, Manifest, Node, RuntimeParameter
+from include.tfx_airflow.contract.errors import ManifestError
+from include.tfx_airflow.contract.manifest import FORMAT, MANIFEST_FILE, Manifest, Node, RuntimeParameter
 
 MANIFEST = Manifest(
     pipeline_name="taxi",

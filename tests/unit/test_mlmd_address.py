@@ -8,9 +8,9 @@ import traceback
 
 import pytest
 
-from include.tfx_airflow import mlmd
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.errors import MlmdConnectionError, MlmdError
+from include.tfx_airflow.airflow_side import mlmd_connection
+from include.tfx_airflow.contract.errors import MlmdConnectionError, MlmdError
+from include.tfx_airflow.node_process.node_process import NodeRequest
 from include.tfx_airflow.settings import Settings
 
 SETTINGS = Settings(home="/srv/tfx", mlmd_conn_id="store")
@@ -21,12 +21,15 @@ def _connect(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 def test_where_no_connection_is_named_it_is_sqlite_in_home() -> None:
-    assert mlmd.address(Settings(home="/srv/tfx")) == {"kind": "sqlite", "path": "/srv/tfx/mlmd/metadata.db"}
+    assert mlmd_connection.address(Settings(home="/srv/tfx")) == {
+        "kind": "sqlite",
+        "path": "/srv/tfx/mlmd/metadata.db",
+    }
 
 
 def test_a_connection_that_is_named_and_not_there_is_no_new_store_and_may_be_there_later() -> None:
     with pytest.raises(MlmdConnectionError) as caught:
-        mlmd.address(SETTINGS)
+        mlmd_connection.address(SETTINGS)
     for part in (
         "Connection 'store'",
         "[tfx_airflow] mlmd_conn_id",
@@ -41,7 +44,7 @@ def test_a_connection_that_cannot_be_parsed_is_no_new_store_and_its_text_is_not_
 ) -> None:
     _connect(monkeypatch, '{"conn_type": "mysql", "password": "a-password"')
     with pytest.raises(MlmdConnectionError) as caught:
-        mlmd.address(SETTINGS)
+        mlmd_connection.address(SETTINGS)
     assert "a-password" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -51,16 +54,16 @@ def test_the_connection_of_earlier_versions_is_never_passed_over_in_silence(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MLMD_DEFAULT", text)
     with pytest.raises(MlmdError, match="mlmd_conn_id = mlmd_default .* or delete it") as caught:
-        mlmd.address(Settings(home="/srv/tfx"))
+        mlmd_connection.address(Settings(home="/srv/tfx"))
     assert not isinstance(caught.value, MlmdConnectionError)  # a retry cannot help
     # Whoever has named a store is not asked.
     _connect(monkeypatch, "sqlite:////srv/metadata.db")
-    assert mlmd.address(SETTINGS)["path"] == "/srv/metadata.db"
+    assert mlmd_connection.address(SETTINGS)["path"] == "/srv/metadata.db"
 
 
 def test_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
     _connect(monkeypatch, "mysql://tfx:sec%2Fret@db.example:3307/mlmd")
-    assert mlmd.address(SETTINGS) == {
+    assert mlmd_connection.address(SETTINGS) == {
         "kind": "mysql",
         "host": "db.example",
         "port": 3307,
@@ -74,7 +77,7 @@ def test_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
 def test_postgres_without_port_and_password(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     _connect(monkeypatch, f"{scheme}://tfx@db.example/mlmd")
-    address = mlmd.address(SETTINGS)
+    address = mlmd_connection.address(SETTINGS)
     assert address["kind"] == "postgresql"
     assert (address["host"], address["port"], address["database"]) == ("db.example", None, "mlmd")
     assert (address["user"], address["password"]) == ("tfx", "")
@@ -90,7 +93,7 @@ def test_ssl_options_of_the_extra_are_kept_and_others_are_not(monkeypatch: pytes
         "extra": {"sslmode": "require", "cursor": "dictcursor"},
     }
     _connect(monkeypatch, json.dumps(connection))
-    assert mlmd.address(SETTINGS)["ssl"] == {"sslmode": "require"}
+    assert mlmd_connection.address(SETTINGS)["ssl"] == {"sslmode": "require"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_ssl_options_of_the_extra_are_kept_and_others_are_not(monkeypatch: pytes
 )
 def test_sqlite(monkeypatch: pytest.MonkeyPatch, text: str, path: str) -> None:
     _connect(monkeypatch, text)
-    assert mlmd.address(SETTINGS) == {"kind": "sqlite", "path": path}
+    assert mlmd_connection.address(SETTINGS) == {"kind": "sqlite", "path": path}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_a_connection_that_names_no_store_is_refused(
 ) -> None:
     _connect(monkeypatch, text)
     with pytest.raises(MlmdError) as caught:
-        mlmd.address(SETTINGS)
+        mlmd_connection.address(SETTINGS)
     for part in ["Connection 'store'", *parts]:
         assert part in str(caught.value)
 
@@ -134,7 +137,7 @@ def test_password_is_in_the_request_but_not_in_its_repr(monkeypatch: pytest.Monk
         run="dag:run",
         task={},
         parameters={},
-        mlmd=mlmd.address(SETTINGS),
+        mlmd=mlmd_connection.address(SETTINGS),
         roots={},
     )
     assert request.mlmd["password"] == "a-password"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.tfx_airflow.child import NodeResult
-from include.tfx_airflow.operators import table
+from include.tfx_airflow.airflow_side.operators import table
+from include.tfx_airflow.node_process.node_process import NodeResult
 
 
 def test_table_lists_each_artifact_in_columns() -> None:

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from include.tfx_airflow import TfxNodeOperator
-from include.tfx_airflow.panel_link import panel_url
+from include.tfx_airflow.airflow_side.panel_link import panel_url
 
 
 def test_ids_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

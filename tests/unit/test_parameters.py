@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import parameters
-from include.tfx_airflow.compat import DAG, BaseOperator, Param
-from include.tfx_airflow.errors import ConfigError
-from include.tfx_airflow.manifest import Manifest, RuntimeParameter
+from include.tfx_airflow.airflow_side import parameters
+from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 
 TEMPLATE = "{{ data_interval_start.strftime('%Y-%m-%d') }}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.tfx_airflow.report import lines
+from include.tfx_airflow.commands.report import lines
 
 
 def _task(

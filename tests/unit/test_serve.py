@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import process, warm, wire
+from include.tfx_airflow.contract import wire
+from include.tfx_airflow.node_process import process, server_client
 from include.tfx_airflow.settings import BUNDLE_ROOT
 from tests.server import Bench, is_alive, wait_until
 
@@ -232,7 +233,7 @@ def test_stale_socket_of_a_killed_server_is_replaced(bench: Bench, server: int) 
 
 
 def test_something_else_in_the_sockets_place_is_replaced(bench: Bench) -> None:
-    warm._connect(bench.socket)  # makes the folders
+    server_client._connect(bench.socket)  # makes the folders
     bench.socket.write_text("no socket")
     assert bench.run(bench.module("nothing", "pass")) == (0, "")
     assert bench.status()
@@ -297,7 +298,7 @@ def test_sigterm_sees_through_what_runs(bench: Bench, server: int) -> None:
 
 
 def test_second_server_for_one_place_gives_way(bench: Bench, server: int) -> None:
-    command = [*warm.command(bench.settings, bench.socket, 0)]
+    command = [*server_client.command(bench.settings, bench.socket, 0)]
     done = subprocess.run(command, env=bench.environment, cwd=BUNDLE_ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "another process serves" in done.stderr

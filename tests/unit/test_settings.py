@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.errors import SettingsError
+from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings, parse_seconds, read_settings
 
 

@@ -23,10 +23,10 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from dateutil.relativedelta import relativedelta
 
-from include.tfx_airflow import span_number
-from include.tfx_airflow.errors import ConfigError
-from include.tfx_airflow.span_number import SpanError
-from include.tfx_airflow.span_sensor import SpanSensor, range_config
+from include.tfx_airflow.airflow_side import span_number
+from include.tfx_airflow.airflow_side.span_number import SpanError
+from include.tfx_airflow.airflow_side.span_sensor import SpanSensor, range_config
+from include.tfx_airflow.contract.errors import ConfigError
 
 MARCH = {
     "data_interval_start": pendulum.datetime(2014, 3, 1, tz="UTC"),

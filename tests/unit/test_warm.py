@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import imported
+from include.tfx_airflow.contract import server_key
 from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
 from tests.server import Bench, Child, client_process, is_alive, wait_until
 
@@ -224,8 +224,8 @@ def test_child_ends_when_its_task_is_killed_hard_even_one_that_will_not(bench: B
     )
     code = f"""
         import dataclasses
-        from include.tfx_airflow import imported, warm
-        warm._MORE_GRACE = 0.2  # on top of the task's own
+        from include.tfx_airflow.node_process import server_client
+        server_client._MORE_GRACE = 0.2  # on top of the task's own
         child = Child(dataclasses.replace(settings, kill_grace=0.3), {deaf!r}, b"")
         while not child._texts[1].endswith(b"\\n"): time.sleep(0.01)
         print(child._texts[1].decode(), end="", flush=True)
@@ -366,17 +366,19 @@ def test_two_homes_have_two_servers(bench: Bench) -> None:
     ],
 )
 def test_variable_that_libraries_read_as_they_load_changes_the_place(name: str) -> None:
-    before = imported.key("/opt/tfx/bin/python", "", {"A": "1", name: "before"})
-    assert imported.key("/opt/tfx/bin/python", "", {"A": "2", name: "before"}) == before
-    assert imported.key("/opt/tfx/bin/python", "", {"A": "1", name: "after"}) != before
-    assert imported.key("/opt/tfx/bin/python", "", {"A": "1"}) != before
+    before = server_key.key("/opt/tfx/bin/python", "", {"A": "1", name: "before"})
+    assert server_key.key("/opt/tfx/bin/python", "", {"A": "2", name: "before"}) == before
+    assert server_key.key("/opt/tfx/bin/python", "", {"A": "1", name: "after"}) != before
+    assert server_key.key("/opt/tfx/bin/python", "", {"A": "1"}) != before
 
 
 @pytest.mark.parametrize(
     "name", ["PATH", "PWD", "TRACEPARENT", "AWS_SESSION_TOKEN", "SSH_CLIENT", "XDG_SESSION_ID"]
 )
 def test_variable_that_is_read_in_time_does_not_change_the_place(name: str) -> None:
-    assert imported.key("/opt/tfx/bin/python", "", {name: "a"}) == imported.key("/opt/tfx/bin/python", "", {})
+    assert server_key.key("/opt/tfx/bin/python", "", {name: "a"}) == server_key.key(
+        "/opt/tfx/bin/python", "", {}
+    )
 
 
 @pytest.mark.parametrize("change", ["package", "variable", "code", "pythonpath"])
@@ -398,9 +400,9 @@ def test_place_changes_with_what_the_server_has_in_memory(
     else:
         copy = tmp_path / "tfx_airflow"
         shutil.copytree(BUNDLE_ROOT / "include" / "tfx_airflow", copy)
-        monkeypatch.setattr(imported, "__file__", str(copy / "imported.py"))
+        monkeypatch.setattr(server_key, "__file__", str(copy / "contract" / "server_key.py"))
         assert bench.socket == before
-        (copy / "tfx_side" / "node.py").write_text("# edited\n")
+        (copy / "tfx_side" / "node" / "node.py").write_text("# edited\n")
     assert bench.socket != before
     assert bench.socket.parent == before.parent
 
@@ -438,13 +440,13 @@ def _run_commit(bench: Bench, commit: Path, seconds: float = 300) -> dict[str, A
     """Runs the module of a commit; returns what it found, the server's status and its socket."""
     code = f"""
         import dataclasses
-        from include.tfx_airflow import process, warm
+        from include.tfx_airflow.node_process import process, server_client
         settings = dataclasses.replace(settings, node_server_idle={seconds})
         child = Child(settings, "include.of_commit", b"")
         assert child.process.wait(20) == 0, child.printed()
         environment = process.child_environment(settings)
-        path = str(warm.socket_path(settings, environment))
-        print(json.dumps([json.loads(child.said()), warm.ask(settings, environment, "status"), path]))
+        path = str(server_client.socket_path(settings, environment))
+        print(json.dumps([json.loads(child.said()), server_client.ask(settings, environment, "status"), path]))
         """
     output, _ = client_process(code, bench, commit).communicate(timeout=60)
     found, status, path = json.loads(output)
@@ -470,7 +472,7 @@ def test_commits_of_a_bundle_with_the_same_orchestrator_share_a_server(bench: Be
 
 def test_server_of_a_commit_with_another_orchestrator_ends_soon_after_its_last_request(bench: Bench) -> None:
     old, new = _commit(bench, "old"), _commit(bench, "new")
-    (new / "include" / "tfx_airflow" / "dag.py").write_text("# of another commit\n")
+    (new / "include" / "tfx_airflow" / "airflow_side" / "dag.py").write_text("# of another commit\n")
     first, second = _run_commit(bench, old), _run_commit(bench, new)
     assert first["server"] != second["server"]
     assert first["status"]["idle_timeout"] == second["status"]["idle_timeout"] == 300
@@ -493,7 +495,7 @@ def test_server_whose_code_was_edited_ends_with_what_it_runs(bench: Bench) -> No
     client = client_process(code, bench, commit)
     assert client.stdout and client.stdout.readline() == b"began\n"
     old = _run_commit(bench, commit)
-    (commit / "include" / "tfx_airflow" / "dag.py").write_text("# edited\n")
+    (commit / "include" / "tfx_airflow" / "airflow_side" / "dag.py").write_text("# edited\n")
     new = _run_commit(bench, commit)
     assert new["server"] != old["server"]
     wait_until(lambda: not old["socket"].exists())

@@ -32,8 +32,8 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
             found.append(
                 (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
             )
-    from include.tfx_airflow.errors import MlmdError
-    from include.tfx_airflow.tfx_side import schema
+    from include.tfx_airflow.contract.errors import MlmdError
+    from include.tfx_airflow.tfx_side.mlmd import schema
 
     try:
         found.append((True, f"MLMD {schema.status(address)}"))

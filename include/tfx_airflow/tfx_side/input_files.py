@@ -7,7 +7,7 @@ import re
 
 from apache_beam.io.filesystems import FileSystems
 
-from include.tfx_airflow.input_files import LENGTH, PATTERN
+from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 
 
 def below(folder: str, pattern: str) -> str:
@@ -15,7 +15,7 @@ def below(folder: str, pattern: str) -> str:
 
     Args:
         folder: Folder or URL that the author of the DAG has chosen.
-        pattern: What a run asks for there, such as "2014/*.csv"; see `include.tfx_airflow.input_files`.
+        pattern: What a run asks for there, such as "2014/*.csv"; see `include.tfx_airflow.contract.input_files`.
 
     Raises:
         ValueError: There is no folder, the pattern is no plain name, or a file that fits it lies elsewhere, behind a symbolic link.

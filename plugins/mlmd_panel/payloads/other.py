@@ -7,8 +7,8 @@ import dataclasses
 from typing import ClassVar
 
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Entry, Files
-from mlmd_panel.models import Artifact
+from mlmd_panel.files.allowed import Entry, Files
+from mlmd_panel.store.records import Artifact
 
 MAX_TEXT = 20_000
 # Small files with such names are shown.

@@ -1,0 +1,140 @@
+"""What the DAG file says about a pipeline: Airflow's side of each node, and its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from include.tfx_airflow.contract.errors import ConfigError
+
+_Config = TypeVar("_Config")
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeConfig:
+    """Airflow options of one node's task; None leaves Airflow's default.
+
+    Attributes:
+      outlets: Airflow Assets this node emits, with its output artifacts in `extra`.
+      operator_args: Any further argument of Airflow's BaseOperator, by name.
+    """
+
+    retries: int | None = None
+    retry_delay: timedelta | None = None
+    execution_timeout: timedelta | None = None
+    pool: str | None = None
+    pool_slots: int | None = None
+    queue: str | None = None
+    priority_weight: int | None = None
+    trigger_rule: str | None = None
+    executor_config: Mapping[str, Any] | None = None
+    outlets: Sequence[Any] | None = None
+    operator_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments for the operator: those that were given."""
+        given = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "operator_args" and getattr(self, field.name) is not None
+        }
+        return {**given, **self.operator_args}
+
+    @classmethod
+    def of(cls, value: Any, node_id: str) -> NodeConfig:
+        """A NodeConfig as it is, or made from a dict of its fields.
+
+        Raises:
+          ConfigError: It is neither, or has a key that is no field.
+        """
+        made = _made(cls, value, f"node_configs[{node_id!r}]")
+        if isinstance(made.retries, Mapping):
+            raise ConfigError(
+                f"node_configs[{node_id!r}].retries is {made.retries!r}; write NodeConfig(**{{...}}), or the dict alone."
+            )
+        return made
+
+
+@dataclasses.dataclass(frozen=True)
+class AirflowPipelineConfig:
+    """How a pipeline becomes a DAG; named as in `tfx.orchestration.airflow.airflow_dag_runner`.
+
+    Attributes:
+      airflow_dag_config: Arguments of Airflow's DAG, such as schedule, start_date, catchup.
+      node_configs: NodeConfig by node id.
+      runtime_parameters: For a RuntimeParameter of the pipeline, by name: a default value, an Airflow
+        Param, or a template such as "{{ data_interval_start | ds }}", which is used in runs that
+        give no value of their own.
+      computed_parameters: For RuntimeParameters that nobody shall type in, by name: a template, such as
+        '{{ ti.xcom_pull("wait_for_span")["span"] }}', or the argument of a mapped task group. They are no Params.
+      copy: Names this copy of the pipeline in every run, when the copies must not see what earlier runs of the
+        others made: a template such as "{{ params.region }}", or the argument of a mapped task group. By
+        default the task group's id does, with the mapped arguments among `computed_parameters`.
+      compiled_from: Files and folders that the pipeline function reads unseen (in a library written in C++,
+        say): absolute, or below `${BUNDLE_ROOT}`. When their content changes it is compiled again. What it
+        imports, opens, lists or takes from the environment is noticed without.
+    """
+
+    airflow_dag_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    node_configs: Mapping[str, NodeConfig] = dataclasses.field(default_factory=dict)
+    runtime_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    computed_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    copy: Any = None
+    compiled_from: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, value: Any) -> AirflowPipelineConfig:
+        """A config whose node_configs are NodeConfigs, made from a config or from a dict of its fields.
+
+        Raises:
+          ConfigError: It is neither, or one of its fields has a value of another kind.
+        """
+        config = _made(cls, {} if value is None else value, "the config of AirflowDagRunner")
+        for name in ("airflow_dag_config", "node_configs", "runtime_parameters", "computed_parameters"):
+            given = getattr(config, name)
+            if given is not None and not isinstance(given, Mapping):
+                raise ConfigError(f"AirflowPipelineConfig.{name} must be a dict and is {given!r}.")
+        if isinstance(config.compiled_from, (str, bytes)):
+            raise ConfigError(
+                f"AirflowPipelineConfig.compiled_from must be a list of paths and is {config.compiled_from!r}."
+            )
+        inside = sorted(set(config.airflow_dag_config or {}) & {f.name for f in dataclasses.fields(cls)})
+        if inside:
+            raise ConfigError(
+                f"airflow_dag_config has {inside}, which are fields of AirflowPipelineConfig and no arguments of "
+                "Airflow's DAG; write AirflowPipelineConfig(**{...})."
+            )
+        relative = [p for p in config.compiled_from or () if not str(p).startswith(("/", "${"))]
+        if relative:
+            raise ConfigError(
+                f"AirflowPipelineConfig.compiled_from has the relative paths {relative}; begin them with '/' or "
+                "'${BUNDLE_ROOT}/'."
+            )
+        nodes = {key: NodeConfig.of(value, key) for key, value in (config.node_configs or {}).items()}
+        return dataclasses.replace(
+            config,
+            airflow_dag_config=config.airflow_dag_config or {},
+            node_configs=nodes,
+            runtime_parameters=config.runtime_parameters or {},
+            computed_parameters=config.computed_parameters or {},
+            compiled_from=tuple(str(path) for path in config.compiled_from or ()),
+        )
+
+
+def _made(cls: type[_Config], value: Any, what: str) -> _Config:
+    if isinstance(value, cls):
+        return value
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{what} must be a {cls.__name__}, or a dict with its fields, and is {value!r}.")
+    unknown = sorted(str(key) for key in value if key not in fields)
+    if unknown:
+        hint = (
+            "arguments of Airflow's DAG go into airflow_dag_config"
+            if cls is AirflowPipelineConfig
+            else "further arguments of Airflow's operator go into operator_args"
+        )
+        raise ConfigError(f"{what} has {unknown}, which a {cls.__name__} has not; it has {fields}; {hint}.")
+    return cls(**value)

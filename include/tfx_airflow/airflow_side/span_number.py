@@ -1,0 +1,139 @@
+"""Which span a run has: a number such as 201403, chosen by the run's data interval. The one place that says so.
+
+A span is named by the start of the data interval, on the clock of the schedule: a cron schedule has a time zone of its
+own, which need not be that of the DAG nor Airflow's default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
+
+_DIGITS = re.compile(r"[1-9][0-9]{0,17}")
+_CURE = "give the Param span, such as 201403."
+
+
+class SpanError(TfxAirflowError):
+    """A run has no span."""
+
+    headline = "Span"
+
+
+def of_run(context: Mapping[str, Any], span_format: str, zone: tzinfo | None = None) -> int:
+    """The span of a run: its Param `span`, else its partition key, else that of its data interval.
+
+    Args:
+      context: Airflow's, of one of the run's tasks.
+      span_format: `strftime` format of a span's digits.
+      zone: Whose clock it is; None for that of the schedule.
+
+    Raises:
+      SpanError: The run has none; says what to do.
+    """
+    given = context["params"].get("span")
+    if given is None:
+        given = context.get("partition_key")
+    run = f"run {context.get('run_id')!r}"
+    if given is None:
+        start, end = context.get("data_interval_start"), context.get("data_interval_end")
+        if start is None:
+            raise SpanError(f"{run} has no span: it was triggered without a data interval, so {_CURE}")
+        if start == end:
+            raise SpanError(
+                f"{run} has no span: its data interval is one moment, {start.isoformat()}, so {_CURE} "
+                "For runs by cron, take schedule=CronDataIntervalTimetable('@monthly', timezone='UTC')."
+            )
+        given = _digits(_start(context["dag"], start, end, zone), span_format)
+    if not _DIGITS.fullmatch(str(given)):
+        raise SpanError(f"span {given!r} of {run} is not a number such as 201403.")
+    return int(given)
+
+
+def clock(dag: Any) -> tzinfo:
+    """The time zone in which a DAG's data intervals begin and end: that of its schedule, else its own."""
+    return _zone(_timetable(dag)) or dag.timezone
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its name.
+
+    Raises:
+      ConfigError: There is none of that name.
+    """
+    import pendulum
+
+    try:
+        return pendulum.timezone(name)
+    except (ValueError, KeyError):
+        raise ConfigError(f"{name!r} is no time zone such as 'UTC' or 'America/Chicago'.") from None
+
+
+def check_format(span_format: str) -> None:
+    """Refuses a format whose numbers do not grow with time, as windows and baselines need them to.
+
+    Raises:
+      ConfigError: It is such a format.
+    """
+    moments = (datetime(2013, 12, 31, 23), datetime(2014, 1, 1), datetime(2014, 2, 1), datetime(2014, 10, 1))
+    digits = [moment.strftime(span_format) for moment in moments]
+    numbers = [int(text) if _DIGITS.fullmatch(text) else -1 for text in digits]
+    if -1 in numbers or sorted(numbers) != numbers or numbers[0] == numbers[-1]:
+        raise ConfigError(
+            f"span_format {span_format!r} makes no numbers that grow with time, such as 201403 of '%Y%m': "
+            f"for {moments[0]} to {moments[-1]} it makes {', '.join(digits)}."
+        )
+
+
+def _start(dag: Any, start: datetime, end: datetime | None, zone: tzinfo | None) -> datetime:
+    """Start of the data interval on the clock."""
+    timetable, own = _timetable(dag), clock(dag)
+    if zone is None and _of(timetable, "delta") and _changes(own, start.year):
+        raise SpanError(
+            f"schedule={_of(timetable, 'delta')!r} knows no daylight saving time, and {own} has it: data intervals do "
+            "not stay at the same hour. Take a CronDataIntervalTimetable, or give SpanSensor the timezone in which "
+            "they are counted, such as 'UTC'."
+        )
+    days = _of(timetable, "interval")
+    if days and end is not None and not (isinstance(days, timedelta) and days.seconds):
+        # Airflow counts so many times 24 hours back, which need not be midnight of the day that is meant.
+        start = (end.astimezone(own).replace(tzinfo=None) - days).replace(tzinfo=own)
+    return start.astimezone(zone or own)
+
+
+def _digits(start: datetime, span_format: str) -> str:
+    zone, digits = start.tzinfo, start.strftime(span_format)
+    other_hour = start.replace(hour=(start.hour + 12) % 24).strftime(span_format)
+    if zone and digits != other_hour:
+        wall = start.replace(tzinfo=None)
+        if zone.utcoffset(wall.replace(fold=0)) != zone.utcoffset(wall.replace(fold=1)):
+            raise SpanError(
+                f"{digits} names two hours, before and after the end of daylight saving time in {zone}. Spans of hours "
+                "need SpanSensor(timezone='UTC'), or another zone without it."
+            )
+    return digits
+
+
+def _changes(zone: tzinfo, year: int) -> bool:
+    return len({zone.utcoffset(datetime(year, month, 1)) for month in range(1, 13)}) > 1
+
+
+def _timetable(dag: Any) -> Any:
+    """The timetable that makes the data intervals: the only or the first one of those that others combine."""
+    timetable = getattr(dag, "timetable", None)
+    while inner := _of(timetable, "timetable") or next(iter(_of(timetable, "timetables") or ()), None):
+        timetable = inner
+    return timetable
+
+
+def _zone(timetable: Any) -> tzinfo | None:
+    zone = _of(timetable, "timezone")
+    return zone_of(zone) if isinstance(zone, str) else zone
+
+
+def _of(timetable: Any, name: str) -> Any:
+    """A timetable's field: as DAG files have it, or as Airflow's scheduler has it."""
+    return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)

@@ -1,0 +1,213 @@
+"""One node in a child of the TFX interpreter: request, log, result, kill.
+
+A node is asked for with a `NodeRequest` and answers with a `NodeResult`; whether the child is forked
+by the node server or a new process (`process.py`) makes no difference here.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from include.tfx_airflow.contract.stream import Stream
+from include.tfx_airflow.node_process import process
+from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+
+# Exit codes of run_node: what became of the node, also when its record got lost.
+EXECUTED, FAILED, CACHED, SKIPPED, REFUSED = 0, 1, 20, 21, 22
+EXIT_CODES = {
+    "executed": EXECUTED,
+    "failed": FAILED,
+    "cached": CACHED,
+    "skipped": SKIPPED,
+    "refused": REFUSED,
+}
+_TAIL_LINES = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRequest:
+    """One attempt at one node of one run.
+
+    Attributes:
+      ir: Path of the compiled `pipeline.json`.
+      node_id: Node of that pipeline.
+      run: Name of the MLMD `pipeline_run` context, see `identity.py`.
+      task: Airflow names of this attempt: dag_id, run_id, task_id, map_index, try_number; key, the name of
+        the attempt's own MLMD context; first_try, the first try after the task was last cleared;
+        backfill, whether a backfill made the run or cleared it.
+      parameters: Value by runtime parameter.
+      mlmd: Address of the store, see `mlmd_connection.py`; may hold a password.
+      roots: Machine folders for the `${NAME}`s of the IR.
+      task_ids: Task id by node id, of the same copy of the pipeline; a node that is not named is its own task.
+      group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
+      own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
+      kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
+    """
+
+    ir: str
+    node_id: str
+    run: str
+    task: dict[str, Any]
+    parameters: dict[str, Any]
+    mlmd: dict[str, Any] = dataclasses.field(repr=False)
+    roots: dict[str, str]
+    task_ids: dict[str, str] = dataclasses.field(default_factory=dict)
+    group: str = ""
+    own_history: bool = False
+    kill_grace: float = 10.0
+
+    def to_json(self) -> str:
+        """The request on one line."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeResult:
+    """What became of a node.
+
+    Attributes:
+      state: `executed`, `cached`, `skipped`, `failed` or `refused` (failed, and a retry cannot help).
+      execution_id: MLMD id, 0 when nothing was registered.
+      outputs: By output key, a list of {id, type, uri, note}.
+      summary: Short facts for people and for downstream tasks, such as {"blessed": true}.
+      message: Reason of a skip or failure; a failure's traceback.
+      started: When the child began to work on the node, its imports done; seconds since the epoch.
+      seconds: How long it worked.
+    """
+
+    state: str
+    execution_id: int = 0
+    outputs: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    message: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+
+
+class NodeProcess:
+    """A node running in a child of the TFX interpreter.
+
+    The request goes through the child's standard input, which stays open: when this process dies,
+    however hard, the child reads end-of-file, records the failure and ends its process group.
+    """
+
+    def __init__(self, settings: Settings, request: NodeRequest):
+        """Starts the child.
+
+        Raises:
+          SettingsError: There is no usable interpreter.
+        """
+        self._settings = settings
+        self._request = dataclasses.replace(request, kill_grace=settings.kill_grace)
+        self._ends: list[int] = []
+        self._process = process.start(
+            settings,
+            "include.tfx_airflow.tfx_side.node.run_node",
+            self._make_files,
+            request.task.get("key", ""),
+        )
+        # Only now: should the server fork a child for a request that this process has given up, it
+        # finds nothing to do.
+        self._writer = threading.Thread(target=self._write_request, daemon=True)
+        self._writer.start()
+
+    def _make_files(self) -> tuple[int, int, int]:
+        self._close()
+        stdin, self._stdin = os.pipe()
+        self._output, output = os.pipe()
+        self._result, result = os.pipe()
+        self._ends = [self._stdin, self._output, self._result]
+        return stdin, output, result
+
+    def _close(self) -> None:
+        for end in self._ends:
+            os.close(end)
+        self._ends = []
+
+    def _write_request(self) -> None:
+        data = memoryview(self._request.to_json().encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(self._stdin, data) :]
+
+    def wait(self, log: Callable[[int, str], None]) -> NodeResult:
+        """Passes the child's log on until it ends.
+
+        Args:
+          log: Takes a `logging` level and a line.
+
+        Returns:
+          The result record. Without one (the child was killed or crashed) the state is `failed`,
+          the message holds the child's last lines, and MLMD has been told.
+        """
+        tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        stream = Stream(self._output, self._result)
+        code: list[int | None] = []
+
+        def reap() -> None:
+            code.append(self._process.wait())
+            stream.end()
+
+        reaper = threading.Thread(target=reap, daemon=True)
+        reaper.start()
+        for level, line in stream.lines():
+            tail.append(line)
+            log(level, line)
+        reaper.join()
+        self._writer.join(1)
+        self._close()
+        result = NodeResult(**json.loads(stream.record)) if stream.record.endswith(b"\n") else None
+        # Of a child whose server was killed nobody knows the exit code.
+        if result and code[0] in (None, EXIT_CODES[result.state]):
+            return result
+        self._abandon()
+        return NodeResult(
+            "failed",
+            message=f"the child {_end(code[0])} before it could say more\n" + "\n".join(tail),
+        )
+
+    def kill(self) -> None:
+        """Asks the child to record its failure and end; SIGKILL to its group after the grace.
+
+        Safe in a signal handler: it reads nothing that `wait` reads.
+        """
+        self._process.signal(signal.SIGTERM)
+        timer = threading.Timer(self._settings.kill_grace, self._process.signal, [signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
+
+    def _abandon(self) -> None:
+        """Marks what the dead child left RUNNING as FAILED."""
+        try:
+            subprocess.run(
+                [self._settings.python, "-m", "include.tfx_airflow.tfx_side.node.abandon"],
+                input=self._request.to_json().encode() + b"\n",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=process.child_environment(self._settings),
+                cwd=BUNDLE_ROOT,
+                timeout=120,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
+            # The next attempt marks it, so the run goes on; but never in silence.
+            lines = (getattr(error, "stdout", None) or b"").decode(errors="replace").strip().splitlines()
+            logging.getLogger(__name__).warning(
+                "Could not mark node %r as FAILED in MLMD: %s", self._request.node_id, lines[-1:] or error
+            )
+
+
+def _end(code: int | None) -> str:
+    if code is None:
+        return "and the node server were killed"
+    return process.end_of(code)

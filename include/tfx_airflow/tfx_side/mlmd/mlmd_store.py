@@ -1,0 +1,243 @@
+"""The ML Metadata store as nodes use it: opened by address, locked where SQLite needs it, never migrated.
+
+Imports ml_metadata only: the process that cleans up after a killed node must start in a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from ml_metadata import errors
+from ml_metadata.proto import metadata_store_pb2
+
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.tfx_side.mlmd import schema
+from include.tfx_airflow.tfx_side.mlmd.database import Server, is_true, unusable
+from include.tfx_airflow.tfx_side.mlmd.metadata_store import UNFINISHED, MetadataStore
+from include.tfx_airflow.tfx_side.mlmd.postgresql import PostgresqlStore
+
+_ATTEMPTS = 8
+_NODE_SECONDS = 60.0  # that an attempt waits for an earlier one that talks to the store
+# In a RuntimeError of MetadataStore(): another writer was in the way.
+_CONTENTION = ("concurrent writes", "deadlock", "locked")
+_REFUSED_BY_MYSQL = (
+    "the server lets a driver in but not ml_metadata, whose MySQL client knows one way to log in, "
+    "mysql_native_password, and its own rules for a server's certificate (verify_server_cert)."
+)
+_Result = TypeVar("_Result")
+
+
+def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionConfig:
+    """The address of a `NodeRequest` as MLMD's own proto.
+
+    Args:
+      address: `kind` (sqlite, mysql, postgresql), and `path` or host, port, database, user, password.
+    """
+    config = metadata_store_pb2.ConnectionConfig()
+    if address["kind"] == "sqlite":
+        os.makedirs(os.path.dirname(address["path"]) or ".", exist_ok=True)
+        config.sqlite.filename_uri = address["path"]
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        return config
+    if address["kind"] == "mysql":
+        server: Any = config.mysql
+        server.database = address["database"]
+    else:
+        server = config.postgresql
+        server.dbname = address["database"]
+    server.host, server.user, server.password = address["host"], address["user"], address["password"]
+    port = address.get("port") or (3306 if address["kind"] == "mysql" else 5432)
+    # MySQL's port is a number in MLMD's proto, PostgreSQL's a string.
+    server.port = port if address["kind"] == "mysql" else str(port)
+    ssl = server.ssl_options if address["kind"] == "mysql" else server.ssloption
+    for key, value in address.get("ssl", {}).items():
+        if isinstance(getattr(ssl, key), bool):
+            value = is_true(value)
+        setattr(ssl, key, value)
+    return config
+
+
+def retried(action: Callable[[], _Result]) -> _Result:
+    """Runs an idempotent MLMD action again when another writer was in the way.
+
+    Two nodes that start together both create the types and contexts of their run; the loser gets
+    AlreadyExists or Aborted, and finds them on the next try.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return action()
+        except (errors.AlreadyExistsError, errors.AbortedError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+            _pause(attempt)
+    raise AssertionError("unreachable")
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0.05, 0.2) * 2**attempt)
+
+
+class StoreLock:
+    """A lock held while a node talks to the store: beside a SQLite store a file, on a server one for each node.
+
+    MLMD's writers starve one another in SQLite's rollback journal (single calls took 10 s), and two
+    first users race on creating the schema. Held only over driver and publisher steps, never while
+    an executor works, so parallel branches stay parallel. On a server it keeps apart only what would change
+    the same executions: the tries of one task instance, and who cleans up after them.
+    """
+
+    def __init__(self, address: dict[str, Any], node: str = ""):
+        """Takes nothing yet.
+
+        Args:
+          address: The store.
+          node: Names one task instance, see `identity.tries_name`; empty: no lock on a server.
+        """
+        self._address = address
+        self._node = node
+        self._path = address["path"] + ".lock" if address["kind"] == "sqlite" else ""
+        self._mutex = threading.RLock()
+        self._depth = 0
+        self._file = -1
+        self._server: Server | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock; may be taken again by the thread that has it.
+
+        Raises:
+          MlmdError: The store cannot be used, or another attempt at the node has kept it for too long.
+        """
+        self._mutex.acquire()
+        self._depth += 1
+        if self._depth > 1:
+            return
+        try:
+            if self._path:
+                self._lock_file()
+            elif self._node:
+                self._lock_on_server()
+        except BaseException:
+            self._depth -= 1
+            self._mutex.release()
+            raise
+
+    def _lock_file(self) -> None:
+        try:
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise unusable(self._address, error) from None
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _lock_on_server(self) -> None:
+        server = Server(self._address).__enter__()
+        try:
+            server.wait_for_lock(self._node, _NODE_SECONDS)
+        except BaseException:
+            server.__exit__()
+            raise
+        self._server = server
+
+    def is_held(self) -> bool:
+        """Whether it was kept until now: a server may have lost the connection that holds it."""
+        return self._server is None or self._server.has_lock()
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        self._depth -= 1
+        if self._depth == 0:
+            if self._path:
+                os.close(self._file)
+            elif self._server:
+                self._server.__exit__()
+                self._server = None
+        self._mutex.release()
+
+    def __enter__(self) -> StoreLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def connect(address: dict[str, Any]) -> MetadataStore:
+    """Opens a store that was checked (`schema.check`): where there is no schema, this makes one.
+
+    Raises:
+      MlmdError: It cannot be opened.
+    """
+    config = connection_config(address)
+    kind = PostgresqlStore if address["kind"] == "postgresql" else MetadataStore
+    for attempt in range(_ATTEMPTS):
+        try:
+            return retried(lambda: kind(config, address))
+        except (RuntimeError, errors.StatusError) as error:
+            contention = any(text in str(error).lower() for text in _CONTENTION)
+            if attempt == _ATTEMPTS - 1 or (attempt and not contention):
+                raise lost(address, error) from None
+            if not contention:
+                schema.check(address)  # says why; or the server is back already, and it is tried again
+            _pause(attempt)
+    raise AssertionError("unreachable")
+
+
+def lost(address: dict[str, Any], error: Exception) -> MlmdError:
+    """The error for a store that failed in use: with what its server says, which ml_metadata does not."""
+    try:
+        schema.check(address)
+    except MlmdError as reason:
+        return reason
+    if "mysql_real_connect" in str(error):
+        return unusable(address, _REFUSED_BY_MYSQL)
+    return unusable(address, error)
+
+
+@contextlib.contextmanager
+def open_store(address: dict[str, Any], node: str = "") -> Iterator[MetadataStore]:
+    """Opens the store under its lock.
+
+    Args:
+      address: The store.
+      node: As for `StoreLock`.
+
+    Raises:
+      MlmdError: It cannot be reached, or has another schema version (it is never migrated here).
+    """
+    with StoreLock(address, node):
+        schema.check(address)
+        yield connect(address)
+
+
+def tries_of(store: MetadataStore, task: dict[str, Any]) -> list[metadata_store_pb2.Execution]:
+    """Executions of a task instance, one for each try that came so far, oldest first.
+
+    Args:
+      task: dag_id, run_id, task_id and map_index, as in a `NodeRequest`.
+    """
+    # From a context of its own: those of node and run grow with every run and every task of it.
+    context = store.get_context_by_type_and_name(identity.TRIES_CONTEXT, identity.tries_name(task))
+    found = store.get_executions_by_context(context.id) if context else []
+    return sorted(found, key=lambda execution: execution.id)
+
+
+def fail_unfinished(store: MetadataStore, task: dict[str, Any], reason: str) -> list[int]:
+    """Marks the tries of a task instance that a dead process left NEW or RUNNING as FAILED.
+
+    Args:
+      task: As for `tries_of`.
+      reason: Stored beside the state, for people.
+
+    Returns:
+      Ids of the executions that were marked.
+    """
+    unfinished = [e.id for e in tries_of(store, task) if e.last_known_state in UNFINISHED]
+    return store.fail_executions(unfinished, reason)

@@ -1,0 +1,98 @@
+"""The first moments of a forked child: it becomes what `python -m MODULE FD` would have been."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from include.tfx_airflow.settings import BUNDLE_ROOT
+
+# Of the server's signal handlers none may survive in a child; these are those of a new interpreter.
+_HANDLERS = {
+    signal.SIGCHLD: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+_EXTRA = 3
+
+
+def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, str]) -> NoReturn:
+    """Runs a module as the main program of this forked process, and ends it.
+
+    Args:
+      message: `module`, `bundle`, `environment`, `umask`.
+      files: Standard input, standard output and error, and the extra file whose number the module
+        gets as its argument.
+      learned: Environment variables that importing TFX has set, as it would in a new process.
+    """
+    code = 1
+    try:
+        os.setsid()  # a process group that can be killed as one
+        signal.set_wakeup_fd(-1)
+        for number, handler in _HANDLERS.items():
+            signal.signal(number, handler)
+        _take(files)
+        os.umask(message["umask"])
+        os.environ.clear()
+        os.environ.update({**learned, **message["environment"]})
+        time.tzset()
+        _reseed()
+        _enter(message["bundle"])
+        importlib.invalidate_caches()  # files that came after the server's start
+        module = message["module"]
+        sys.argv[:] = [module, str(_EXTRA)]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        # The server's own exit handlers and threads are not this process's to end.
+        os._exit(code)
+
+
+def _take(files: list[int]) -> None:
+    """Puts the received files where a program expects them."""
+    stdin, output, extra = (os.dup(file) for file in files)  # none of them 0, 1 or 2
+    for file in files:
+        os.close(file)
+    for source, target in ((stdin, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    if extra != _EXTRA:
+        os.dup2(extra, _EXTRA, inheritable=False)
+    for file in {stdin, output, extra} - {_EXTRA}:
+        os.close(file)
+
+
+def _enter(bundle: str) -> None:
+    """Makes the asking task's bundle the one that is imported from: another commit's folder than the server's, say.
+
+    The server's code is the same there, see `server_key.key`; it is imported anew, since the user's own modules lie in
+    the same package.
+    """
+    os.chdir(bundle)
+    if bundle == str(BUNDLE_ROOT):
+        return
+    sys.path[:] = [bundle if folder == str(BUNDLE_ROOT) else folder for folder in sys.path]
+    package = __name__.partition(".")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
+
+
+def _reseed() -> None:
+    """Random numbers that differ from those of the next child; `random` sees to itself."""
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()

@@ -1,0 +1,277 @@
+"""What a pipeline function is made from: files read, folders listed, places asked for, variables taken.
+
+An audit hook sees what Python opens, lists and imports. TensorFlow's files are read in C++, and for a look
+at a file or a variable there is no audit event: these functions are wrapped, in this process only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.tfx_side.pipeline.tfx_packages import OWN, PACKAGES, TfxPackages, of_stdlib
+
+_IMPORT = "<frozen importlib._bootstrap"
+# They look through every folder of sys.path for what is installed.
+_LOOKS_EVERYWHERE = ("importlib/metadata", "pkg_resources", "importlib_metadata")
+_WRITES = os.O_WRONLY | os.O_RDWR
+
+Frames = tuple[str, ...]
+
+
+class Watch:
+    """Everything that was looked at since `start`, with the source files of those who looked."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str, Frames]] = set()
+        self._written: set[str] = set()
+        self._on = False
+
+    def start(self) -> None:
+        """Begins to watch; there is no end but that of the process."""
+        self._on = True
+        sys.addaudithook(self._hear)
+        self._wrap_looks()
+        self._wrap_variables()
+        # `import tensorflow` would take seconds that a pipeline's own import takes anyway: when it is
+        # there, its file functions are wrapped.
+        self._wrap_tensorflow()
+
+    def stop(self) -> None:
+        """What comes now is this program's own."""
+        self._wrap_tensorflow()
+        self._on = False
+
+    def _note(self, kind: str, value: Any) -> None:
+        if not self._on:
+            return
+        if isinstance(value, bytes):
+            value = os.fsdecode(value)
+        elif isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if value is None and kind == "folder":
+            value = "."
+        if isinstance(value, str):
+            if kind not in ("variable", "import") and "://" not in value:
+                value = os.path.abspath(value)
+            self._seen.add((kind, value, _frames()))
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._on:
+            return
+        if event == "open":
+            path, mode, flags = arguments[:3]
+            writes = isinstance(flags, int) and flags & _WRITES
+            if isinstance(mode, str):
+                writes = bool(set(mode) & set("wax+"))
+            if not writes:
+                self._note("file", path)
+            elif isinstance(path, (str, bytes)):
+                self._written.add(os.path.abspath(os.fsdecode(path)))
+        elif event in ("os.listdir", "os.scandir"):
+            self._note("folder", arguments[0])
+        elif event == "sqlite3.connect":
+            self._note("file", arguments[0])
+        elif event == "import":
+            self._note("import", arguments[0])
+            if not self._tensorflow_wrapped and "tensorflow" in sys.modules:
+                self._wrap_tensorflow()
+
+    def _wrapped(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        def look(path: Any, *arguments: Any, **keywords: Any) -> Any:
+            self._note(kind, path)
+            return function(path, *arguments, **keywords)
+
+        for group in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks):
+            if function in group:
+                group.add(look)
+        return look
+
+    def _wrap_looks(self) -> None:
+        import pathlib
+
+        for name in ("stat", "lstat", "access"):
+            setattr(os, name, self._wrapped(getattr(os, name), "exists"))
+        accessor = getattr(pathlib, "_NormalAccessor", None)  # Python 3.10 keeps functions of its own
+        for name in ("stat", "lstat"):
+            if accessor and name in vars(accessor):
+                setattr(accessor, name, staticmethod(getattr(os, name)))
+
+    def _wrap_variables(self) -> None:
+        note = self._note
+
+        class Watched(type(os.environ)):  # type: ignore[misc]
+            def __getitem__(self, key: Any) -> Any:
+                note("variable", key)
+                return super().__getitem__(key)
+
+            def __contains__(self, key: Any) -> bool:
+                note("variable", key)
+                return super().__contains__(key)
+
+        os.environ.__class__ = Watched
+
+    _tensorflow_wrapped = False
+
+    def _wrap_tensorflow(self) -> None:
+        module = sys.modules.get("tensorflow.python.lib.io._pywrap_file_io")
+        if self._tensorflow_wrapped or not hasattr(module, "Stat"):
+            return
+        self._tensorflow_wrapped = True
+        for name, kind in (
+            ("BufferedInputStream", "file"),
+            ("ReadFileToString", "file"),
+            ("CopyFile", "file"),
+            ("FileExists", "exists"),
+            ("IsDirectory", "exists"),
+            ("Stat", "exists"),
+            ("GetChildren", "folder"),
+            ("GetMatchingFiles", "glob"),
+        ):
+            setattr(module, name, self._wrapped(getattr(module, name), kind))
+
+    def inputs(self, roots: Mapping[str, str]) -> Inputs:
+        """Sorts out what belongs to the user; `roots` are the folders that become `${NAME}`."""
+        return _sorted_out(self._seen, self._written, roots)
+
+
+def _frames() -> Frames:
+    """Source files of the callers, the nearest first; up to the import of a module, which is no call."""
+    files: list[str] = []
+    frame = sys._getframe(2)
+    while frame:
+        name = frame.f_code.co_filename
+        if name.startswith(_IMPORT) or any(part in name for part in _LOOKS_EVERYWHERE):
+            break
+        if not name.startswith((OWN, "<")) and not of_stdlib(name) and name not in files[-1:]:
+            files.append(name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return tuple(files)
+
+
+class Inputs:
+    """Names of what a pipeline was made from.
+
+    Attributes:
+      files: Files, folders and places of the user, as in `fingerprint.content_key`.
+      installed: Those of them that are installed in the TFX interpreter's folder.
+      variables: Names of environment variables.
+      unseen: What was read and cannot be checked without TensorFlow, such as gs://bucket/schema.pbtxt.
+    """
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.installed: set[str] = set()
+        self.variables: set[str] = set()
+        self.unseen: set[str] = set()
+
+
+def _sorted_out(seen: set[tuple[str, str, Frames]], written: set[str], roots: Mapping[str, str]) -> Inputs:
+    found = Inputs()
+    ours = TfxPackages()
+    kept = tuple(
+        f"{folder.rstrip('/')}/"
+        for folder in [roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        if folder
+    )
+    skipped = (
+        OWN,
+        f"{roots['TFX_AIRFLOW_HOME'].rstrip('/')}/compiled/",
+        f"{os.path.dirname(sys.executable)}/",
+    )
+    system = ("/usr/", "/lib/", "/bin/")
+    temporary = (f"{tempfile.gettempdir()}/", "/tmp/", "/var/tmp/")
+
+    def users(frames: Frames) -> bool:
+        return any(not ours.own(name) for name in frames)
+
+    def add(kind: str, path: str) -> None:
+        name = fingerprint.abstract(path, roots)
+        name = name if kind == "file" else f"{kind}:{name}"
+        (found.installed if path.startswith(f"{sys.prefix}/") else found.files).add(name)
+
+    for path in _modules(ours):
+        if not path.startswith(OWN):
+            add("file", path)
+    for kind, value, frames in seen:
+        asked = [name for name in frames if "/tensorflow/python/lib/io/" not in name]
+        direct = bool(asked) and not ours.own(asked[0])
+        if kind == "variable":
+            if users(frames):
+                found.variables.add(value)
+        elif kind == "import":
+            if direct:
+                for place in _where_it_would_be(value, kept):
+                    add("exists", place)
+        elif "://" in value:
+            if users(frames):
+                found.unseen.add(value)
+        elif value.startswith((*skipped, "/proc/", "/sys/", "/dev/")) or value in written:
+            continue
+        elif of_stdlib(value) or value.startswith(PACKAGES):
+            if kind == "file" and direct and os.path.isfile(value) and not value.endswith(".pyc"):
+                add(kind, value)
+        elif not value.startswith(kept) and (value.startswith(system) or value == "/"):
+            continue
+        elif not value.startswith(kept) and (value.startswith("/etc/") or "/." in value) and not direct:
+            continue  # caches, credentials and settings of libraries, such as ~/.keras
+        elif not value.startswith(kept) and value.startswith(temporary) and not users(frames):
+            continue
+        elif kind == "file":
+            source = _source(value)
+            if os.path.isfile(source):
+                if not source.endswith((".pyc", ".so")):
+                    add("file", source)
+            elif users(frames) and not os.path.isdir(source) and source not in written:
+                add("exists", source)
+        elif users(frames) and not _cache(value):
+            add(kind, value)
+    return found
+
+
+def _cache(path: str) -> bool:
+    return "/__pycache__" in path or path.endswith(".pyc")
+
+
+def _source(path: str) -> str:
+    """Of the byte code of a module that was not kept in sys.modules, the module's own file."""
+    if path.endswith(".pyc"):
+        try:
+            source = importlib.util.source_from_cache(path)
+        except ValueError:
+            return path
+        return source if os.path.isfile(source) else path
+    return path
+
+
+def _modules(ours: TfxPackages) -> Iterator[str]:
+    """Files of the imported modules that are neither Python's nor of TFX and what it needs."""
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if not isinstance(path, str):
+            continue
+        path = os.path.abspath(path)
+        if ours.own(path):
+            continue
+        while path != "/" and not os.path.exists(path):
+            path = os.path.dirname(path)  # in a zip
+        if os.path.isfile(path):
+            yield path
+
+
+def _where_it_would_be(name: str, folders: tuple[str, ...]) -> list[str]:
+    """Where a module would be that somebody has asked for and that is not there."""
+    if name in sys.modules:
+        return []
+    parent, _, last = name.rpartition(".")
+    if parent:
+        if parent not in sys.modules:
+            return []
+        folders = tuple(f"{path}/" for path in getattr(sys.modules[parent], "__path__", []))
+    places = [f"{folder}{last}{end}" for folder in folders for end in (".py", "")]
+    return [place for place in places if not os.path.exists(place)]

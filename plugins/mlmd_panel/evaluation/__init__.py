@@ -1,0 +1,1 @@
+"""What evaluations say: tables, key metrics, comparisons. No web in it."""

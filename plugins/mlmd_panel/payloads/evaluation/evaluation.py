@@ -1,0 +1,275 @@
+"""A ModelEvaluation: every metric of every slice, as TFMA wrote them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection
+from functools import cached_property
+from typing import Any, ClassVar
+
+from mlmd_panel.errors import PayloadError, PayloadGone, PayloadTooLarge
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads.evaluation import attributions, eval_config, plots, slice_records, slices, validation
+from mlmd_panel.payloads.evaluation.attributions import AttributionsPayload
+from mlmd_panel.payloads.evaluation.eval_config import EvalConfig
+from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey, key_of, metric_of
+from mlmd_panel.payloads.evaluation.plots import PlotsPayload
+from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.payloads.evaluation.validation import ValidationPayload
+from mlmd_panel.store.records import Artifact
+
+MAX_SLICES = 5000
+MAX_METRICS = 100_000
+# Rows of structured values, such as confusion matrices.
+MAX_ROWS = 200_000
+# Beyond those, slices that are searched for by name.
+MAX_SEARCHED = 500
+PARTS = ("plots", "attributions", "validation")
+_SPAN = re.compile(r"(?i)span[-_=/]?(\d{1,18})")
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceMetrics:
+    """The metrics of a slice.
+
+    Attributes:
+      slice: The slice.
+      metrics: Of all models, and the differences between them.
+      examples: Number of examples, or None when it was not measured; never a sum of weights, nor a cross slice's
+        difference of numbers.
+      weighted_examples: Sum of their weights, or None when it was not measured, or differs between outputs.
+      error: What TFMA says instead of metrics, such as that the slice is too small; or empty.
+    """
+
+    slice: Slice
+    metrics: tuple[Metric, ...]
+    examples: float | None
+    weighted_examples: float | None
+    error: str = ""
+
+    def metric(self, key: MetricKey) -> Metric | None:
+        """The metric of that key."""
+        return next((metric for metric in self.metrics if metric.key == key), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationPayload:
+    """An evaluation.
+
+    Attributes:
+      config: Models, slices, thresholds; empty when eval_config.json is gone or cannot be read.
+      slices: Overall first, then by name.
+      span: Of the examples, when the data's location tells it.
+      cut: There are more slices or metrics than those of `slices`.
+      slices_in_all: How many slices were written; of an evaluation too large to count them those counted.
+      plots: None when not asked for, or not there.
+      attributions: None when not asked for, or not there.
+      validation: None when not asked for, or not there.
+      problems: Sentences about parts that cannot be shown.
+      table: What of the slices and metrics a page shows; None where there is no page.
+    """
+
+    kind: ClassVar[str] = "evaluation"
+    config: EvalConfig
+    slices: tuple[SliceMetrics, ...]
+    span: int | None = None
+    cut: bool = False
+    slices_in_all: int = 0
+    plots: PlotsPayload | None = None
+    attributions: AttributionsPayload | None = None
+    validation: ValidationPayload | None = None
+    problems: tuple[str, ...] = ()
+    table: Any = None
+
+    @cached_property
+    def keys(self) -> tuple[MetricKey, ...]:
+        """Keys of all metrics of all slices, each once."""
+        return tuple(dict.fromkeys(metric.key for part in self.slices for metric in part.metrics))
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """Name of the model that the others are compared with.
+
+        Without a configuration the only model that has no differences when others have them.
+        """
+        if self.config.models:
+            return self.config.baseline
+        compared = {key.model for key in self.keys if key.is_diff}
+        others = {key.model for key in self.keys if key.model} - compared
+        return others.pop() if compared and len(others) == 1 else None
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the models under evaluation, in the configuration's order; "" where metrics name none."""
+        order = {model.name: place for place, model in enumerate(self.config.models)}
+        named = dict.fromkeys(key.model for key in self.keys if key.model)
+        found = [name for name in named if name != self.baseline]
+        return tuple(sorted(found, key=lambda name: order.get(name, len(order)))) or ("",)
+
+    @cached_property
+    def sole(self) -> str:
+        """The model under evaluation when it is the only one, else ""."""
+        return self.candidates[0] if len(self.candidates) == 1 else ""
+
+    def of_candidates(self, part: SliceMetrics) -> dict[MetricKey, Metric]:
+        """Metrics of the models under evaluation in a slice; no differences to the baseline.
+
+        Of a sole model the keys do not name it, so that they are those of other evaluations, whatever they call it.
+        """
+        found: dict[MetricKey, Metric] = {}
+        for metric in part.metrics:
+            key = self._plain_key(metric.key)
+            # A candidate's own goes before one of no model.
+            if key is not None and (key not in found or metric.key.model):
+                found[key] = metric
+        return found
+
+    @property
+    def candidate_keys(self) -> tuple[MetricKey, ...]:
+        """All keys of `of_candidates`, each once."""
+        plain = (self._plain_key(key) for key in self.keys)
+        return tuple(dict.fromkeys(key for key in plain if key is not None))
+
+    def _plain_key(self, key: MetricKey) -> MetricKey | None:
+        if key not in self._plain_keys:
+            if key.is_diff or (key.model and key.model == self.baseline):
+                self._plain_keys[key] = None
+            else:
+                own = bool(key.model) and key.model == self.sole
+                self._plain_keys[key] = dataclasses.replace(key, model="") if own else key
+        return self._plain_keys[key]
+
+    @cached_property
+    def _plain_keys(self) -> dict[MetricKey, MetricKey | None]:
+        return {}
+
+    @property
+    def overall_slice(self) -> SliceMetrics | None:
+        """The slice of all examples; None where the configuration asks for none."""
+        return next((part for part in self.slices if part.slice.is_overall), None)
+
+    def overall(self) -> dict[MetricKey, float]:
+        """Numbers of the models under evaluation on all examples, with keys as of `of_candidates`."""
+        part = self.overall_slice
+        found = self.of_candidates(part) if part else {}
+        return {key: metric.number for key, metric in found.items() if metric.number is not None}
+
+
+def read(
+    artifact: Artifact,
+    files: Files,
+    parts: Collection[str] = PARTS,
+    search: str = "",
+    plot: str | None = None,
+) -> EvaluationPayload:
+    """Reads an evaluation.
+
+    Args:
+      artifact: The ModelEvaluation.
+      files: Where from.
+      parts: Which of plots, attributions and validation to read besides the metrics; one that cannot be read
+        becomes a sentence in `problems`.
+      search: Text in the names of slices that are read even where the evaluation has more than the panel reads.
+      plot: Name of the slice whose plots are wanted; None is all, as far as they are read.
+
+    Raises:
+      PayloadError: The metrics are gone or cannot be read.
+    """
+    problems: list[str] = []
+    config = EvalConfig()
+    try:
+        config = eval_config.read(files, artifact.uri)
+    except PayloadError as error:
+        problems.append(str(error))
+    found, count, cut = _slices(files, artifact.uri, search)
+    span = _SPAN.search(config.data_location)
+    payload = EvaluationPayload(config, found, int(span[1]) if span else None, cut, count)
+    readers: dict[str, Any] = {
+        "plots": lambda: plots.read(artifact, files, plot),
+        "attributions": lambda: attributions.read(artifact, files),
+        "validation": lambda: validation.judge(config, found, files, artifact.uri, cut),
+    }
+    read_parts: dict[str, Any] = {}
+    for part in PARTS:
+        if part in parts:
+            try:
+                read_parts[part] = readers[part]()
+            except PayloadGone:
+                read_parts[part] = None
+            except PayloadError as error:
+                problems.append(str(error))
+    return dataclasses.replace(payload, problems=tuple(problems), **read_parts)
+
+
+def _slices(files: Files, uri: str, search: str) -> tuple[tuple[SliceMetrics, ...], int, bool]:
+    """The slices that are kept, how many there are, and whether something was left out."""
+    found: list[SliceMetrics] = []
+    keys: dict[bytes, MetricKey] = {}
+    count = metrics = rows = 0
+    more, full, cut = MAX_SEARCHED, False, False
+    try:
+        for message in slice_records.messages(files, uri):
+            count += 1
+            metrics += len(message.metric_keys_and_values) + len(message.metrics)
+            full = full or len(found) >= MAX_SLICES or metrics > MAX_METRICS or rows > MAX_ROWS
+            if full:
+                slice_ = slices.slice_of(message)
+                wanted = slice_.is_overall or (search and search.lower() in slice_.name.lower())
+                if not wanted or not more:
+                    cut = True
+                    continue
+                more -= 1
+            found.append(_slice(message, keys))
+            rows += sum(len(metric.value) for metric in found[-1].metrics if isinstance(metric.value, list))
+    except PayloadTooLarge:
+        if not found:
+            raise
+        cut = True
+    return tuple(sorted(found, key=lambda part: part.slice.sort_key)), count, cut
+
+
+def _slice(message: Any, keys: dict[bytes, MetricKey]) -> SliceMetrics:
+    """A slice; `keys` are those of the slices before, as all slices have the same."""
+    metrics, error = [], ""
+    for pair in message.metric_keys_and_values:
+        written = pair.key.SerializeToString()
+        if written not in keys:
+            keys[written] = key_of(pair.key)
+        interval = pair.confidence_interval if pair.HasField("confidence_interval") else None
+        metrics.append(metric_of(keys[written], pair.value, interval))
+    for name in sorted(message.metrics):  # of TFMA before 0.22, and errors
+        metric = metric_of(MetricKey(name), message.metrics[name])
+        if metric.kind == "message":
+            error = str(metric.value)
+        else:
+            metrics.append(metric)
+    slice_ = slices.slice_of(message)
+    # Of a cross slice all metrics are differences, counts too.
+    counted = metrics if slice_.baseline is None else []
+    counts = _count(counted, weighted=False), _count(counted, weighted=True)
+    return SliceMetrics(slice_, tuple(metrics), *counts, error)
+
+
+def _count(metrics: list[Metric], weighted: bool) -> float | None:
+    """The number that all models and outputs agree on, else None: weights may be theirs alone."""
+    counts = {
+        repr(m.number): m.number
+        for m in metrics
+        if not m.key.is_diff and m.number is not None and _counts(m.key) is weighted
+    }
+    return next(iter(counts.values())) if len(counts) == 1 else None
+
+
+def _counts(key: MetricKey) -> bool | None:
+    """True of a sum of weights, False of a number of examples, None of other metrics.
+
+    TFMA gives both of its metrics weighted and unweighted; the key says which. Of those without a key, of old
+    versions, the name does.
+    """
+    name = key.name.removeprefix("post_export_metrics/")
+    if name == "example_count":
+        return key.weighted is True
+    if name in ("weighted_example_count", "example_weight"):
+        return key.weighted is not False
+    return None

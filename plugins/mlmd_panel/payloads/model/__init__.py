@@ -1,0 +1,1 @@
+"""Payloads of models, and of what is said of them: blessings, hyper-parameters, transform graphs."""

@@ -1,0 +1,180 @@
+"""A run in one line: its state, time, data, verdict and whether its model was pushed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
+from mlmd_panel.store.store import Store, run_state
+
+_PROPERTIES = ("span", "version", "blessed", "pushed", "pushed_destination", "pushed_version")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """What lists say of a run, or of one of its branches.
+
+    Attributes:
+      run: The run.
+      state: RUNNING, FAILED, COMPLETE or another state of MLMD.
+      started: Milliseconds; of the first execution.
+      ended: Milliseconds; of the last execution, None while one runs or when it is not known to have ended.
+      duration: Milliseconds between the two; None without an end.
+      spans: Spans of the data that its ExampleGens made or found, ascending.
+      blessed: True or False as the Evaluator decided; None when there is no decision. Of several branches all are.
+      pushed: The Pusher pushed a model; None when no Pusher ran. Of several branches all were.
+      evaluation: Its evaluation; None when there is none, or when each branch has its own.
+      failed: Nodes whose last execution failed; in task groups the tasks.
+      name: Of a branch: its task group and map index, or its Evaluator.
+      branches: Of a run in which a pipeline stands several times, or that has several Evaluators: each.
+    """
+
+    run: Run
+    state: str
+    started: int
+    ended: int | None
+    duration: int | None
+    spans: tuple[int, ...]
+    blessed: bool | None
+    pushed: bool | None
+    evaluation: Artifact | None
+    failed: tuple[str, ...]
+    name: str = ""
+    branches: tuple[RunSummary, ...] = ()
+
+    @property
+    def each(self) -> tuple[RunSummary, ...]:
+        """The branches, or the run itself when it has none."""
+        return self.branches or (self,)
+
+
+def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
+    """Summaries of a page of runs."""
+    return [summary(detail) for detail in store.run_outlines(runs, _PROPERTIES)] if runs else []
+
+
+def summary(detail: RunDetail) -> RunSummary:
+    """Summary of a run whose details are known."""
+    branches = branches_of(detail)
+    if len(branches) < 2:
+        return _summary(detail, "")
+    each = tuple(_summary(branch, name) for name, branch in branches.items())
+    return dataclasses.replace(
+        _summary(detail, ""),
+        blessed=_all(one.blessed for one in each),
+        pushed=_all(one.pushed for one in each),
+        evaluation=None,
+        branches=each,
+    )
+
+
+def branches_of(detail: RunDetail) -> dict[str, RunDetail]:
+    """What a run has of each branch, by the branch's name, when it has several; otherwise nothing.
+
+    A pipeline stands several times in a run, in task groups or mapped ones, or it has several Evaluators. Executions
+    that are in none of them, such as an ExampleGen before the task groups, are left out.
+    """
+    groups: dict[str, list[Execution]] = {}
+    for execution in detail.executions:
+        groups.setdefault(execution.branch, []).append(execution)
+    by_id = {execution.id: execution for execution in detail.executions}
+    evaluating = [by_id[event.execution_id] for event, _ in outputs(detail, "ModelEvaluation")]
+    evaluators = {execution.instance: execution for execution in evaluating}
+    repeated = _repeated(groups)
+    kept = [
+        group for group in groups if group in repeated or group in {e.branch for e in evaluators.values()}
+    ]
+    found: dict[str, RunDetail] = {}
+    for group in kept:
+        name = (group or "no task group") if len(kept) > 1 else ""
+        mine = {instance: e for instance, e in evaluators.items() if e.branch == group}
+        if len(mine) < 2:
+            found[name] = _part(detail, groups[group])
+            continue
+        for instance, evaluator in mine.items():
+            others = mine.keys() - {instance}
+            part = _part(detail, [e for e in groups[group] if e.instance not in others])
+            found[f"{name} {evaluator.node or evaluator.label}".strip()] = part
+    return found if len(found) > 1 else {}
+
+
+def _repeated(groups: dict[str, list[Execution]]) -> set[str]:
+    """Groups that have a node in common with another."""
+    nodes = {group: {execution.node for execution in some} for group, some in groups.items()}
+    return {
+        group
+        for group, mine in nodes.items()
+        if any(mine & theirs for other, theirs in nodes.items() if other != group)
+    }
+
+
+def _part(detail: RunDetail, executions: Sequence[Execution]) -> RunDetail:
+    ids = {execution.id for execution in executions}
+    events = tuple(event for event in detail.events if event.execution_id in ids)
+    used = {event.artifact_id for event in events}
+    artifacts = {id_: artifact for id_, artifact in detail.artifacts.items() if id_ in used}
+    return RunDetail(detail.run, tuple(executions), events, artifacts)
+
+
+def _summary(detail: RunDetail, name: str) -> RunSummary:
+    latest = latest_executions(detail.executions)
+    ended = [e.updated for e in detail.executions if e.has_ended]
+    running = any(not e.has_ended for e in latest)
+    started = min((e.created for e in detail.executions), default=detail.run.created)
+    end = max(ended) if ended and not running else None
+    return RunSummary(
+        run=detail.run,
+        state=run_state(detail.executions),
+        started=started,
+        ended=end,
+        duration=end - started if end is not None else None,
+        spans=_spans(detail),
+        blessed=_flag(last_output(detail, "ModelBlessing"), "blessed"),
+        pushed=_flag(last_output(detail, "PushedModel"), "pushed"),
+        evaluation=last_output(detail, "ModelEvaluation"),
+        failed=tuple(e.label for e in latest if e.state == "FAILED"),
+        name=name,
+    )
+
+
+def _all(values: Iterable[bool | None]) -> bool | None:
+    known = list(values)
+    return False if False in known else None if None in known else True
+
+
+def latest_executions(executions: Sequence[Execution]) -> list[Execution]:
+    """The last attempt of each task instance or node, in the order in which they started first."""
+    latest: dict[tuple, Execution] = {}
+    for execution in executions:
+        latest[execution.instance] = execution
+    return list(latest.values())
+
+
+def outputs(detail: RunDetail, type_name: str | None = None) -> list[tuple[Event, Artifact]]:
+    """Artifacts that the run's executions made or found in the cache, in the order of the executions."""
+    order = {execution.id: place for place, execution in enumerate(detail.executions)}
+    found = [
+        (event, detail.artifacts[event.artifact_id])
+        for event in detail.events
+        if event.is_output and event.artifact_id in detail.artifacts and event.execution_id in order
+    ]
+    found = [pair for pair in found if type_name is None or pair[1].type == type_name]
+    return sorted(found, key=lambda pair: (order[pair[0].execution_id], pair[0].key, pair[0].index))
+
+
+def last_output(detail: RunDetail, type_name: str) -> Artifact | None:
+    """The last of the run's LIVE outputs of a type; when none lives any more the last of all."""
+    found = [artifact for _, artifact in outputs(detail, type_name)]
+    living = [artifact for artifact in found if artifact.state == "LIVE"]
+    return (living or found or [None])[-1]
+
+
+def _flag(artifact: Artifact | None, name: str) -> bool | None:
+    value = artifact.property(name) if artifact else None
+    return bool(value) if isinstance(value, (int, float)) else None
+
+
+def _spans(detail: RunDetail) -> tuple[int, ...]:
+    found = {artifact.property("span") for _, artifact in outputs(detail, "Examples")}
+    return tuple(sorted(span for span in found if isinstance(span, int)))
