@@ -224,7 +224,7 @@ def in_flight(address: dict[str, Any]) -> None:
 
 def lost_lock(address: dict[str, Any]) -> None:
     """A lock that is lost in the middle of a publish: the result stays, unless a later attempt has begun."""
-    from include.tfx_airflow.node_process.node_process import NodeRequest
+    from include.tfx_airflow.contract.node import NodeRequest
     from include.tfx_airflow.tfx_side.mlmd import mlmd_store
     from include.tfx_airflow.tfx_side.node import launch, node
     from include.tfx_airflow.tfx_side.pipeline import ir

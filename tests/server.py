@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.node_process import process, server_client
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.settings import Settings
 
 # Stands as TFX interpreter: the server imports `learned` instead of TFX.
 _PYTHON = """#!/bin/sh

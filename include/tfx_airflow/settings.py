@@ -10,11 +10,11 @@ import dataclasses
 import os
 from pathlib import Path
 
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
 
 SECTION = "tfx_airflow"
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-BUNDLE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _field(default: object, help_text: str, least: float = 0, most: float = 0) -> dataclasses.Field:

@@ -210,7 +210,8 @@ def test_a_task_that_dies_while_it_waits_for_the_servers_start_leaves_nothing(ru
 
 @pytest.mark.parametrize("runs", ["sqlite"], indirect=True)
 def test_a_node_starts_in_less_than_a_third_of_a_second(runs: Runs) -> None:
-    from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest
+    from include.tfx_airflow.contract.node import NodeRequest
+    from include.tfx_airflow.node_process.node_process import NodeProcess
 
     waits = []
     for number in range(20):

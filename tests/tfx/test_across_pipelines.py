@@ -12,7 +12,7 @@ from tfx import v1 as tfx
 from tfx.types import channel_utils
 
 from include.taxi import batch_inference, drift, promotion, retraining, tuning
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small
 

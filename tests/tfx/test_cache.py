@@ -12,7 +12,7 @@ import pytest
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
 
-from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small
 

@@ -14,7 +14,7 @@ from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.node import node
 from include.tfx_airflow.tfx_side.pipeline import embedded, ir
 from tests.pipelines import embedded as pipelines

@@ -11,7 +11,7 @@ from tfx import v1 as tfx
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
-from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.node import gone_files, node
 from tests.pipelines import small
 

@@ -13,7 +13,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.errors import ManifestError, MlmdError
-from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import node
 from tests.pipelines import small

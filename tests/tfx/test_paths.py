@@ -9,7 +9,7 @@ import pytest
 from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.node import node
 from include.tfx_airflow.tfx_side.pipeline import ir
 from tests.pipelines import embedded as pipelines

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from include.tfx_airflow.contract import server_key
-from include.tfx_airflow.settings import BUNDLE_ROOT
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from tests.server import Bench
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest, NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
+from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from tests.pipelines import processes, small

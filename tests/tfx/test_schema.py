@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store, schema
 from include.tfx_airflow.tfx_side.node import run_node
 from tests import killed_writer

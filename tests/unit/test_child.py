@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.contract.stream import LEVEL_MARK
-from include.tfx_airflow.node_process.node_process import NodeProcess, NodeRequest, NodeResult
+from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.node_process.process import child_environment
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.settings import Settings
 
 REQUEST = NodeRequest(
     ir="/srv/pipeline.json",

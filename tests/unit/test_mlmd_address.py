@@ -10,7 +10,7 @@ import pytest
 
 from include.tfx_airflow.airflow_side import mlmd_connection
 from include.tfx_airflow.contract.errors import MlmdConnectionError, MlmdError
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.settings import Settings
 
 SETTINGS = Settings(home="/srv/tfx", mlmd_conn_id="store")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.tfx_airflow.airflow_side.operators import table
-from include.tfx_airflow.node_process.node_process import NodeResult
+from include.tfx_airflow.contract.node import NodeResult
 
 
 def test_table_lists_each_artifact_in_columns() -> None:

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.node_process import process, server_client
-from include.tfx_airflow.settings import BUNDLE_ROOT
 from tests.server import Bench, is_alive, wait_until
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings, parse_seconds, read_settings
+from include.tfx_airflow.settings import Settings, parse_seconds, read_settings
 
 
 def test_without_configuration_home_lies_in_airflow_home_and_there_is_no_interpreter() -> None:

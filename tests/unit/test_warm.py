@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from include.tfx_airflow.contract import server_key
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.settings import Settings
 from tests.server import Bench, Child, client_process, is_alive, wait_until
 
 _SLEEP = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.settings import BUNDLE_ROOT
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 
 _HEAD = """
 import os, select, signal, subprocess, sys, time

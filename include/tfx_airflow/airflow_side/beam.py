@@ -17,10 +17,11 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 
 from include.tfx_airflow.airflow_side.airflow_names import AirflowFailException, Context, Param
 from include.tfx_airflow.airflow_side.parameters import is_template
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
 from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 from include.tfx_airflow.node_process.process import child_environment, end_of
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings, read_settings
+from include.tfx_airflow.settings import Settings, read_settings
 
 _TAIL_LINES = 40
 # Google's libraries about Python 3.10: many lines at every start, of each of Beam's workers too.

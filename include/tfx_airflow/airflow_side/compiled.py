@@ -25,15 +25,21 @@ from typing import Any, NoReturn
 from include.tfx_airflow.airflow_side import tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
 from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
-from include.tfx_airflow.contract.manifest import FORMAT, IR_FILE, Manifest
+from include.tfx_airflow.contract.manifest import (
+    CHANGED_MEANWHILE,
+    COMPILED,
+    FAILED_FILE,
+    FORMAT,
+    IR_FILE,
+    PIPELINE_ERROR,
+    Manifest,
+)
 from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FAILED_FILE, LOG_FILE = "failed.json", "compile.log"
-# Exit codes of tfx_side.compile.
-COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
+_LOG_FILE = "compile.log"
 # Entries of one function and arguments that are kept: the versions of its files that were used last.
 KEPT = 6
 _MARK_SECONDS = 3600
@@ -222,7 +228,7 @@ def _compile(
             stdin = os.memfd_create("request")
             os.write(stdin, json.dumps(request).encode())
             os.lseek(stdin, 0, os.SEEK_SET)
-            output = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            output = os.open(folder / _LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             return stdin, output, os.dup(lock)
 
         def remaining() -> float | None:
@@ -247,7 +253,7 @@ def _compile(
     if code == PIPELINE_ERROR:
         _raise(reference, json.loads((folder / FAILED_FILE).read_text(encoding="utf-8")))
     if code not in (COMPILED, CHANGED_MEANWHILE):
-        lines = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        lines = (folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
         raise CompileError(
             f"{reference!r}: the compiling child of {python!r} ended with exit code {code}; its last lines:",
             tail="\n".join(lines),

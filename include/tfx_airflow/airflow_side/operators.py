@@ -23,7 +23,8 @@ from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
 from include.tfx_airflow.contract.manifest import Node
-from include.tfx_airflow.node_process import node_process
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
+from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings, read_settings
 
 
@@ -76,7 +77,7 @@ class TfxNodeOperator(BaseOperator):
         self.rule_is_given = rule_is_given
         # Of each node of this copy of the pipeline; AirflowDagRunner knows the others.
         self.node_tasks = {tfx_node.id: self.task_id}
-        self._process: node_process.NodeProcess | None = None
+        self._process: NodeProcess | None = None
 
     @property
     def operator_name(self) -> str:
@@ -100,7 +101,7 @@ class TfxNodeOperator(BaseOperator):
         try:
             request = self._request(context, settings)
             asked = time.time()
-            self._process = node_process.NodeProcess(settings, request)
+            self._process = NodeProcess(settings, request)
         except MlmdConnectionError:
             raise
         except TfxAirflowError as error:
@@ -158,7 +159,7 @@ class TfxNodeOperator(BaseOperator):
         if self._process:
             self._process.kill()
 
-    def _request(self, context: Context, settings: Settings) -> node_process.NodeRequest:
+    def _request(self, context: Context, settings: Settings) -> NodeRequest:
         instance, run_id = context["ti"], context["run_id"]
         given = {k: v for k, v in context["params"].items() if k not in self.computed_parameters}
         task = {
@@ -177,7 +178,7 @@ class TfxNodeOperator(BaseOperator):
         task["key"] = identity.try_name(task, unique=str(getattr(instance, "id", "") or "")[-12:])
         several = bool(self.copy) or self._stands_elsewhere()
         group = self.task_group.group_id or ""
-        return node_process.NodeRequest(
+        return NodeRequest(
             ir=str(self.compiled.ir),
             node_id=self.tfx_node.id,
             run=identity.run_name(self.dag_id, run_id),
@@ -223,7 +224,7 @@ def with_json_numbers(value: Any) -> Any:
     return value
 
 
-def table(node_id: str, result: node_process.NodeResult) -> list[str]:
+def table(node_id: str, result: NodeResult) -> list[str]:
     """The end of a task's log: what the node made.
 
     Args:

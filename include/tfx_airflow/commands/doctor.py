@@ -14,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from include.tfx_airflow.airflow_side import mlmd_connection
 from include.tfx_airflow.commands import dag_needs
 from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import MlmdError, SettingsError
 from include.tfx_airflow.node_process import process, server_client
-from include.tfx_airflow.settings import BUNDLE_ROOT, SECTION, Settings, read_settings
+from include.tfx_airflow.settings import SECTION, Settings, read_settings
 
 _GOOD, _BAD, _NOTE = "ok  ", "BAD ", "    "
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 
 from include.tfx_airflow.airflow_side import mlmd_connection
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.node_process import process
-from include.tfx_airflow.settings import BUNDLE_ROOT, read_settings
+from include.tfx_airflow.settings import read_settings
 
 _SECONDS = 300
 

@@ -20,8 +20,9 @@ from typing import Any
 
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.commands import history, report, up
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.node_process import process
-from include.tfx_airflow.settings import BUNDLE_ROOT, read_settings
+from include.tfx_airflow.settings import read_settings
 
 _POLL_SECONDS = 2.0
 _PARSE_SECONDS = 300.0

@@ -11,9 +11,10 @@ import sys
 import time
 
 from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.node_process import process, server_client
-from include.tfx_airflow.settings import BUNDLE_ROOT, read_settings
+from include.tfx_airflow.settings import read_settings
 
 _LEAVE_SECONDS = 10.0
 

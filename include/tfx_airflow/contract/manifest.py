@@ -17,6 +17,10 @@ from include.tfx_airflow.contract.errors import ManifestError
 FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 IR_FILE = "pipeline.json"
+# What stands there instead of a manifest when the pipeline did not compile.
+FAILED_FILE = "failed.json"
+# Exit codes of the process that compiles.
+COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
 
 
 @dataclasses.dataclass(frozen=True)

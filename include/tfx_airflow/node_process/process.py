@@ -10,8 +10,9 @@ import subprocess
 from collections.abc import Callable
 from typing import Protocol
 
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.node_process import server_client
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.settings import Settings
 
 log = logging.getLogger(__name__)
 

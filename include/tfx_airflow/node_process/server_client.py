@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract import server_key, wire
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.settings import Settings
 
 _CONNECT_SECONDS = 10.0
 # A first import from a cold disk took 35 s.

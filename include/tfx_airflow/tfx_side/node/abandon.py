@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
 

@@ -18,7 +18,7 @@ from tfx.orchestration.portable.mlmd import common_utils, context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.pipeline import skippable
 

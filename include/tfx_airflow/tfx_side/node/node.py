@@ -23,7 +23,7 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import ManifestError
-from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import attempts, gone_files, launch, outputs, user_code
 from include.tfx_airflow.tfx_side.pipeline import binding, ir

@@ -19,9 +19,8 @@ import threading
 import time
 import traceback
 
+from include.tfx_airflow.contract.node import EXIT_CODES, FAILED, NodeRequest, NodeResult
 from include.tfx_airflow.contract.stream import LEVEL_MARK
-from include.tfx_airflow.node_process import node_process
-from include.tfx_airflow.node_process.node_process import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.node import abandon
 
@@ -142,7 +141,7 @@ def main() -> int:
     asking = workers.take_standard_input()
     line = _read_line(asking)
     if not line.endswith(b"\n"):
-        return node_process.FAILED  # the asking task has gone, or gave this child up before it was there
+        return FAILED  # the asking task has gone, or gave this child up before it was there
     request = NodeRequest(**json.loads(line))
     configure_logging()
     terminated = workers.Terminated()
@@ -154,7 +153,7 @@ def main() -> int:
     sys.stdout.flush()
     with open(result_fd, "w", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(result)) + "\n")
-    code = node_process.EXIT_CODES[result.state]
+    code = EXIT_CODES[result.state]
     # Beam and TensorFlow leave threads behind that can hang an ordinary exit.
     sys.stdout.flush()
     os._exit(code)

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from include.tfx_airflow.settings import BUNDLE_ROOT
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 
 # Of the server's signal handlers none may survive in a child; these are those of a new interpreter.
 _HANDLERS = {

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract import server_key, wire
-from include.tfx_airflow.settings import BUNDLE_ROOT
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.tfx_side.node_server import forked
 from include.tfx_airflow.tfx_side.node_server.client import Client, megabytes
 from include.tfx_airflow.tfx_side.node_server.listener import Listener, tell_others

@@ -7,7 +7,7 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import fingerprint
-from include.tfx_airflow.node_process.node_process import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.pipeline import embedded, paths
 
 

@@ -21,10 +21,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow.airflow_side.compiled import CHANGED_MEANWHILE, COMPILED, FAILED_FILE, PIPELINE_ERROR
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
-from include.tfx_airflow.contract.manifest import IR_FILE, MANIFEST_FILE
+from include.tfx_airflow.contract.manifest import (
+    CHANGED_MEANWHILE,
+    COMPILED,
+    FAILED_FILE,
+    IR_FILE,
+    MANIFEST_FILE,
+    PIPELINE_ERROR,
+)
 from include.tfx_airflow.tfx_side.pipeline import watch
 
 
