@@ -123,7 +123,7 @@ def type_lock(address: dict[str, Any]) -> None:
     """While another program registers types for too long nobody else does; its death lets the next one in."""
     from include.tfx_airflow.tfx_side.mlmd import schema
 
-    schema._LOCK_SECONDS = 1.0
+    schema.LOCK_SECONDS = 1.0
     holder = _hold(address, "types")
     try:
         with pytest.raises(MlmdError, match="held the lock 'types' for 1 s; nothing was written") as caught:
@@ -134,7 +134,7 @@ def type_lock(address: dict[str, Any]) -> None:
     finally:
         holder.kill()
         holder.wait()
-    schema._LOCK_SECONDS = 10.0
+    schema.LOCK_SECONDS = 10.0
     with schema.checked(address):
         pass
     with pytest.raises(MlmdError, match="the connection that held the lock for its types was lost"):
@@ -144,9 +144,9 @@ def type_lock(address: dict[str, Any]) -> None:
 
 def node_lock(address: dict[str, Any]) -> None:
     """Attempts at one node wait for one another, those at other nodes and in other runs do not."""
-    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+    from include.tfx_airflow.tfx_side.mlmd import lock, mlmd_store
 
-    mlmd_store._NODE_SECONDS = 1.0
+    lock._NODE_SECONDS = 1.0
     holder = _hold(address, "flow:first:Train:-1")
     try:
         for other in (
@@ -157,18 +157,18 @@ def node_lock(address: dict[str, Any]) -> None:
         ):
             with mlmd_store.open_store(address, other):
                 pass
-        lock = mlmd_store.StoreLock(address, "flow:first:Train:-1")
+        held = lock.StoreLock(address, "flow:first:Train:-1")
         for _ in range(2):  # what could not be taken is not held
-            with pytest.raises(MlmdError, match="another program has held the lock"), lock:
+            with pytest.raises(MlmdError, match="another program has held the lock"), held:
                 raise AssertionError("let in")
     finally:
         holder.kill()
         holder.wait()
-    mlmd_store._NODE_SECONDS = 10.0
-    with lock, lock:
-        assert lock.is_held()
+    lock._NODE_SECONDS = 10.0
+    with held, held:
+        assert held.is_held()
         _end_holder(address, "flow:first:Train:-1")
-        assert not lock.is_held()
+        assert not held.is_held()
 
 
 def idle_lock(address: dict[str, Any]) -> None:

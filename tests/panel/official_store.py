@@ -15,7 +15,7 @@ from google.protobuf import any_pb2, duration_pb2
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.tfx_side.mlmd import mlmd_store, schema
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store, setup
 
 _LONG = "wörter 日本 🎈 \\ \"'`% _\n\t{}" * 20
 
@@ -282,7 +282,7 @@ def main(writers: dict[str, Any]) -> None:
       writers: By name; `empty` writes no more than the schema.
     """
     address = json.load(sys.stdin)
-    schema.init(address)
+    setup.init(address)
     with mlmd_store.open_store(address) as store:
         for what in sys.argv[1:]:
             writers[what](store, address["kind"])

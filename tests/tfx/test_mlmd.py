@@ -17,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store
+from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 
 SERVER = {
     "host": "db.example",
@@ -169,12 +170,12 @@ def test_fail_unfinished_marks_what_runs_and_says_why(address: dict[str, Any]) -
 def test_lock_may_be_taken_again_by_who_has_it_and_excludes_another_process(address: dict[str, Any]) -> None:
     code = """
 import json, sys, time
-from include.tfx_airflow.tfx_side.mlmd.mlmd_store import StoreLock
+from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 print("asks", flush=True)
 with StoreLock(json.loads(sys.argv[1])):
     print(time.time(), flush=True)
 """
-    lock = mlmd_store.StoreLock(address)
+    lock = StoreLock(address)
     with lock:
         with lock:
             pass
@@ -190,7 +191,7 @@ with StoreLock(json.loads(sys.argv[1])):
 
 def test_lock_of_a_server_takes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with mlmd_store.StoreLock({**SERVER, "kind": "mysql"}), mlmd_store.StoreLock({**SERVER, "kind": "mysql"}):
+    with StoreLock({**SERVER, "kind": "mysql"}), StoreLock({**SERVER, "kind": "mysql"}):
         assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
 from include.tfx_airflow.contract.node import NodeRequest
-from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store, schema
+from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store, schema, setup
 from include.tfx_airflow.tfx_side.node import run_node
 from tests import killed_writer
 from tests.pipelines import small
@@ -41,7 +41,7 @@ def _set_versions(address: dict[str, Any], *versions: int) -> None:
 
 def _command(action: str, address: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "include.tfx_airflow.tfx_side.mlmd.schema", action],
+        [sys.executable, "-m", "include.tfx_airflow.tfx_side.mlmd.setup", action],
         input=json.dumps(address),
         capture_output=True,
         text=True,
@@ -52,14 +52,14 @@ def _command(action: str, address: dict[str, Any]) -> subprocess.CompletedProces
 
 
 def test_init_makes_the_schema_once_and_status_counts(address: dict[str, Any]) -> None:
-    assert "not there yet" in schema.status(address) and not os.path.exists(address["path"])
+    assert "not there yet" in setup.status(address) and not os.path.exists(address["path"])
     assert schema.version(address) is None
-    assert schema.init(address) == f"sqlite:///{address['path']}: made MLMD schema version 10."
+    assert setup.init(address) == f"sqlite:///{address['path']}: made MLMD schema version 10."
     assert schema.version(address) == 10
     made = Path(address["path"]).read_bytes()
-    assert "already; nothing was changed" in schema.init(address)
+    assert "already; nothing was changed" in setup.init(address)
     assert Path(address["path"]).read_bytes() == made
-    assert schema.status(address).endswith("version 10; 0 pipelines, 0 runs, 0 executions, 0 artifacts")
+    assert setup.status(address).endswith("version 10; 0 pipelines, 0 runs, 0 executions, 0 artifacts")
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_init_makes_the_schema_once_and_status_counts(address: dict[str, Any]) -
 def test_another_version_is_refused_with_both_and_the_cure_and_not_touched(
     address: dict[str, Any], version: int, cure: str
 ) -> None:
-    schema.init(address)
+    setup.init(address)
     _set_versions(address, version)
     before = Path(address["path"]).read_bytes()
-    for action in (schema.init, schema.status, schema.check, lambda a: mlmd_store.open_store(a).__enter__()):
+    for action in (setup.init, setup.status, schema.check, lambda a: mlmd_store.open_store(a).__enter__()):
         with pytest.raises(MlmdSchemaError) as caught:
             action(address)
         said = f"has MLMD schema version {version}, and this ml_metadata needs version 10."
@@ -82,7 +82,7 @@ def test_another_version_is_refused_with_both_and_the_cure_and_not_touched(
 
 
 def test_two_versions_in_one_store_are_named(address: dict[str, Any]) -> None:
-    schema.init(address)
+    setup.init(address)
     _set_versions(address, 9, 10)
     with pytest.raises(MlmdSchemaError, match=r"says 2 schema versions, \[9, 10\]"):
         schema.check(address)
@@ -140,8 +140,8 @@ def test_tls_is_what_libpq_makes_of_the_options(options: dict[str, Any], expecte
 
 
 def test_a_writer_that_was_killed_in_a_transaction_does_not_stop_the_next(address: dict[str, Any]) -> None:
-    schema.init(address)
+    setup.init(address)
     subprocess.run([sys.executable, "-c", killed_writer.CODE, address["path"]], timeout=60)
     assert os.path.getsize(address["path"] + "-journal") > 0
     schema.check(address)
-    assert schema.status(address).endswith("version 10; 0 pipelines, 0 runs, 0 executions, 0 artifacts")
+    assert setup.status(address).endswith("version 10; 0 pipelines, 0 runs, 0 executions, 0 artifacts")

@@ -27,7 +27,7 @@ def main(command: str) -> int:
     """
     settings = read_settings()
     done = subprocess.run(
-        [settings.interpreter(), "-m", "include.tfx_airflow.tfx_side.mlmd.schema", command],
+        [settings.interpreter(), "-m", "include.tfx_airflow.tfx_side.mlmd.setup", command],
         input=json.dumps(mlmd_connection.address(settings)),
         capture_output=True,
         text=True,

@@ -33,10 +33,10 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
                 (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
             )
     from include.tfx_airflow.contract.errors import MlmdError
-    from include.tfx_airflow.tfx_side.mlmd import schema
+    from include.tfx_airflow.tfx_side.mlmd import setup
 
     try:
-        found.append((True, f"MLMD {schema.status(address)}"))
+        found.append((True, f"MLMD {setup.status(address)}"))
     except MlmdError as error:
         found.append((False, str(error)))
     return found

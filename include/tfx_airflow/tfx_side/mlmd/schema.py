@@ -1,36 +1,26 @@
-"""`python -m include.tfx_airflow.tfx_side.mlmd.schema init|status`: the schema of the MLMD store, never migrated.
+"""The schema of the MLMD store: looked at, never migrated.
 
 Tasks ask here before ml_metadata opens a store, because it would make a schema that is not there, and two
-that do so at once break the store. The command reads the store's address from standard input: there may
-be a password in it.
+that do so at once break the store.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
+from include.tfx_airflow.contract.errors import MlmdSchemaError
 from include.tfx_airflow.tfx_side.mlmd.database import Server, describe, unusable
 
 VERSION = 10
-_INIT = "python -m include.tfx_airflow mlmd init"
-_LOCK_SECONDS = 60.0
-_TYPES = "types"  # the lock's name
+INIT = "python -m include.tfx_airflow mlmd init"
+LOCK_SECONDS = 60.0
+TYPES_LOCK = "types"
 _VERSIONS = "select schema_version from MLMDEnv"
-_CONTEXTS = "select count(*) from Context c join Type t on t.id = c.type_id where t.name = "
-_COUNTS = {
-    "pipelines": _CONTEXTS + "'pipeline'",
-    "runs": _CONTEXTS + "'pipeline_run'",
-    "executions": "select count(*) from Execution",
-    "artifacts": "select count(*) from Artifact",
-}
 
 
 def version(address: dict[str, Any]) -> int | None:
@@ -41,7 +31,7 @@ def version(address: dict[str, Any]) -> int | None:
       MlmdError: The store cannot be reached.
     """
     if address["kind"] == "sqlite":
-        return _one(address, [row[0] for row in _sqlite_rows(address, [_VERSIONS])[0]])
+        return _one(address, [row[0] for row in sqlite_rows(address, [_VERSIONS])[0]])
     with Server(address) as server:
         return _one(address, server.versions())
 
@@ -73,7 +63,7 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
         return
     with Server(address) as server:
         _check(address, _one(address, server.versions()))
-        server.wait_for_lock(_TYPES, _LOCK_SECONDS)
+        server.wait_for_lock(TYPES_LOCK, LOCK_SECONDS)
         yield
         if not server.has_lock():
             raise unusable(address, "the connection that held the lock for its types was lost; try again")
@@ -83,7 +73,7 @@ def _check(address: dict[str, Any], found: int | None) -> None:
     if found == VERSION or (found is None and address["kind"] == "sqlite"):
         return
     if found is None:
-        raise MlmdSchemaError(f"{describe(address)} has no MLMD schema; run '{_INIT}'.")
+        raise MlmdSchemaError(f"{describe(address)} has no MLMD schema; run '{INIT}'.")
     cure = (
         "back it up and open it once with ml_metadata's MetadataStore(config, enable_upgrade_migration=True)"
         if found < VERSION
@@ -104,72 +94,20 @@ def _one(address: dict[str, Any], versions: list[int]) -> int | None:
     return versions[0] if versions else None
 
 
-def _sqlite_rows(address: dict[str, Any], queries: list[str]) -> list[list[Any]]:
+def sqlite_rows(address: dict[str, Any], queries: list[str]) -> list[list[Any]]:
+    """Rows of each query; none where there is no file, or no schema in it.
+
+    Raises:
+      MlmdError: It is no SQLite database, or cannot be read.
+    """
     if not os.path.exists(address["path"]):
         return [[] for _ in queries]
     try:
         # Not read-only: what a killed writer left must be rolled back. A file that is not there is not made.
         uri = Path(address["path"]).absolute().as_uri() + "?mode=rw"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS)) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)) as connection:
             if not connection.execute("select 1 from sqlite_master where name = 'MLMDEnv'").fetchall():
                 return [[] for _ in queries]
             return [connection.execute(query).fetchall() for query in queries]
     except sqlite3.Error as error:
         raise unusable(address, error) from None
-
-
-def init(address: dict[str, Any]) -> str:
-    """Makes the schema where there is none; says what is there.
-
-    Raises:
-      MlmdError: As `check`, but a store without a schema is no error.
-    """
-    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mlmd_store.StoreLock(address))
-        if address["kind"] != "sqlite":
-            stack.enter_context(Server(address)).wait_for_lock(_TYPES, _LOCK_SECONDS)
-        found = version(address)
-        if found is None:
-            mlmd_store.connect(address)
-    check(address)
-    if found is None:
-        return f"{describe(address)}: made MLMD schema version {VERSION}."
-    return f"{describe(address)}: has MLMD schema version {found} already; nothing was changed."
-
-
-def status(address: dict[str, Any]) -> str:
-    """What is in the store.
-
-    Raises:
-      MlmdError: It cannot be used; a file that is not there can.
-    """
-    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
-
-    if address["kind"] == "sqlite" and version(address) is None:
-        return f"{describe(address)}: not there yet; the first node or '{_INIT}' makes it"
-    with mlmd_store.open_store(address):
-        pass
-    if address["kind"] == "sqlite":
-        answers = _sqlite_rows(address, list(_COUNTS.values()))
-    else:
-        with Server(address) as server:
-            answers = [server.rows(query) for query in _COUNTS.values()]
-    counts = ", ".join(f"{rows[0][0]} {what}" for what, rows in zip(_COUNTS, answers, strict=True))
-    return f"{describe(address)}: MLMD schema version {VERSION}; {counts}"
-
-
-def main() -> int:
-    """Runs `init` or `status` for the address of standard input; returns the exit code."""
-    command = {"init": init, "status": status}[sys.argv[1]]
-    try:
-        print(command(json.load(sys.stdin)))
-    except MlmdError as error:
-        print(error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

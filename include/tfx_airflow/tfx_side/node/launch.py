@@ -15,6 +15,7 @@ from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.node import cache, gone_files
 
 _Execution = metadata_store_pb2.Execution
@@ -25,7 +26,7 @@ _GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededE
 
 
 class LockedMetadata(metadata.Metadata):
-    """TFX's store handle; entering it takes the lock (see `mlmd.StoreLock`).
+    """TFX's store handle; entering it takes the lock (see `lock.StoreLock`).
 
     The store must have been checked (`schema.check`). A server that goes away in the block ends the
     block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
@@ -34,7 +35,7 @@ class LockedMetadata(metadata.Metadata):
     def __init__(self, address: dict[str, Any], node: str = ""):
         super().__init__(mlmd_store.connection_config(address))
         self._address = address
-        self._lock = mlmd_store.StoreLock(address, node)
+        self._lock = StoreLock(address, node)
 
     def __enter__(self) -> LockedMetadata:
         self._lock.acquire()

@@ -1,0 +1,77 @@
+"""`python -m include.tfx_airflow.tfx_side.mlmd.setup init|status`: makes the schema of the MLMD store, or says what is there.
+
+Reads the store's address from standard input: there may be a password in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Any
+
+from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store, schema
+from include.tfx_airflow.tfx_side.mlmd.database import Server, describe
+from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
+
+_CONTEXTS = "select count(*) from Context c join Type t on t.id = c.type_id where t.name = "
+_COUNTS = {
+    "pipelines": _CONTEXTS + "'pipeline'",
+    "runs": _CONTEXTS + "'pipeline_run'",
+    "executions": "select count(*) from Execution",
+    "artifacts": "select count(*) from Artifact",
+}
+
+
+def init(address: dict[str, Any]) -> str:
+    """Makes the schema where there is none; says what is there.
+
+    Raises:
+      MlmdError: As `schema.check`, but a store without a schema is no error.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(StoreLock(address))
+        if address["kind"] != "sqlite":
+            stack.enter_context(Server(address)).wait_for_lock(schema.TYPES_LOCK, schema.LOCK_SECONDS)
+        found = schema.version(address)
+        if found is None:
+            mlmd_store.connect(address)
+    schema.check(address)
+    if found is None:
+        return f"{describe(address)}: made MLMD schema version {schema.VERSION}."
+    return f"{describe(address)}: has MLMD schema version {found} already; nothing was changed."
+
+
+def status(address: dict[str, Any]) -> str:
+    """What is in the store.
+
+    Raises:
+      MlmdError: It cannot be used; a file that is not there can.
+    """
+    if address["kind"] == "sqlite" and schema.version(address) is None:
+        return f"{describe(address)}: not there yet; the first node or '{schema.INIT}' makes it"
+    with mlmd_store.open_store(address):
+        pass
+    if address["kind"] == "sqlite":
+        answers = schema.sqlite_rows(address, list(_COUNTS.values()))
+    else:
+        with Server(address) as server:
+            answers = [server.rows(query) for query in _COUNTS.values()]
+    counts = ", ".join(f"{rows[0][0]} {what}" for what, rows in zip(_COUNTS, answers, strict=True))
+    return f"{describe(address)}: MLMD schema version {schema.VERSION}; {counts}"
+
+
+def main() -> int:
+    """Runs `init` or `status` for the address of standard input; returns the exit code."""
+    command = {"init": init, "status": status}[sys.argv[1]]
+    try:
+        print(command(json.load(sys.stdin)))
+    except MlmdError as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
