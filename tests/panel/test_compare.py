@@ -11,8 +11,9 @@ from mlmd_panel.evaluation import compare as comparing
 from mlmd_panel.evaluation.compare import BETTER, BOTH, ONLY_BASE, ONLY_OTHER, WORSE, Row, compare
 from mlmd_panel.evaluation.direction import direction
 from mlmd_panel.payloads.evaluation.eval_config import EvalConfig, EvaluatedModel, Threshold
-from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload, SliceMetrics
+from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.slices import Slice
 
 OVERALL = Slice(())

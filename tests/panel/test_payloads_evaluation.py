@@ -21,6 +21,7 @@ from mlmd_panel.payloads.evaluation import (
     evaluation,
     plots,
     shards,
+    slice_metrics,
     slice_records,
     slices,
     validation,
@@ -583,7 +584,7 @@ def test_of_many_slices_those_searched_for_are_read(
     evaluations: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _read(evaluations / "labels", parts=())
-    monkeypatch.setattr(evaluation, "MAX_SLICES", 3)
+    monkeypatch.setattr(slice_metrics, "MAX_SLICES", 3)
 
     cut = _read(evaluations / "labels", parts=())
 

@@ -11,9 +11,10 @@ from collections.abc import Collection
 from typing import Any
 
 from mlmd_panel.evaluation.direction import HIGHER, direction
-from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload, SliceMetrics
+from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.metric_names import metric_names
 from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.slices import Slice
 
 BOTH, ONLY_BASE, ONLY_OTHER = "both", "base", "other"

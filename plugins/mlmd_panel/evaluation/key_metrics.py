@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from mlmd_panel.errors import NotFound, PayloadError
 from mlmd_panel.evaluation.table import ALL, FEW_COLUMNS, chosen_names
+from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.metric_names import metric_names
 from mlmd_panel.payloads.evaluation.metrics import MetricKey
 from mlmd_panel.store.records import Artifact
 from mlmd_panel.store.run_summaries import RunSummary
-from mlmd_panel.web.request import Visit
 
 MAX_SHOWN = 3
 MAX_COLUMNS = 50
@@ -99,10 +99,10 @@ class _Kept:
 _kept = _Kept()
 
 
-def of_runs(visit: Visit, rows: Sequence[RunSummary], asked: Sequence[str]) -> MetricTable:
+def of_runs(files: Files, rows: Sequence[RunSummary], asked: Sequence[str]) -> MetricTable:
     """The chosen metrics of runs; without a choice those with thresholds, else the usual ones."""
     found = {
-        row.evaluation.id: of_evaluation(visit, row.evaluation) for row in rows if row.evaluation is not None
+        row.evaluation.id: of_evaluation(files, row.evaluation) for row in rows if row.evaluation is not None
     }
     of_key = metric_names(sorted({key for one in found.values() for key in one.metrics}, key=repr))
     available = tuple(sorted(of_key.values()))
@@ -121,13 +121,13 @@ def of_runs(visit: Visit, rows: Sequence[RunSummary], asked: Sequence[str]) -> M
     return MetricTable(names, available, unknown, left_out, values, problems)
 
 
-def of_evaluation(visit: Visit, artifact: Artifact) -> Overall:
+def of_evaluation(files: Files, artifact: Artifact) -> Overall:
     """Overall metrics of an evaluation; without any when its files are gone or cannot be read."""
-    key = (visit.panel.files, artifact.id, artifact.updated, artifact.uri)
+    key = (files, artifact.id, artifact.updated, artifact.uri)
     overall = _kept.get(key)
     if overall is None:
         try:
-            payload = evaluation.read(artifact, visit.panel.files, parts=())
+            payload = evaluation.read(artifact, files, parts=())
         except (PayloadError, NotFound) as error:
             return Overall({}, frozenset(), str(error))
         overall = _overall(payload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from mlmd_panel.store import event_ends
+from mlmd_panel.store import artifact_events
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.records import Event, Execution, Lineage
 from mlmd_panel.store.rows import Rows
@@ -76,7 +76,7 @@ class Walk:
         # The first execution made it; others, if any, took it from the cache.
         count, kinds = (1, OUTPUTS) if makers else (_USERS, INPUTS)
         found: dict[int, list[int]] = {}
-        for artifact, execution in event_ends.of(
+        for artifact, execution in artifact_events.ends(
             self._rows.connection,
             self._rows.tables,
             artifacts,

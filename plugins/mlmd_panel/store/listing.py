@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from mlmd_panel.store import conditions, context_rows, event_ends, visibility
+from mlmd_panel.store import artifact_events, conditions, context_rows, visibility
 from mlmd_panel.store.context_rows import Context
 from mlmd_panel.store.execution_search import ExecutionText
 from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter
@@ -229,7 +229,7 @@ def _shown(
     if wanted.producer:
         ids = [artifact.id for artifact in found]
         # The first execution made it; others, if any, took it from the cache.
-        makers = dict(event_ends.of(rows.connection, rows.tables, ids, 1, OUTPUTS))
+        makers = dict(artifact_events.ends(rows.connection, rows.tables, ids, 1, OUTPUTS))
         made_by = rows.executions(set(makers.values()), tasks_of=())
         nodes = {artifact: made_by[maker].node for artifact, maker in makers.items() if maker in made_by}
         found = [artifact for artifact in found if nodes.get(artifact.id) == wanted.producer]

@@ -240,7 +240,7 @@ class Store:
         """
         with self._rows() as rows:
             _see_artifact(rows, id, dags)
-            return artifact_events.of(rows, id, dags, limit)
+            return artifact_events.of_artifact(rows, id, dags, limit)
 
     def events_of_execution(
         self, id: int, dags: Dags, limit: int = 1000

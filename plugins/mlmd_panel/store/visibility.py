@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mlmd_panel.store import event_ends
+from mlmd_panel.store import artifact_events
 from mlmd_panel.store.rows import Rows
 
 # Events that are looked at from each end; the first made the artifact.
@@ -21,7 +21,9 @@ def visible_artifacts(rows: Rows, ids: Collection[int], dags: frozenset[str] | N
     found: set[int] = set()
     for count, newest in ((1, False), (1, True), (_LOOKED_AT, False), (_LOOKED_AT, True)):
         left = [id_ for id_ in ids if id_ not in found]
-        for artifact, execution in event_ends.of(rows.connection, rows.tables, left, count, newest=newest):
+        for artifact, execution in artifact_events.ends(
+            rows.connection, rows.tables, left, count, newest=newest
+        ):
             if rows.index.visible(execution, dags):
                 found.add(artifact)
     return found

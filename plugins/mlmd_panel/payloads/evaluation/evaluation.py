@@ -8,49 +8,19 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Any, ClassVar
 
-from mlmd_panel.errors import PayloadError, PayloadGone, PayloadTooLarge
+from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files.allowed import Files
-from mlmd_panel.payloads.evaluation import attributions, eval_config, plots, slice_records, slices, validation
+from mlmd_panel.payloads.evaluation import attributions, eval_config, plots, slice_metrics, validation
 from mlmd_panel.payloads.evaluation.attributions import AttributionsPayload
 from mlmd_panel.payloads.evaluation.eval_config import EvalConfig
-from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey, key_of, metric_of
+from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
 from mlmd_panel.payloads.evaluation.plots import PlotsPayload
-from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.validation import ValidationPayload
 from mlmd_panel.store.records import Artifact
 
-MAX_SLICES = 5000
-MAX_METRICS = 100_000
-# Rows of structured values, such as confusion matrices.
-MAX_ROWS = 200_000
-# Beyond those, slices that are searched for by name.
-MAX_SEARCHED = 500
 PARTS = ("plots", "attributions", "validation")
 _SPAN = re.compile(r"(?i)span[-_=/]?(\d{1,18})")
-
-
-@dataclasses.dataclass(frozen=True)
-class SliceMetrics:
-    """The metrics of a slice.
-
-    Attributes:
-      slice: The slice.
-      metrics: Of all models, and the differences between them.
-      examples: Number of examples, or None when it was not measured; never a sum of weights, nor a cross slice's
-        difference of numbers.
-      weighted_examples: Sum of their weights, or None when it was not measured, or differs between outputs.
-      error: What TFMA says instead of metrics, such as that the slice is too small; or empty.
-    """
-
-    slice: Slice
-    metrics: tuple[Metric, ...]
-    examples: float | None
-    weighted_examples: float | None
-    error: str = ""
-
-    def metric(self, key: MetricKey) -> Metric | None:
-        """The metric of that key."""
-        return next((metric for metric in self.metrics if metric.key == key), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +152,7 @@ def read(
         config = eval_config.read(files, artifact.uri)
     except PayloadError as error:
         problems.append(str(error))
-    found, count, cut = _slices(files, artifact.uri, search)
+    found, count, cut = slice_metrics.read(files, artifact.uri, search)
     span = _SPAN.search(config.data_location)
     payload = EvaluationPayload(config, found, int(span[1]) if span else None, cut, count)
     readers: dict[str, Any] = {
@@ -200,76 +170,3 @@ def read(
             except PayloadError as error:
                 problems.append(str(error))
     return dataclasses.replace(payload, problems=tuple(problems), **read_parts)
-
-
-def _slices(files: Files, uri: str, search: str) -> tuple[tuple[SliceMetrics, ...], int, bool]:
-    """The slices that are kept, how many there are, and whether something was left out."""
-    found: list[SliceMetrics] = []
-    keys: dict[bytes, MetricKey] = {}
-    count = metrics = rows = 0
-    more, full, cut = MAX_SEARCHED, False, False
-    try:
-        for message in slice_records.messages(files, uri):
-            count += 1
-            metrics += len(message.metric_keys_and_values) + len(message.metrics)
-            full = full or len(found) >= MAX_SLICES or metrics > MAX_METRICS or rows > MAX_ROWS
-            if full:
-                slice_ = slices.slice_of(message)
-                wanted = slice_.is_overall or (search and search.lower() in slice_.name.lower())
-                if not wanted or not more:
-                    cut = True
-                    continue
-                more -= 1
-            found.append(_slice(message, keys))
-            rows += sum(len(metric.value) for metric in found[-1].metrics if isinstance(metric.value, list))
-    except PayloadTooLarge:
-        if not found:
-            raise
-        cut = True
-    return tuple(sorted(found, key=lambda part: part.slice.sort_key)), count, cut
-
-
-def _slice(message: Any, keys: dict[bytes, MetricKey]) -> SliceMetrics:
-    """A slice; `keys` are those of the slices before, as all slices have the same."""
-    metrics, error = [], ""
-    for pair in message.metric_keys_and_values:
-        written = pair.key.SerializeToString()
-        if written not in keys:
-            keys[written] = key_of(pair.key)
-        interval = pair.confidence_interval if pair.HasField("confidence_interval") else None
-        metrics.append(metric_of(keys[written], pair.value, interval))
-    for name in sorted(message.metrics):  # of TFMA before 0.22, and errors
-        metric = metric_of(MetricKey(name), message.metrics[name])
-        if metric.kind == "message":
-            error = str(metric.value)
-        else:
-            metrics.append(metric)
-    slice_ = slices.slice_of(message)
-    # Of a cross slice all metrics are differences, counts too.
-    counted = metrics if slice_.baseline is None else []
-    counts = _count(counted, weighted=False), _count(counted, weighted=True)
-    return SliceMetrics(slice_, tuple(metrics), *counts, error)
-
-
-def _count(metrics: list[Metric], weighted: bool) -> float | None:
-    """The number that all models and outputs agree on, else None: weights may be theirs alone."""
-    counts = {
-        repr(m.number): m.number
-        for m in metrics
-        if not m.key.is_diff and m.number is not None and _counts(m.key) is weighted
-    }
-    return next(iter(counts.values())) if len(counts) == 1 else None
-
-
-def _counts(key: MetricKey) -> bool | None:
-    """True of a sum of weights, False of a number of examples, None of other metrics.
-
-    TFMA gives both of its metrics weighted and unweighted; the key says which. Of those without a key, of old
-    versions, the name does.
-    """
-    name = key.name.removeprefix("post_export_metrics/")
-    if name == "example_count":
-        return key.weighted is True
-    if name in ("weighted_example_count", "example_weight"):
-        return key.weighted is not False
-    return None

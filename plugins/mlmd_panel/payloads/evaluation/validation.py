@@ -9,17 +9,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from mlmd_panel.errors import PayloadGone
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import shards, slices
 from mlmd_panel.payloads.evaluation.eval_config import DIRECTIONS, EvalConfig, Threshold, bounds
 from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey, key_of, metric_of
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.slices import Slice
-
-if TYPE_CHECKING:
-    from mlmd_panel.payloads.evaluation.evaluation import SliceMetrics
 
 MAX_CHECKS = 20_000
 # Thresholds in slices that are worked out; what TFMA wrote is shown in any case.

@@ -123,7 +123,9 @@ def _branch(row: RunSummary, name: str | None) -> RunSummary:
 
 
 def _usual(visit: Visit, two: list[RunSummary | None]) -> tuple[MetricKey, ...]:
-    return default_keys([of_evaluation(visit, row.evaluation) for row in two if row and row.evaluation])
+    return default_keys(
+        [of_evaluation(visit.panel.files, row.evaluation) for row in two if row and row.evaluation]
+    )
 
 
 def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary | None]:

@@ -25,7 +25,7 @@ def run(
     found = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([found], None)
     row = summary(detail)
-    table = key_metrics.of_runs(visit, row.each, metrics)
+    table = key_metrics.of_runs(visit.panel.files, row.each, metrics)
     read, problem = _evaluation(visit, row.evaluation)
     branches = []
     for branch in row.branches:

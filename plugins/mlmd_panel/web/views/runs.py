@@ -38,7 +38,7 @@ def runs(
     page = visit.store.runs(chosen, visit.dags, limit=limit, after=after)
     rows = summaries(visit.store, page.rows)
     each = [branch for row in rows for branch in row.each]
-    table = key_metrics.of_runs(visit, each, metrics)
+    table = key_metrics.of_runs(visit.panel.files, each, metrics)
     return Answer(
         "runs.html",
         "Runs",
