@@ -1,4 +1,4 @@
-"""Which span of data an artifact goes back to: MLMD's lineage, read upstream."""
+"""What MLMD says about an artifact: the span of data it goes back to, and whether a gate let it pass."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tfx import v1 as tfx
 
 SPAN, VERSION = "span", "version"
 _Event = metadata_store_pb2.Event
+_Execution = metadata_store_pb2.Execution
+_PASSED = (_Execution.COMPLETE, _Execution.CACHED)
 # From a PushedModel: its Pusher's blessing, that one's Evaluator's examples. From hyper-parameters: the
 # Tuner's transformed examples, their Transform's examples.
 _STEPS = 4
@@ -50,6 +52,26 @@ def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
             else:
                 sources[artifact] = read
     return found
+
+
+def passed(store: Any, artifacts: list[tfx.dsl.Artifact], gate: str) -> set[int]:
+    """Finds the artifacts that were read by an execution of the gate that then succeeded.
+
+    Args:
+        store: The MLMD store.
+        artifacts: Candidates.
+        gate: Name of an execution type, such as that of AnomalyGate; empty: all pass.
+
+    Returns:
+        Their ids.
+    """
+    if not gate or not artifacts:
+        return {artifact.id for artifact in artifacts}
+    events = store.get_events_by_artifact_ids([artifact.id for artifact in artifacts])
+    read = [event for event in events if event.type == metadata_store_pb2.Event.INPUT]
+    executions = store.get_executions_by_id(sorted({event.execution_id for event in read}))
+    gates = {e.id for e in executions if e.type == gate and e.last_known_state in _PASSED}
+    return {event.artifact_id for event in read if event.execution_id in gates}
 
 
 def _inputs(store: Any, artifacts: set[int]) -> tuple[dict[int, set[int]], dict[int, int]]:

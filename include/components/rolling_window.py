@@ -8,8 +8,7 @@ from absl import logging
 from tfx import v1 as tfx
 from tfx.orchestration.portable.input_resolution.exceptions import SkipSignal
 
-from include.components.gates import passed
-from include.components.lineage import SPAN, VERSION, number
+from include.components.lineage import SPAN, VERSION, number, passed
 
 
 class RollingWindow(tfx.dsl.experimental.ResolverStrategy):

@@ -79,8 +79,8 @@ class SpanExampleGen(tfx.components.CsvExampleGen):
     (`include.tfx_airflow.contract.spans`) beside its files.
 
     SpanExampleGen(
-        input_base="/data/taxi/spans",
-        input_config=Input(splits=[Input.Split(name="trips", pattern="{SPAN}/v{VERSION}/trips-*")]),
+        input_base="/data/spans",
+        input_config=Input(splits=[Input.Split(name="all", pattern="{SPAN}/v{VERSION}/data-*")]),
         range_config=RuntimeParameter(name="range_config", ptype=str),
     )
     """

@@ -15,7 +15,7 @@ class TunedBefore(tfx.dsl.experimental.ResolverStrategy):
 
     tuned = tfx.dsl.Resolver(
         strategy_class=TunedBefore,
-        hyperparameters=family.tuned_hyperparameters(),
+        hyperparameters=tfx.dsl.Channel(type=HyperParameters),
         newest=example_gen.outputs["examples"],
     )
     Trainer(hyperparameters=tuned.outputs["hyperparameters"], ...)   # none: its defaults

@@ -10,8 +10,7 @@ from tfx.components.distribution_validator.component import DistributionValidato
 from tfx.components.example_diff.component import ExampleDiff
 from tfx.proto import distribution_validator_pb2, example_diff_pb2
 
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenNumber, ExamplesOfSpan
 from include.taxi import family, pipeline, trips
 from include.taxi.drift_report import SPLIT, ChanceDistance, CompareSpans, DriftPolicy
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from tfx import v1 as tfx
 
-from include.components.chosen_model import ChosenModel
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenModel, ChosenNumber, ExamplesOfSpan
 from include.taxi import evaluation, family, pipeline
 
 

@@ -6,8 +6,7 @@ from tfx import v1 as tfx
 from tfx.types import channel_utils
 
 from include.components.anomaly_gate import AnomalyGate
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenNumber, ExamplesOfSpan
 from include.components.rolling_window import RollingWindow
 from include.taxi import family, pipeline
 from include.taxi.retraining import SCHEMA_FILE

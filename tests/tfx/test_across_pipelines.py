@@ -66,7 +66,10 @@ def test_tuning_is_skipped_with_what_to_do_when_its_span_was_never_read(
     node.run(make_request(pipeline, "ChosenNumber", **parameters))
     result = node.run(make_request(pipeline, "examples_of_span", **parameters))
     assert result.state == "skipped"
-    assert "no examples of span 201403: it has spans []. Run taxi_retraining for that span" in result.message
+    assert (
+        "no examples of span 201403: the store has spans []. Run the DAG that makes them for that span"
+        in result.message
+    )
 
 
 def test_the_queries_name_nodes_that_the_pipelines_have() -> None:

@@ -10,7 +10,9 @@ AUC = {"auc": {"value": 0.94791, "lower": 0.93, "upper": 0.96}}
 
 
 def _examples(*spans: int) -> list[dict[str, Any]]:
-    return [{"id": span, "type": "Examples", "uri": "u", "note": f"span {span}, version 0"} for span in spans]
+    return [
+        {"id": span, "type": "Examples", "uri": "u", "note": "", "span": span, "version": 0} for span in spans
+    ]
 
 
 def _task(name: str, outputs: dict[str, Any] | None = None, **summary: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}. Numbers that JSON does not have are the texts "NaN", "Infinity" and "-Infinity".
+    "summary", "seconds"}; examples have their span and version beside the note. Numbers that JSON does not have are the texts "NaN", "Infinity" and "-Infinity".
     A skipped task has instead an XCom `tfx_skip`, which says why.
     """
 
@@ -234,6 +234,8 @@ def table(node_id: str, result: NodeResult) -> list[str]:
     Returns:
       Lines of text.
     """
+    from tabulate import tabulate  # not for a parse
+
     rows = [
         (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])
         for key, artifacts in result.outputs.items()
@@ -242,10 +244,8 @@ def table(node_id: str, result: NodeResult) -> list[str]:
     lines = [f"{node_id}: {result.state} (MLMD execution {result.execution_id})"]
     if rows:
         head = ("output", "id", "type", "uri", "")
-        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(5)]
-        lines += [
-            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-        ]
+        text = tabulate(rows, head, tablefmt="plain", disable_numparse=True)
+        lines += [line.rstrip() for line in text.splitlines()]
     for failure in result.summary.get("failed_thresholds", []):
         lines.append(f"threshold failed: {failure}")
     if "infra_failure" in result.summary:

@@ -7,12 +7,11 @@ month     span    trained on               auc                      model       
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
-from include.tfx_airflow.commands import report
+from tabulate import tabulate
 
-_SPAN = re.compile(r"span (\d+)")
+from include.tfx_airflow.commands import report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +61,8 @@ def _row(run: dict[str, Any], values: list[dict[str, Any]], copy: str) -> Row:
     window: tuple[int, ...] = ()
     for value in values:
         summary |= value["summary"]
-        if (
-            "newest" in value["outputs"] and "examples" in value["outputs"]
-        ):  # include/components/rolling_window.py
+        # As the Resolver strategy of include/components/rolling_window.py calls them.
+        if {"newest", "examples"} <= value["outputs"].keys():
             window = tuple(sorted(_spans(value["outputs"]["examples"])))
     spans = [span for value in values for span in _spans(value["outputs"].get("examples", []))]
     evaluated = "blessed" in summary
@@ -84,8 +82,7 @@ def _row(run: dict[str, Any], values: list[dict[str, Any]], copy: str) -> Row:
 
 
 def _spans(artifacts: list[dict[str, Any]]) -> list[int]:
-    found = [_SPAN.search(artifact["note"]) for artifact in artifacts]
-    return [int(match[1]) for match in found if match]
+    return [artifact["span"] for artifact in artifacts if "span" in artifact]
 
 
 def lines(rows: list[Row], metric: str) -> list[str]:
@@ -118,11 +115,10 @@ def lines(rows: list[Row], metric: str) -> list[str]:
             )
         )
         notes[len(table) - 1] = found.failed_thresholds
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
     text = []
-    for number, cells in enumerate(table):
-        text.append("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
-        text += [f"{'':{widths[0]}}  threshold failed: {note}" for note in notes.get(number, ())]
+    for number, line in enumerate(tabulate(table, tablefmt="plain", disable_numparse=True).splitlines()):
+        text.append(line.rstrip())
+        text += [f"{'':7}  threshold failed: {note}" for note in notes.get(number, ())]
     return text
 
 

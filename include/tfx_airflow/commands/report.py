@@ -10,6 +10,8 @@ import json
 from datetime import timezone, tzinfo
 from typing import Any
 
+from tabulate import tabulate
+
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
 
@@ -142,9 +144,10 @@ def lines(run: dict[str, Any]) -> list[str]:
             first = (name, state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
             rows.append((*first, text))
         warnings += [f"Warning: {name}: {warning}" for warning in value["summary"].get("warnings", [])]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    text = [f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]}".rstrip() for r in rows]
-    text += ["", *warnings]
+    text = tabulate(
+        rows, tablefmt="plain", disable_numparse=True, colalign=("left", "left", "right", "left")
+    ).splitlines()
+    text = [*(line.rstrip() for line in text), "", *warnings]
     told = {copy: _evaluation(_summary(tasks)) for copy, tasks in copies(run).items()}
     told = {copy: found for copy, found in told.items() if found}
     for copy, found in told.items():

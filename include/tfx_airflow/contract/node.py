@@ -61,7 +61,7 @@ class NodeResult:
     Attributes:
       state: `executed`, `cached`, `skipped`, `failed` or `refused` (failed, and a retry cannot help).
       execution_id: MLMD id, 0 when nothing was registered.
-      outputs: By output key, a list of {id, type, uri, note}.
+      outputs: By output key, a list of {id, type, uri, note}; of examples also their span and version.
       summary: Short facts for people and for downstream tasks, such as {"blessed": true}.
       message: Reason of a skip or failure; a failure's traceback.
       started: When the child began to work on the node, its imports done; seconds since the epoch.

@@ -26,7 +26,7 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
       execution_id: An execution that is COMPLETE or CACHED.
 
     Returns:
-      By output key, a list of {id, type, uri, note}; and a summary such as
+      By output key, a list of {id, type, uri, note}, of examples with span and version; and a summary such as
       {"blessed": True, "metrics": {"auc": {"value": 0.9, "lower": 0.89, "upper": 0.91}}}.
     """
     all_events = store.get_events_by_execution_ids([execution_id])
@@ -48,7 +48,7 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
             except Exception as error:
                 facts = {"unreadable": f"{type(error).__name__}: {error}"}
         if event.type != _Event.INTERNAL_OUTPUT:  # a Resolver's: what an earlier run made
-            summary.update({k: v for k, v in facts.items() if k != "note"})
+            summary.update({k: v for k, v in facts.items() if k not in ("note", "version")})
         for key in {step.key for step in event.path.steps if step.key} or {artifact.type}:
             outputs.setdefault(key, []).append(
                 {
@@ -56,6 +56,7 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
                     "type": artifact.type,
                     "uri": artifact.uri,
                     "note": facts.get("note") or facts.get("unreadable", ""),
+                    **{name: facts[name] for name in ("span", "version") if name in facts},
                 }
             )
     return {key: outputs[key] for key in sorted(outputs)}, summary
@@ -72,7 +73,8 @@ def _examples(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     span, version = _property(artifact, "span"), _property(artifact, "version")
     if span is None:
         return {}
-    return {"span": int(span), "note": f"span {int(span)}, version {int(version or 0)}"}
+    found = {"span": int(span), "version": int(version or 0)}
+    return {**found, "note": f"span {found['span']}, version {found['version']}"}
 
 
 def _records(artifact: metadata_store_pb2.Artifact, note: str) -> dict[str, Any]:

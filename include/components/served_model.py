@@ -12,13 +12,13 @@ from tfx.orchestration.portable.input_resolution.exceptions import InputResoluti
 _Event = metadata_store_pb2.Event
 
 
-class PushedModel(tfx.dsl.experimental.ResolverStrategy):
+class ServedModel(tfx.dsl.experimental.ResolverStrategy):
     """Picks the model behind the last PushedModel: not one that is only trained, or only blessed.
 
     served = tfx.dsl.Resolver(
-        strategy_class=PushedModel,
-        model=family.trained_models(),
-        pushed=family.pushed_models(),
+        strategy_class=ServedModel,
+        model=tfx.dsl.Channel(type=Model),
+        pushed=tfx.dsl.Channel(type=PushedModel),
     )
     BulkInferrer(model=served.outputs["model"], ...)
     """

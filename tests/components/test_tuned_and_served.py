@@ -10,9 +10,8 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.orchestration.portable.input_resolution.exceptions import InputResolutionError, SkipSignal
 
-from include.components.chosen_model import ChosenModel
-from include.components.examples_of_span import ExamplesOfSpan
-from include.components.pushed_model import PushedModel
+from include.components.chosen import ChosenModel, ExamplesOfSpan
+from include.components.served_model import ServedModel
 from include.components.tuned_before import TunedBefore
 from tests.components.history import History
 
@@ -55,7 +54,7 @@ def test_the_served_model_is_the_one_pushed_last_and_not_a_newer_one() -> None:
     history.blessing(trained_only, march, blessed=0)
     not_pushed = history.pushed(blessed_only, history.blessing(blessed_only, march), pushed=0)
     inputs = {"model": [first, second, blessed_only, trained_only], "pushed": [*reversed(pushed), not_pushed]}
-    found = PushedModel().resolve_artifacts(history.store, inputs)
+    found = ServedModel().resolve_artifacts(history.store, inputs)
     assert (found["model"], found["pushed"]) == ([second], [pushed[1]])
 
 
@@ -63,7 +62,7 @@ def test_without_a_pushed_model_the_run_is_skipped_with_a_sentence() -> None:
     history = History()
     model = history.model([history.examples(201401)])
     with pytest.raises(SkipSignal, match="no model was pushed yet; 1 were trained. A model is pushed when"):
-        PushedModel().resolve_artifacts(history.store, {"model": [model], "pushed": []})
+        ServedModel().resolve_artifacts(history.store, {"model": [model], "pushed": []})
 
 
 def test_a_pushed_model_whose_artifact_is_gone_is_an_error_that_names_it() -> None:
@@ -73,7 +72,7 @@ def test_a_pushed_model_whose_artifact_is_gone_is_an_error_that_names_it() -> No
     pushed = history.pushed(model, history.blessing(model, newest))
     other = history.model([newest])
     with pytest.raises(InputResolutionError) as caught:
-        PushedModel().resolve_artifacts(history.store, {"model": [other], "pushed": [pushed]})
+        ServedModel().resolve_artifacts(history.store, {"model": [other], "pushed": [pushed]})
     for part in (f"PushedModel {pushed.id}", "'/serving/1'", "none of the 1 live models"):
         assert part in str(caught.value)
 
@@ -124,7 +123,7 @@ def test_a_span_that_is_not_there_or_did_not_pass_the_gate_is_skipped_with_its_r
         with pytest.raises(SkipSignal, match=f"those of span {span} did not pass AnomalyGate"):
             resolved(span)
     with pytest.raises(
-        SkipSignal, match=r"no examples of span 201312: it has spans \[201401, 201402, 201403\]"
+        SkipSignal, match=r"no examples of span 201312: the store has spans \[201401, 201402, 201403\]"
     ):
         resolved(201312)
 
