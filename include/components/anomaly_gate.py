@@ -3,12 +3,11 @@
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
-import os
-
 from absl import logging
-from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
+
+from include.tfx_airflow.tfx_side.anomalies import read
 
 POLICIES = ("fail", "warn", "ignore")
 
@@ -52,13 +51,7 @@ def AnomalyGate(
 
 
 def _descriptions(folder: str):
-    for split in sorted(tfx.dsl.io.fileio.listdir(folder)):
-        path = os.path.join(folder, split, "SchemaDiff.pb")
-        if not tfx.dsl.io.fileio.exists(path):
-            continue
-        with tfx.dsl.io.fileio.open(path, "rb") as file:
-            anomalies = anomalies_pb2.Anomalies.FromString(file.read())
-        name = split.removeprefix("Split-")
+    for name, anomalies in read(folder):
         for feature, info in sorted(anomalies.anomaly_info.items()):
             yield f"  {name}: {feature}: {info.short_description}: {info.description}"
         if anomalies.HasField("dataset_anomaly_info"):

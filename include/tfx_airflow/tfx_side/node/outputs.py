@@ -5,7 +5,6 @@ Reading here must never fail a node that succeeded: what cannot be read is said 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -108,20 +107,14 @@ def _pushed(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
 
 
 def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-    from tfx.dsl.io import fileio
+    from include.tfx_airflow.tfx_side import anomalies
 
     found: dict[str, str] = {}
-    for split in sorted(fileio.listdir(artifact.uri)):
-        path = os.path.join(artifact.uri, split, "SchemaDiff.pb")
-        if fileio.exists(path):
-            with fileio.open(path, "rb") as file:
-                anomalies = anomalies_pb2.Anomalies.FromString(file.read())
-            name = split.removeprefix("Split-")
-            for feature, info in sorted(anomalies.anomaly_info.items()):
-                found[f"{name}/{feature}"] = info.short_description
-            if anomalies.HasField("dataset_anomaly_info"):
-                found[name] = anomalies.dataset_anomaly_info.short_description
+    for split, of_split in anomalies.read(artifact.uri):
+        for feature, info in sorted(of_split.anomaly_info.items()):
+            found[f"{split}/{feature}"] = info.short_description
+        if of_split.HasField("dataset_anomaly_info"):
+            found[split] = of_split.dataset_anomaly_info.short_description
     text = "; ".join(f"{where}: {what}" for where, what in list(found.items())[:5])
     return {"anomalies": found, "note": f"{len(found)} anomalies: {text}" if found else "no anomalies"}
 
