@@ -12,6 +12,7 @@ from pathlib import Path
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
+from include.tfx_airflow.contract.mlmd_facts import SQLITE_FILE
 
 SECTION = "tfx_airflow"
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
@@ -56,7 +57,7 @@ class Settings:
     @property
     def mlmd_file(self) -> Path:
         """The embedded MLMD store, used when no Connection is named."""
-        return Path(self.home) / "mlmd" / "metadata.db"
+        return Path(self.home) / SQLITE_FILE
 
     @property
     def compiled(self) -> Path:

@@ -28,13 +28,13 @@ from mlmd_panel.errors import SettingsError
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.settings import SECTION, Settings, read_settings
 from mlmd_panel.store import address
+from mlmd_panel.store.mlmd_facts import FORMER_CONNECTION, SQLITE_FILE
 from mlmd_panel.store.reconnecting import FreshStore
 from mlmd_panel.web import error_pages
 from mlmd_panel.web.airflow_links import AirflowLinks
 from mlmd_panel.web.app import Panel, create_app
 
 _USER = "mlmd_panel.user"
-_FORMER = "mlmd_default"  # the Connection that earlier versions used wherever there was one
 _NO_DAG = "(a DAG that Airflow does not know)"  # no DAG id: those have no blanks
 _NO_RIGHT = "Your Airflow user may not read these DAG runs; an administrator of Airflow gives that right."
 _may_read_runs = requires_access_dag("GET", DagAccessEntity.RUN)
@@ -108,7 +108,7 @@ def store_url(settings: Settings) -> URL:
     if settings.mlmd:
         return address.of_text(settings.mlmd)
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
-    connection = _connection(name or _FORMER)
+    connection = _connection(name or FORMER_CONNECTION)
     if name and connection is None:
         raise SettingsError(
             f"The Connection {name!r} of the ML Metadata store is not there, or cannot be read now; "
@@ -118,10 +118,10 @@ def store_url(settings: Settings) -> URL:
         return address.of_connection(connection)
     if connection is not None:
         raise SettingsError(
-            f"There is a Connection {_FORMER!r}, and no setting names it: an administrator of Airflow sets "
-            f"[tfx_airflow] mlmd_conn_id = {_FORMER}, or deletes the Connection."
+            f"There is a Connection {FORMER_CONNECTION!r}, and no setting names it: an administrator of Airflow sets "
+            f"[tfx_airflow] mlmd_conn_id = {FORMER_CONNECTION}, or deletes the Connection."
         )
-    return address.of_file(Path(_home()) / "mlmd" / "metadata.db")
+    return address.of_file(Path(_home()) / SQLITE_FILE)
 
 
 def _connection(name: str) -> Connection | None:

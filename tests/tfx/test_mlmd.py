@@ -14,7 +14,7 @@ import ml_metadata
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract import identity, mlmd_facts
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side.mlmd import database, mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
@@ -48,7 +48,7 @@ def _put(store: ml_metadata.MetadataStore, task: dict[str, Any], state: int) -> 
     contexts = []
     names = {
         "pipeline_run": identity.run_name(task["dag_id"], task["run_id"]),
-        identity.TRIES_CONTEXT: identity.tries_name(task),
+        mlmd_facts.TRIES_CONTEXT: identity.tries_name(task),
     }
     for type_name, name in names.items():
         type_id = store.put_context_type(metadata_store_pb2.ContextType(name=type_name))

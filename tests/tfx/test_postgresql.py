@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
 
+from include.tfx_airflow.contract.mlmd_facts import POSTGRESQL_BACKSLASH
 from include.tfx_airflow.tfx_side.mlmd import postgresql
 
 TEXT = r'{"config": "{\"num_thresholds\": 200}"}'
@@ -26,7 +27,7 @@ def _request() -> metadata_store_service_pb2.PutExecutionRequest:
 
 def test_every_string_but_those_of_structs_is_sent_without_backslashes_and_read_with_them() -> None:
     request = _request()
-    postgresql.replace(request, "\\", postgresql.BACKSLASH)
+    postgresql.replace(request, "\\", POSTGRESQL_BACKSLASH)
     execution = request.execution
     texts = [execution.name, execution.properties["eval_config"].string_value]
     texts += [
@@ -34,9 +35,9 @@ def test_every_string_but_those_of_structs_is_sent_without_backslashes_and_read_
         request.artifact_event_pairs[0].event.path.steps[0].key,
     ]
     assert not any("\\" in text for text in texts)
-    assert all(postgresql.BACKSLASH in text for text in texts)
+    assert all(POSTGRESQL_BACKSLASH in text for text in texts)
     assert execution.custom_properties["settings"].struct_value["path"] == "a\\b"
-    postgresql.replace(request, postgresql.BACKSLASH, "\\")
+    postgresql.replace(request, POSTGRESQL_BACKSLASH, "\\")
     assert request == _request()
 
 

@@ -12,15 +12,8 @@ from typing import Any
 
 from include.tfx_airflow.airflow_side.airflow_names import AirflowNotFoundException, BaseHook
 from include.tfx_airflow.contract.errors import MlmdConnectionError, MlmdError
+from include.tfx_airflow.contract.mlmd_facts import CONNECTION_KINDS, FORMER_CONNECTION, SSL_FIELDS
 from include.tfx_airflow.settings import SECTION, Settings
-
-_KINDS = {"sqlite": "sqlite", "mysql": "mysql", "postgres": "postgresql", "postgresql": "postgresql"}
-# Earlier versions used the Connection of this name wherever there was one.
-_FORMER = "mlmd_default"
-_SSL = {
-    "mysql": ("key", "cert", "ca", "capath", "cipher", "verify_server_cert"),
-    "postgresql": ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert"),
-}
 
 
 def address(settings: Settings) -> dict[str, Any]:
@@ -40,8 +33,8 @@ def address(settings: Settings) -> dict[str, Any]:
     if not name:
         if _former_is_there():
             raise MlmdError(
-                f"there is a Connection {_FORMER!r}, and no setting names it, so it is not used any more. Set "
-                f"[{SECTION}] mlmd_conn_id = {_FORMER} (AIRFLOW__{SECTION.upper()}__MLMD_CONN_ID) to go on with its "
+                f"there is a Connection {FORMER_CONNECTION!r}, and no setting names it, so it is not used any more. Set "
+                f"[{SECTION}] mlmd_conn_id = {FORMER_CONNECTION} (AIRFLOW__{SECTION.upper()}__MLMD_CONN_ID) to go on with its "
                 f"store, or delete it to have SQLite in {settings.home!r}."
             )
         return {"kind": "sqlite", "path": str(settings.mlmd_file)}
@@ -52,10 +45,10 @@ def address(settings: Settings) -> dict[str, Any]:
             f"so also when its API server or a secrets backend does not answer. See 'airflow connections get {name}', "
             "make or correct it, and run the task again; nothing was done."
         )
-    kind = _KINDS.get((connection.conn_type or "").lower())
+    kind = CONNECTION_KINDS.get((connection.conn_type or "").lower())
     if kind is None:
         raise MlmdError(
-            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(_KINDS))}."
+            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(CONNECTION_KINDS))}."
         )
     if kind == "sqlite":
         path = connection.host or connection.schema
@@ -76,13 +69,15 @@ def address(settings: Settings) -> dict[str, Any]:
         "database": connection.schema,
         "user": connection.login or "",
         "password": connection.password or "",
-        "ssl": {key: value for key, value in connection.extra_dejson.items() if key in _SSL[kind]},
+        "ssl": {key: value for key, value in connection.extra_dejson.items() if key in SSL_FIELDS[kind]},
     }
 
 
 def _former_is_there() -> bool:
     try:
-        return f"AIRFLOW_CONN_{_FORMER.upper()}" in os.environ or _find(_FORMER) is not None
+        return (
+            f"AIRFLOW_CONN_{FORMER_CONNECTION.upper()}" in os.environ or _find(FORMER_CONNECTION) is not None
+        )
     except MlmdConnectionError:  # denied to tasks: so they cannot have used it
         return False
 

@@ -244,7 +244,7 @@ def table(node_id: str, result: NodeResult) -> list[str]:
     lines = [f"{node_id}: {result.state} (MLMD execution {result.execution_id})"]
     if rows:
         head = ("output", "id", "type", "uri", "")
-        text = tabulate(rows, head, tablefmt="plain", disable_numparse=True)
+        text = tabulate([head, *rows], tablefmt="plain", disable_numparse=True)
         lines += [line.rstrip() for line in text.splitlines()]
     for failure in result.summary.get("failed_thresholds", []):
         lines.append(f"threshold failed: {failure}")

@@ -15,9 +15,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-TASK_CONTEXT = "airflow_task_instance"
-TRIES_CONTEXT = "airflow_task_tries"
-GROUP_CONTEXT = "airflow_task_group"
 # MLMD's names are VARCHAR(255) on MySQL and PostgreSQL. Counted in bytes, because its MySQL client
 # stores each byte as a letter of its own.
 _LONGEST = 255

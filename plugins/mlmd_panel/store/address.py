@@ -9,20 +9,17 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from mlmd_panel.errors import SettingsError
+from mlmd_panel.store.mlmd_facts import CONNECTION_KINDS, SSL_FIELDS
 
-_KINDS = {"sqlite": "sqlite", "mysql": "mysql", "postgres": "postgresql", "postgresql": "postgresql"}
 _EXAMPLES = "as sqlite:////srv/mlmd/metadata.db, mysql://user@host/mlmd or postgresql://user@host/mlmd"
-# Extras of the Connection that the orchestrator hands to MLMD, and what the drivers call them.
-_SSL = {
-    "mysql": {
-        "key": "ssl_key",
-        "cert": "ssl_cert",
-        "ca": "ssl_ca",
-        "capath": "ssl_capath",
-        "cipher": "ssl_cipher",
-        "verify_server_cert": "ssl_check_hostname",
-    },
-    "postgresql": {name: name for name in ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert")},
+# MLMD's names of the Connection's extras, as the driver of MySQL has them; that of PostgreSQL has the same.
+_PYMYSQL = {
+    "key": "ssl_key",
+    "cert": "ssl_cert",
+    "ca": "ssl_ca",
+    "capath": "ssl_capath",
+    "cipher": "ssl_cipher",
+    "verify_server_cert": "ssl_check_hostname",
 }
 
 
@@ -53,10 +50,10 @@ def of_connection(connection: Any) -> URL:
       SettingsError: Its type or fields name no store.
     """
     name = connection.conn_id
-    kind = _KINDS.get((connection.conn_type or "").lower())
+    kind = CONNECTION_KINDS.get((connection.conn_type or "").lower())
     if kind is None:
         raise SettingsError(
-            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(_KINDS.values()))}."
+            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(CONNECTION_KINDS.values()))}."
         )
     if kind == "sqlite":
         path = connection.host or connection.schema
@@ -72,8 +69,10 @@ def of_connection(connection: Any) -> URL:
             )
     extra = connection.extra_dejson
     query = {
-        driver_name: str(extra[name]).lower() if isinstance(extra[name], bool) else str(extra[name])
-        for name, driver_name in _SSL[kind].items()
+        _PYMYSQL.get(name, name): str(extra[name]).lower()
+        if isinstance(extra[name], bool)
+        else str(extra[name])
+        for name in SSL_FIELDS[kind]
         if name in extra
     }
     if kind == "mysql" and query:

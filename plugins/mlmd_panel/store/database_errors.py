@@ -10,7 +10,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlmd_panel.errors import StoreError
-from mlmd_panel.store.tables import VERSION, Tables
+from mlmd_panel.store.mlmd_facts import SCHEMA_VERSION
+from mlmd_panel.store.tables import Tables
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def check_version(connection: sa.engine.Connection, tables: Tables) -> None:
     """
     rows = connection.execute(sa.select(tables.version.c.schema_version)).all()
     versions = sorted(row[0] for row in rows)
-    if versions == [VERSION]:
+    if versions == [SCHEMA_VERSION]:
         return
     if not versions:
         raise StoreError("The store does not say its schema version: its table MLMDEnv is empty.")
@@ -97,7 +98,7 @@ def check_version(connection: sa.engine.Connection, tables: Tables) -> None:
             "Leave one row in its table MLMDEnv."
         )
     raise StoreError(
-        f"The store has schema version {versions[0]} of ML Metadata, and the panel reads version {VERSION}."
+        f"The store has schema version {versions[0]} of ML Metadata, and the panel reads version {SCHEMA_VERSION}."
     )
 
 

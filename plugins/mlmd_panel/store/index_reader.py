@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from mlmd_panel.store import task_instances
+from mlmd_panel.store.mlmd_facts import TASK_CONTEXT
 from mlmd_panel.store.properties import IDS_AT_ONCE, chunks
 from mlmd_panel.store.run_index import RunIndex
 from mlmd_panel.store.tables import CONTEXT_KIND, Tables
@@ -20,7 +21,7 @@ from mlmd_panel.store.text_encoding import Letters
 # Contexts' types; `component_run` is of TFX's old launcher, one for each execution.
 PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
 # Of each execution one, and no run.
-TASK, CACHE = "airflow_task_instance", "execution_cache"
+_CACHE = "execution_cache"
 _ROWS_AT_ONCE = 20_000
 # On a server a transaction may commit after one whose ids are higher.
 _LATE = 500
@@ -81,8 +82,8 @@ class IndexReader:
         type_ = self._tables.type
         query = sa.select(type_.c.id, type_.c.name).where(type_.c.type_kind == CONTEXT_KIND)
         kinds = {row[0]: self._letters.read(row[1]) for row in connection.execute(query)}
-        of_tasks = [id_ for id_, name in kinds.items() if name == TASK]
-        kinds = {id_: name for id_, name in kinds.items() if name not in (TASK, CACHE)}
+        of_tasks = [id_ for id_, name in kinds.items() if name == TASK_CONTEXT]
+        kinds = {id_: name for id_, name in kinds.items() if name not in (TASK_CONTEXT, _CACHE)}
         new = self._read_contexts(connection, kinds, last_context)
         if self._index.orphans:
             self._read_parents(connection, new)

@@ -7,7 +7,8 @@ import functools
 
 import sqlalchemy as sa
 
-VERSION = 10
+from mlmd_panel.store.mlmd_facts import GROUP_CONTEXT, TASK_CONTEXT, TRIES_CONTEXT
+
 # Of Type.type_kind.
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2
 # Types of contexts that TFX and this bundle write; `run` and `component_run` are of TFX's old launcher.
@@ -18,9 +19,9 @@ OWN_CONTEXTS = (
     "node",
     "component_run",
     "execution_cache",
-    "airflow_task_instance",
-    "airflow_task_tries",
-    "airflow_task_group",
+    TASK_CONTEXT,
+    TRIES_CONTEXT,
+    GROUP_CONTEXT,
 )
 EVENT_KINDS = (
     "UNKNOWN",

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
+from mlmd_panel.store.mlmd_facts import TASK_PROPERTIES
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.records import Run, Task
 from mlmd_panel.store.tables import Tables
 from mlmd_panel.store.text_encoding import Letters
 
-_FIELDS = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _RUNS_AT_ONCE = 200
 
 
@@ -46,7 +46,7 @@ def of(
     return {
         execution: Task(**found[context])
         for execution, context in contexts.items()
-        if len(found.get(context, ())) == len(_FIELDS)
+        if len(found.get(context, ())) == len(TASK_PROPERTIES)
     }
 
 
@@ -61,7 +61,7 @@ def fields(
     found: dict[int, dict] = {}
     for chunk in chunks(set(ids)):
         query = sa.select(known.c.context_id, known.c.name, known.c.int_value, known.c.string_value).where(
-            known.c.context_id.in_(chunk), known.c.name.in_(_FIELDS)
+            known.c.context_id.in_(chunk), known.c.name.in_(TASK_PROPERTIES)
         )
         for context, name, integer, text in connection.execute(query):
             found.setdefault(context, {})[name] = letters.read(text) if integer is None else integer

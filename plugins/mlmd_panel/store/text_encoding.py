@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-# What this bundle's nodes write for a backslash, of which ml_metadata makes broken SQL on PostgreSQL.
-_BACKSLASH = "\ue05c"
+from mlmd_panel.store.mlmd_facts import POSTGRESQL_BACKSLASH
+
 # MySQL's latin1: Windows' code page 1252, with control characters where that has none.
 _TO_BYTE = {bytes([b]).decode("cp1252", "ignore") or chr(b): b for b in range(256)}
 _FROM_BYTE = {b: letter for letter, b in _TO_BYTE.items()}
@@ -28,7 +28,7 @@ class Letters:
         if not text:
             return ""
         if self.dialect == "postgresql":
-            return text.replace(_BACKSLASH, "\\")
+            return text.replace(POSTGRESQL_BACKSLASH, "\\")
         if self.dialect == "mysql" and not text.isascii():
             try:
                 return bytes(_TO_BYTE[letter] for letter in text).decode()
@@ -39,7 +39,7 @@ class Letters:
     def write(self, text: str) -> str:
         """What a column has for a text."""
         if self.dialect == "postgresql":
-            return text.replace("\\", _BACKSLASH)
+            return text.replace("\\", POSTGRESQL_BACKSLASH)
         if self.dialect == "mysql" and not text.isascii():
             return "".join(_FROM_BYTE[byte] for byte in text.encode(errors="replace"))
         return text

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 
-from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract import identity, mlmd_facts
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.mlmd.database import is_true, unusable
@@ -138,7 +138,7 @@ def tries_of(store: MetadataStore, task: dict[str, Any]) -> list[metadata_store_
       task: dag_id, run_id, task_id and map_index, as in a `NodeRequest`.
     """
     # From a context of its own: those of node and run grow with every run and every task of it.
-    context = store.get_context_by_type_and_name(identity.TRIES_CONTEXT, identity.tries_name(task))
+    context = store.get_context_by_type_and_name(mlmd_facts.TRIES_CONTEXT, identity.tries_name(task))
     found = store.get_executions_by_context(context.id) if context else []
     return sorted(found, key=lambda execution: execution.id)
 

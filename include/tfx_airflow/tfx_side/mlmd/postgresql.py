@@ -12,10 +12,10 @@ from typing import Any
 from google.protobuf import message
 from google.protobuf.descriptor import FieldDescriptor
 
+from include.tfx_airflow.contract.mlmd_facts import POSTGRESQL_BACKSLASH
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
 
 # Of Unicode's private use area: what a reader of the tables finds where a backslash was.
-BACKSLASH = "\ue05c"
 
 
 class PostgresqlStore(MetadataStore):
@@ -24,9 +24,9 @@ class PostgresqlStore(MetadataStore):
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         sent = type(request)()
         sent.CopyFrom(request)
-        replace(sent, "\\", BACKSLASH)
+        replace(sent, "\\", POSTGRESQL_BACKSLASH)
         super()._call_method(method_name, sent, response)
-        replace(response, BACKSLASH, "\\")
+        replace(response, POSTGRESQL_BACKSLASH, "\\")
 
 
 def replace(proto: message.Message, old: str, new: str) -> None:

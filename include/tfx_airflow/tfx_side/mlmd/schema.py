@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract.errors import MlmdSchemaError
+from include.tfx_airflow.contract.mlmd_facts import SCHEMA_VERSION
 from include.tfx_airflow.tfx_side.mlmd.database import Server, describe, unusable
 
-VERSION = 10
 INIT = "python -m include.tfx_airflow mlmd init"
 LOCK_SECONDS = 60.0
 TYPES_LOCK = "types"
@@ -70,17 +70,17 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
 
 
 def _check(address: dict[str, Any], found: int | None) -> None:
-    if found == VERSION or (found is None and address["kind"] == "sqlite"):
+    if found == SCHEMA_VERSION or (found is None and address["kind"] == "sqlite"):
         return
     if found is None:
         raise MlmdSchemaError(f"{describe(address)} has no MLMD schema; run '{INIT}'.")
     cure = (
         "back it up and open it once with ml_metadata's MetadataStore(config, enable_upgrade_migration=True)"
-        if found < VERSION
+        if found < SCHEMA_VERSION
         else "use the ml_metadata that made it"
     )
     raise MlmdSchemaError(
-        f"{describe(address)} has MLMD schema version {found}, and this ml_metadata needs version {VERSION}. "
+        f"{describe(address)} has MLMD schema version {found}, and this ml_metadata needs version {SCHEMA_VERSION}. "
         f"Nothing here migrates it: {cure}, or let the Airflow Connection name another store."
     )
 

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.contract.mlmd_facts import SCHEMA_VERSION
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store, schema
 from include.tfx_airflow.tfx_side.mlmd.database import Server, describe
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
@@ -39,7 +40,7 @@ def init(address: dict[str, Any]) -> str:
             mlmd_store.connect(address)
     schema.check(address)
     if found is None:
-        return f"{describe(address)}: made MLMD schema version {schema.VERSION}."
+        return f"{describe(address)}: made MLMD schema version {SCHEMA_VERSION}."
     return f"{describe(address)}: has MLMD schema version {found} already; nothing was changed."
 
 
@@ -59,7 +60,7 @@ def status(address: dict[str, Any]) -> str:
         with Server(address) as server:
             answers = [server.rows(query) for query in _COUNTS.values()]
     counts = ", ".join(f"{rows[0][0]} {what}" for what, rows in zip(_COUNTS, answers, strict=True))
-    return f"{describe(address)}: MLMD schema version {schema.VERSION}; {counts}"
+    return f"{describe(address)}: MLMD schema version {SCHEMA_VERSION}; {counts}"
 
 
 def main() -> int:

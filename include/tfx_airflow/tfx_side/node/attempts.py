@@ -17,7 +17,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import common_utils, context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract import identity, mlmd_facts
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.pipeline import skippable
@@ -25,7 +25,6 @@ from include.tfx_airflow.tfx_side.pipeline import skippable
 log = logging.getLogger(__name__)
 
 _Execution = metadata_store_pb2.Execution
-_TASK_PROPERTIES = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 
 
 def succeeded(execution: metadata_store_pb2.Execution) -> bool:
@@ -84,9 +83,9 @@ def _add_contexts(node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None
     # TFX looks for an earlier execution in all contexts of the node and takes it up again, with its
     # old inputs, or leaves at once when it succeeded. The first context makes sure that it finds none.
     names = {
-        identity.TASK_CONTEXT: request.task["key"],
-        identity.TRIES_CONTEXT: identity.tries_name(request.task),
-        identity.GROUP_CONTEXT: request.group,
+        mlmd_facts.TASK_CONTEXT: request.task["key"],
+        mlmd_facts.TRIES_CONTEXT: identity.tries_name(request.task),
+        mlmd_facts.GROUP_CONTEXT: request.group,
     }
     for type_name, name in names.items():
         if not name:
@@ -94,7 +93,7 @@ def _add_contexts(node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None
         context = node.contexts.contexts.add()
         context.type.name = type_name
         context.name.field_value.string_value = name
-        for key in _TASK_PROPERTIES if type_name == identity.TASK_CONTEXT else ():
+        for key in mlmd_facts.TASK_PROPERTIES if type_name == mlmd_facts.TASK_CONTEXT else ():
             value = request.task[key]
             integer = isinstance(value, int)
             context.type.properties[key] = metadata_store_pb2.INT if integer else metadata_store_pb2.STRING
@@ -147,16 +146,16 @@ def _keep_to_this_copy(
         return
     if "pipeline_run" not in names:
         if request.own_history:
-            _narrow(channel, identity.GROUP_CONTEXT, request.group)
+            _narrow(channel, mlmd_facts.GROUP_CONTEXT, request.group)
         return
     node_id = skippable.producer(channel)
     if names["pipeline_run"] != request.run or not node_id:
         return
     producer = {**request.task, "task_id": request.task_ids.get(node_id, node_id)}
-    _narrow(channel, identity.TRIES_CONTEXT, identity.tries_name(producer))
+    _narrow(channel, mlmd_facts.TRIES_CONTEXT, identity.tries_name(producer))
     done = [e for e in mlmd_store.tries_of(store, producer) if succeeded(e)]
     for context in _try_contexts(store, done[-1]) if done else ():
-        _narrow(channel, identity.TASK_CONTEXT, context.name)
+        _narrow(channel, mlmd_facts.TASK_CONTEXT, context.name)
 
 
 def _narrow(channel: pipeline_pb2.InputSpec.Channel, type_name: str, name: str) -> None:
@@ -166,4 +165,4 @@ def _narrow(channel: pipeline_pb2.InputSpec.Channel, type_name: str, name: str) 
 
 
 def _try_contexts(store: Any, execution: metadata_store_pb2.Execution) -> list[metadata_store_pb2.Context]:
-    return [c for c in store.get_contexts_by_execution(execution.id) if c.type == identity.TASK_CONTEXT]
+    return [c for c in store.get_contexts_by_execution(execution.id) if c.type == mlmd_facts.TASK_CONTEXT]

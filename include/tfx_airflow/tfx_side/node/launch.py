@@ -11,7 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import launcher
 
-from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract import mlmd_facts
 from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
@@ -90,7 +90,7 @@ class Launcher(launcher.Launcher):
 
     def _attempt(self, store: Any) -> list[metadata_store_pb2.Execution]:
         """The execution of this attempt, if it is registered yet."""
-        return self._executions(store, identity.TASK_CONTEXT)
+        return self._executions(store, mlmd_facts.TASK_CONTEXT)
 
     def _executions(self, store: Any, context_type: str) -> list[metadata_store_pb2.Execution]:
         """Executions in the node's context of a type."""
@@ -135,7 +135,7 @@ class Launcher(launcher.Launcher):
         """Decides anew when a server lost the lock in the middle: of two attempts the later one counts."""
         with self._mlmd_connection as handle:
             store = handle.store
-            if max(e.id for e in self._executions(store, identity.TRIES_CONTEXT)) == execution_id:
+            if max(e.id for e in self._executions(store, mlmd_facts.TRIES_CONTEXT)) == execution_id:
                 return
             made = [
                 e.artifact_id for e in store.get_events_by_execution_ids([execution_id]) if e.type == _OUTPUT
