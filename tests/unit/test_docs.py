@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 from mlmd_panel.settings import Settings as PanelSettings
+from mlmd_panel.web import routes
 
 from include.tfx_airflow import __main__ as program
 from include.tfx_airflow.settings import Settings
@@ -84,6 +85,11 @@ def test_every_field_of_a_config_is_told() -> None:
     guide = PAGES[DOCS / "user-guide.md"]
     fields = [*dataclasses.fields(AirflowPipelineConfig), *dataclasses.fields(NodeConfig)]
     assert [field.name for field in fields if f"`{field.name}`" not in guide] == []
+
+
+def test_every_page_of_the_panel_is_told() -> None:
+    addresses = {path.replace(":path", "") for path in routes.PAGES}
+    assert sorted(path for path in addresses if f"`{path}`" not in PAGES[DOCS / "panel.md"]) == []
 
 
 def test_every_make_target_that_is_named_exists_and_every_target_is_told() -> None:
