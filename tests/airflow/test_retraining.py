@@ -10,7 +10,6 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
