@@ -3,6 +3,9 @@
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
+from collections.abc import Iterator
+from typing import TypedDict
+
 from absl import logging
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
@@ -16,12 +19,18 @@ class AnomaliesError(Exception):
     """The data have anomalies, and the policy says that nothing is to be made of such data."""
 
 
+class AnomalyCount(TypedDict):
+    """Outputs of `AnomalyGate`."""
+
+    count: int
+
+
 @component
 def AnomalyGate(
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     policy: tfx.dsl.components.Parameter[str] = "fail",
-) -> tfx.dsl.components.OutputDict(count=int):
+) -> AnomalyCount:
     """Lets a run go on, or not, when ExampleValidator found anomalies.
 
     Args:
@@ -50,7 +59,7 @@ def AnomalyGate(
     return {"count": len(found)}
 
 
-def _descriptions(folder: str):
+def _descriptions(folder: str) -> Iterator[str]:
     for name, anomalies in read(folder):
         for feature, info in sorted(anomalies.anomaly_info.items()):
             yield f"  {name}: {feature}: {info.short_description}: {info.description}"

@@ -3,7 +3,7 @@
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
-from typing import Any
+from typing import Any, TypedDict
 
 from absl import logging
 from tfx import v1 as tfx
@@ -13,8 +13,14 @@ from tfx.orchestration.portable.input_resolution.exceptions import InputResoluti
 from include.components.lineage import SPAN, VERSION, number, passed, spans_behind
 
 
+class Chosen(TypedDict):
+    """Outputs of `ChosenNumber`."""
+
+    chosen: int
+
+
 @component
-def ChosenNumber(number: tfx.dsl.components.Parameter[int]) -> tfx.dsl.components.OutputDict(chosen=int):
+def ChosenNumber(number: tfx.dsl.components.Parameter[int]) -> Chosen:
     """Hands a span or an id on to a Resolver, whose own config is fixed when the pipeline is compiled.
 
     Args:

@@ -72,7 +72,7 @@ def number_statistics(statistics: Artifact) -> pd.DataFrame:
         One line per feature, at most one value per row, and split. Shares are of all rows; `values` is the
         histogram in ten equal steps from min to max.
     """
-    lines = {}
+    lines: dict[tuple[str, str], dict[str, object]] = {}
     for split, name, feature, count in _features(statistics, "num_stats"):
         found = feature.num_stats
         present = found.common_stats.tot_num_values
@@ -100,7 +100,7 @@ def text_statistics(statistics: Artifact) -> pd.DataFrame:
     Returns:
         One line per feature, at most one value per row, and split. Shares are of all rows.
     """
-    lines = {}
+    lines: dict[tuple[str, str], dict[str, object]] = {}
     for split, name, feature, count in _features(statistics, "string_stats"):
         found = feature.string_stats
         often = [f"{top.value} {top.frequency / count:.1%}" for top in found.top_values[:_COMMON_VALUES]]

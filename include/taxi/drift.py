@@ -107,7 +107,9 @@ def create_pipeline(
     )
 
 
-def _span_of(parameter: str) -> tuple[ChosenNumber, tfx.dsl.Resolver, tfx.components.StatisticsGen]:
+def _span_of(
+    parameter: str,
+) -> tuple[tfx.types.BaseComponent, tfx.dsl.Resolver, tfx.components.StatisticsGen]:
     """The nodes that turn a runtime parameter into examples and their statistics."""
     chosen = ChosenNumber(number=tfx.dsl.experimental.RuntimeParameter(name=parameter, ptype=int)).with_id(
         parameter

@@ -6,7 +6,7 @@ Without `from __future__ import annotations`: TFX's @component reads the annotat
 import json
 import math
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 import tensorflow_data_validation as tfdv
 from absl import logging
@@ -21,7 +21,6 @@ FILE = "report.json"
 # Of a month's two parts the larger one is compared.
 SPLIT = "train"
 _PAIR = f"SplitPair-{SPLIT}_{SPLIT}"
-_standard = tfx.types.standard_artifacts
 
 
 class DriftPolicy(tfx.dsl.Artifact):
@@ -48,12 +47,18 @@ class DriftReport(tfx.dsl.Artifact):
     }
 
 
+class DriftThreshold(TypedDict):
+    """Outputs of `ChanceDistance`."""
+
+    threshold: float
+
+
 @component
 def ChanceDistance(
-    statistics: tfx.dsl.components.InputArtifact[_standard.ExampleStatistics],
-    baseline_statistics: tfx.dsl.components.InputArtifact[_standard.ExampleStatistics],
+    statistics: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleStatistics],
+    baseline_statistics: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleStatistics],
     policy: tfx.dsl.components.InputArtifact[DriftPolicy],
-) -> tfx.dsl.components.OutputDict(threshold=float):
+) -> DriftThreshold:
     """Calculates from which distance on two spans of these sizes have drifted.
 
     Two samples of one distribution, of n and m trips over k cells, have an expected Jensen-Shannon
@@ -79,9 +84,9 @@ def ChanceDistance(
 
 @component
 def CompareSpans(
-    span: tfx.dsl.components.InputArtifact[_standard.Integer],
-    baseline_span: tfx.dsl.components.InputArtifact[_standard.Integer],
-    anomalies: tfx.dsl.components.InputArtifact[_standard.ExampleAnomalies],
+    span: tfx.dsl.components.InputArtifact[standard_artifacts.Integer],
+    baseline_span: tfx.dsl.components.InputArtifact[standard_artifacts.Integer],
+    anomalies: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleAnomalies],
     differences: tfx.dsl.components.InputArtifact[standard_artifacts.ExamplesDiff],
     policy: tfx.dsl.components.InputArtifact[DriftPolicy],
     report: tfx.dsl.components.OutputArtifact[DriftReport],

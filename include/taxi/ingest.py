@@ -222,7 +222,8 @@ def partition(
     versions = (
         rows
         | "Fingerprint" >> beam.CombinePerKey(Fingerprint())
-        | "Version" >> beam.MapTuple(lambda folder, found: new_version(root, folder, *found, delivery))
+        | "Version"
+        >> beam.MapTuple(lambda folder, found: new_version(root, folder, found[0], found[1], delivery))
         | "Changed" >> beam.Filter(bool)
         # What was chosen stays chosen: after the first file is written, a repeated step would choose another.
         | "Fix" >> beam.Reshuffle()

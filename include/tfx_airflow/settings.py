@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any, TypeVar
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
@@ -17,9 +18,12 @@ from include.tfx_airflow.contract.mlmd_facts import SQLITE_FILE
 SECTION = "tfx_airflow"
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
+_Value = TypeVar("_Value", str, float, int, bool)
 
-def _field(default: object, help_text: str, least: float = 0, most: float = 0) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"help": help_text, "range": (least, most)})
+
+def _field(default: _Value, help_text: str, least: float = 0, most: float = 0) -> _Value:
+    metadata = {"help": help_text, "type": type(default), "range": (least, most)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +104,7 @@ def read_settings() -> Settings:
     """
     from airflow.configuration import AIRFLOW_HOME, conf
 
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         text = conf.get(SECTION, field.name, fallback=None)
         if text in (None, ""):
@@ -110,11 +114,11 @@ def read_settings() -> Settings:
     values["home"] = os.path.abspath(os.path.expanduser(home))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)
 
 
-def _value(field: dataclasses.Field, text: str) -> object:
-    kind, (least, most) = type(field.default), field.metadata["range"]
+def _value(field: dataclasses.Field[Any], text: str) -> str | float | bool:
+    kind, (least, most) = field.metadata["type"], field.metadata["range"]
     name = f"[{SECTION}] {field.name} = {text!r}"
     try:
         value = _BOOLEANS[text.lower()] if kind is bool else kind(text)

@@ -100,7 +100,7 @@ def files_param(folder: str, otherwise: str) -> Param:
 class _WithoutGoogle(BeamDataflowMixin):
     """Takes the place of a class that refuses to be made without Google's provider, Dataflow or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, **_: Any) -> None:
         pass
 
 
@@ -111,6 +111,8 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
     Airflow's, the bundle importable), that its last lines are in the error, and that it never outlives its task.
     `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` in its options are filled in on the machine that runs it.
     """
+
+    runner: str
 
     def __init__(
         self,
@@ -219,7 +221,7 @@ class _Hook(BeamHook):
             cwd=BUNDLE_ROOT,
             start_new_session=True,
         ) as self._process:
-            reaper = threading.Thread(target=self._reap, daemon=True)
+            reaper = threading.Thread(target=self._reap, args=(self._process,), daemon=True)
             reaper.start()
             for raw in self._process.stdout or ():
                 line = raw.decode(errors="replace").rstrip()
@@ -238,7 +240,7 @@ class _Hook(BeamHook):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _reap(self) -> None:
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
         # A worker that is left behind would keep the pipe open.
-        self._process.wait()
+        process.wait()
         self.kill()

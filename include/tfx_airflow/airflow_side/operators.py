@@ -234,7 +234,8 @@ def table(node_id: str, result: NodeResult) -> list[str]:
     Returns:
       Lines of text.
     """
-    from tabulate import tabulate  # not for a parse
+    # Not at a parse.
+    from tabulate import tabulate  # type: ignore[import-untyped] # it ships no types
 
     rows = [
         (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])

@@ -10,7 +10,7 @@ import json
 from datetime import timezone, tzinfo
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import tabulate  # type: ignore[import-untyped] # it ships no types
 
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
@@ -140,14 +140,14 @@ def lines(run: dict[str, Any]) -> list[str]:
         if task["state"] == "skipped":
             made = [_why_skipped(task["task"], task.get("skip"))]
         state = value["state"] if task["state"] == "success" else str(task["state"] or "-")
-        for index, text in enumerate(made or [""]):
+        for index, item in enumerate(made or [""]):
             first = (name, state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
-            rows.append((*first, text))
+            rows.append((*first, item))
         warnings += [f"Warning: {name}: {warning}" for warning in value["summary"].get("warnings", [])]
-    text = tabulate(
+    table = tabulate(
         rows, tablefmt="plain", disable_numparse=True, colalign=("left", "left", "right", "left")
-    ).splitlines()
-    text = [*(line.rstrip() for line in text), "", *warnings]
+    )
+    text = [*(line.rstrip() for line in table.splitlines()), "", *warnings]
     told = {copy: _evaluation(_summary(tasks)) for copy, tasks in copies(run).items()}
     told = {copy: found for copy, found in told.items() if found}
     for copy, found in told.items():

@@ -33,7 +33,7 @@ def abstract(text: str, roots: Mapping[str, str]) -> str:
     """
     for name, folder in sorted(roots.items(), key=lambda item: -len(item[1])):
         path = re.escape(folder.rstrip("/"))
-        text = re.sub(rf"(?<![\w./$}}~-]){path}(?![\w.-])", lambda _, name=name: f"${{{name}}}", text)
+        text = re.sub(rf"(?<![\w./$}}~-]){path}(?![\w.-])", f"${{{name}}}", text)
     return text
 
 

@@ -193,7 +193,7 @@ class Server:
 
 
 def _mysql(address: dict[str, Any]) -> Any:
-    import pymysql
+    import pymysql  # type: ignore[import-untyped] # it ships no types
 
     options = dict(address.get("ssl", {}))
     if "verify_server_cert" in options:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import graphlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from typing import Any
 
 from google.protobuf import message
@@ -35,7 +35,7 @@ def arrange(method_name: str, request: message.Message, response: message.Messag
         return
     graph = getattr(response, "lineage_subgraph", response)
     for field, value in graph.ListFields():
-        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not field.message_type:
+        if not isinstance(value, MutableSequence) or not field.message_type:
             continue
         name, asked = _ASKED.get(method_name, ("", ""))
         before = list(value)

@@ -120,8 +120,9 @@ class _ToldToTheLog(logging.Filter):
     why_skipped = why_not_blessed = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.msg == "Input resolution skipped; reason = %s" and record.args:
-            self.why_skipped = str(record.args[0])
+        arguments = record.args
+        if record.msg == "Input resolution skipped; reason = %s" and isinstance(arguments, tuple):
+            self.why_skipped = str(*arguments)
         if record.msg == "Infra validation (attempt %d/%d) failed." and record.exc_info:
             error = record.exc_info[1]
             self.why_not_blessed = f"{type(error).__name__}: {error}"

@@ -9,13 +9,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, NoReturn
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 
 # Of the server's signal handlers none may survive in a child; these are those of a new interpreter.
-_HANDLERS = {
+_HANDLERS: Mapping[int, Callable[[int, FrameType | None], object] | signal.Handlers] = {
     signal.SIGCHLD: signal.SIG_DFL,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,

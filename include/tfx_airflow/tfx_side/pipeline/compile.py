@@ -34,7 +34,7 @@ from include.tfx_airflow.contract.manifest import (
 from include.tfx_airflow.tfx_side.pipeline import watch
 
 
-def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, Any]:
+def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, list[str]]:
     """What was read up to now, and what the DAG file declares: `files`, `installed`, `variables`, `unseen`."""
     roots = request["roots"]
     found = watched.inputs(roots)
@@ -47,7 +47,7 @@ def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _key(inputs: dict[str, Any], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
+def _key(inputs: dict[str, list[str]], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
     """The key as `compiled.find` will work it out, and the environment in it."""
     roots = request["roots"]
     environment = dict(request["environment"])
@@ -156,7 +156,11 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     if not content:
         return CHANGED_MEANWHILE  # a file has gone
     made = dataclasses.replace(
-        manifest(()), environment=environment, **{key: tuple(names) for key, names in inputs.items()}
+        manifest(tuple(inputs["files"])),
+        environment=environment,
+        installed=tuple(inputs["installed"]),
+        variables=tuple(inputs["variables"]),
+        unseen=tuple(inputs["unseen"]),
     )
     _write(folder, content, made.to_json(), text)
     _remove_old(folder, {content, *request["kept"]})

@@ -28,7 +28,7 @@ class Declaration:
     """A RuntimeParameter where it stands; `node` is empty for the pipeline's root."""
 
     node: str
-    property: str
+    part: str
     kind: str
     name: str
     default: Any
@@ -37,7 +37,7 @@ class Declaration:
     @property
     def place(self) -> str:
         """Where it stands, for people."""
-        return f"{self.property} of {self.node!r}" if self.node else self.property
+        return f"{self.part} of {self.node!r}" if self.node else self.part
 
 
 def make_texts(pipeline: pipeline_lib.Pipeline) -> None:

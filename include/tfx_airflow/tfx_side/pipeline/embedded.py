@@ -7,6 +7,7 @@ text is the placeholder: a value takes its place before TFX's launcher sees the 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -130,7 +131,7 @@ def _parameter(tree: Any, whole: bool = False) -> data_types.RuntimeParameter | 
         return None
     if whole and _WHOLE not in tree:
         return None
-    kind = (tree.get("ptype") or {}).get("__class__")
+    kind = (tree.get("ptype") or {}).get("__class__", "")
     types = {"str": str, "int": int, "float": float}
     return data_types.RuntimeParameter(
         tree["name"], types.get(kind), tree.get("default"), tree.get("description")
@@ -153,9 +154,9 @@ def texts(proto: message.Message, path: str = "") -> Iterator[tuple[str, str, Ca
         elif field.type == field.TYPE_STRING:
             if field.label == field.LABEL_REPEATED:
                 for index, text in enumerate(value):
-                    yield below, text, lambda new, items=value, i=index: items.__setitem__(i, new)
+                    yield below, text, functools.partial(value.__setitem__, index)
             else:
-                yield below, value, lambda new, field=field: setattr(proto, field.name, new)
+                yield below, value, functools.partial(setattr, proto, field.name)
 
 
 def declared_in(text: str) -> list[data_types.RuntimeParameter]:

@@ -41,7 +41,7 @@ def required(node: pipeline_pb2.PipelineNode) -> tuple[tuple[str, ...], ...]:
       node: Its IR. An input is optional when its `min_count` is 0, as in TFX's input resolution
         (`tfx/orchestration/portable/input_resolution/node_inputs_resolver.py`).
     """
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for key, spec in node.inputs.inputs.items():
         needed = (
             spec.min_count > 0
