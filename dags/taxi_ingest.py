@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowSkipException
 from include.tfx_airflow.airflow_side.beam import (
     RUNNERS,
     BeamProgramOperator,

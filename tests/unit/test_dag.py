@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow.sdk import task_group
+from airflow.sdk import DAG, BaseOperator, Param, task_group
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
-from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
 from include.tfx_airflow.contract.errors import ConfigError, SettingsError
 from include.tfx_airflow.contract.manifest import MANIFEST_FILE, Manifest, Node, RuntimeParameter
 from include.tfx_airflow.settings import Settings

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG, BaseOperator, Param
 
 from include.tfx_airflow.airflow_side import parameters
-from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 

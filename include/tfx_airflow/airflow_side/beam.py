@@ -14,8 +14,9 @@ from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
 from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, BeamRunPythonPipelineOperator
+from airflow.sdk import Context, Param
+from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowFailException, Context, Param
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError

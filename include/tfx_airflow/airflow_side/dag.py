@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import DAG, Param, TaskGroup
+
+# Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
+from airflow.sdk.definitions._internal.expandinput import MappedArgument
+
 from include.tfx_airflow.airflow_side import parameters
-from include.tfx_airflow.airflow_side.airflow_names import DAG, MappedArgument, Param, TaskGroup
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator

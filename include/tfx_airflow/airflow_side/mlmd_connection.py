@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowNotFoundException, BaseHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
 from include.tfx_airflow.contract.errors import MlmdConnectionError, MlmdError
 from include.tfx_airflow.contract.mlmd_facts import CONNECTION_KINDS, FORMER_CONNECTION, SSL_FIELDS
 from include.tfx_airflow.settings import SECTION, Settings

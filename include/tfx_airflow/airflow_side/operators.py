@@ -10,13 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
 from include.tfx_airflow.airflow_side import mlmd_connection, parameters
-from include.tfx_airflow.airflow_side.airflow_names import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    Context,
-)
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from include.tfx_airflow.airflow_side.airflow_names import BaseOperatorLink
+from airflow.sdk import BaseOperatorLink
 
 _PANEL = "mlmd/"  # where the plugin mounts it
 
@@ -20,7 +20,7 @@ class ArtifactsLink(BaseOperatorLink):
 
         Args:
           operator: The task; not needed.
-          ti_key: With dag_id, run_id, task_id and map_index: Airflow 2 gives a key, Airflow 3 the task instance.
+          ti_key: A task instance, or its key.
         """
         return panel_url(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
 

@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.tfx_airflow.airflow_side.airflow_names import Param
+from airflow.sdk import Param
+
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 from include.tfx_airflow.contract.templates import is_template

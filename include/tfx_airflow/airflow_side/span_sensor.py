@@ -9,15 +9,11 @@ from datetime import datetime, timedelta
 from datetime import timezone as zones
 from typing import Any
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
 from include.tfx_airflow.airflow_side import span_number
-from include.tfx_airflow.airflow_side.airflow_names import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    Context,
-    ObjectStoragePath,
-    TimeDeltaTrigger,
-)
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
 from include.tfx_airflow.airflow_side.span_number import SpanError
 from include.tfx_airflow.contract import fingerprint

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowNotFoundException, BaseHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 # (kind, name) of what is named -> the tasks that name it, as `dag_id.task_id`.
 Needs = dict[tuple[str, str], list[str]]
