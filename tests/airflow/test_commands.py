@@ -42,7 +42,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
     ("environment", "said"),
     [
         ({"AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "store"}, "Connection 'store', named by [tfx_airflow]"),
-        ({"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:secret@h/m"}, "there is a Connection 'mlmd_default', and"),
+        ({"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:secret@h/m"}, "Connection 'mlmd_default' exists, but"),
     ],
     ids=["named-and-not-there", "there-and-not-named"],
 )

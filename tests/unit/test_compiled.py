@@ -106,7 +106,7 @@ def test_bad_reference_is_refused_with_its_form(tmp_path: Path, reference: objec
 
 
 def test_arguments_that_are_no_json_are_refused_by_value(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match="must be JSON-able") as caught:
+    with pytest.raises(CompileError, match="must be JSON-serializable") as caught:
         compiled.load(REFERENCE, {"folder": Path("/srv")}, Settings(home=str(tmp_path)))
     assert "PosixPath('/srv')" in str(caught.value)
 
@@ -279,7 +279,7 @@ def test_child_that_breaks_is_shown_with_its_exit_code_and_last_lines(tmp_path: 
 
 def test_files_that_never_stand_still_end_in_an_error(tmp_path: Path) -> None:
     python = _interpreter(tmp_path, f"sys.exit({compiled.CHANGED_MEANWHILE})")
-    with pytest.raises(CompileError, match="change faster than they compile"):
+    with pytest.raises(CompileError, match="kept changing while it was compiled"):
         compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home"), node_server=False))
     assert _starts(tmp_path) == 3
 

@@ -243,7 +243,7 @@ def test_config_may_be_dicts() -> None:
         ({"compiled_from": "/srv/x"}, ["compiled_from", "'/srv/x'", "list"]),
         ({"compiled_from": ["conf/x.yaml"]}, ["compiled_from", "['conf/x.yaml']", "${BUNDLE_ROOT}/"]),
         ({"node_configs": {"Train": NodeConfig({"retries": 2})}}, ["node_configs['Train'].retries", "**"]),
-        (AirflowPipelineConfig({"node_configs": {}}), ["airflow_dag_config has ['node_configs']"]),
+        (AirflowPipelineConfig({"node_configs": {}}), ["airflow_dag_config contains ['node_configs']"]),
         (REFERENCE, ["AirflowPipelineConfig", repr(REFERENCE)]),
         (5, ["AirflowPipelineConfig", "5"]),
     ],

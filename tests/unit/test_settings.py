@@ -93,7 +93,10 @@ def test_value_out_of_its_range_names_setting_value_and_range(
     monkeypatch.setenv(f"AIRFLOW__TFX_AIRFLOW__{name.upper()}", text)
     with pytest.raises(SettingsError) as caught:
         read_settings()
-    assert str(caught.value) == f"Setting: [tfx_airflow] {name} = {text!r} is out of its range, {allowed}."
+    assert (
+        str(caught.value)
+        == f"Setting: [tfx_airflow] {name} = {text!r} is out of range; give a value from {allowed}."
+    )
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def table(node_id: str, result: NodeResult) -> list[str]:
       Lines of text.
     """
     # Not at a parse.
-    from tabulate import tabulate  # type: ignore[import-untyped] # it ships no types
+    from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types
 
     rows = [
         (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])

@@ -1,4 +1,4 @@
-"""What a child says: log lines with levels on one pipe, its result record on another."""
+"""Reads a child's output: log lines with levels from one pipe, its result record from another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stream:
         self.record = b""
 
     def end(self) -> None:
-        """Says, from any thread, that the child has ended: what is in the pipes now is all there is."""
+        """Signals, from any thread, that the child has ended: the pipes now hold all there is."""
         os.close(self._end)
 
     def lines(self) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 from include.tfx_airflow.contract import fingerprint
@@ -105,7 +106,7 @@ class Watch:
     def _wrap_variables(self) -> None:
         note = self._note
 
-        class Watched(type(os.environ)):  # type: ignore[misc]
+        class Watched(os._Environ):
             def __getitem__(self, key: Any) -> Any:
                 note("variable", key)
                 return super().__getitem__(key)
@@ -143,14 +144,14 @@ class Watch:
 def _frames() -> Frames:
     """Source files of the callers, the nearest first; up to the import of a module, which is no call."""
     files: list[str] = []
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame:
         name = frame.f_code.co_filename
         if name.startswith(_IMPORT) or any(part in name for part in _LOOKS_EVERYWHERE):
             break
         if not name.startswith((OWN, "<")) and not of_stdlib(name) and name not in files[-1:]:
             files.append(name)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return tuple(files)
 
 
