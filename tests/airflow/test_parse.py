@@ -90,7 +90,7 @@ def test_a_parse_that_is_cut_off_leaves_the_compiling_to_the_next_one(bundle: Bu
     )
     home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
     error = bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home)
-    assert "is still being compiled" in error and "next parse finds it" in error
+    assert "is still being compiled" in error and "later parse finds the result" in error
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("compiled/*/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.5)

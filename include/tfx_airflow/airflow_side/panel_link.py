@@ -1,4 +1,4 @@
-"""The link from a task to its page in the panel; only an address, so a deployment without the panel loses nothing else."""
+"""The link from a task to its page in the panel. It is only a URL, so a deployment without the panel loses nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PANEL = "mlmd/"  # where the plugin mounts it
 
 
 class ArtifactsLink(BaseOperatorLink):
-    """Button "Artifacts" of a task: what it made and used, in the panel."""
+    """The button "Artifacts" of a task: opens what it made and used in the panel."""
 
     name = "Artifacts"
 

@@ -1,4 +1,4 @@
-"""What compiles a pipeline: the TFX interpreter with its packages, and the variables that a compiler sees."""
+"""What compiles a pipeline: the TFX interpreter with its packages, and the environment variables that compiling sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def now(
     trusted: Mapping[str, str],
     seen: dict[str, str | None] | None = None,
 ) -> dict[str, str]:
-    """All beside the user's files that a compiled pipeline depends on, as it is at this moment.
+    """Everything but the user's files that a compiled pipeline depends on, as of now.
 
     Args:
       installed: `Manifest.installed`.
