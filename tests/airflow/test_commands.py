@@ -120,5 +120,5 @@ def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bu
     (tmp_path / "broken.py").unlink()
     (tmp_path / "needy.py").write_text(_NEEDY.replace('"gpu"', '"there"').replace("warehouse", "present"))
     mended = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
-    assert "ok  DAGs: 1; the pools and Connections that they name are there" in mended.stdout
+    assert "ok  DAGs: 1; the pools and Connections that they name exist" in mended.stdout
     assert "pool '" not in mended.stdout and "Connection '" not in mended.stdout

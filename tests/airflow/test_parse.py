@@ -115,7 +115,7 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     command = ("python", "-m", "include.tfx_airflow", "compile", "mine.pipeline:create")
     assert "compiled in" in bundle.run(*command, **environment).stdout
     (package / "other.py").write_text("X = 2\n")
-    assert "was compiled already" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in bundle.run(*command, **environment).stdout
     (package / "part.py").write_text("NAME = 'second'\n")
     assert "compiled in" in bundle.run(*command, **environment).stdout
     names = {
@@ -123,7 +123,7 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     }
     assert names == {"first", "second"}
     (package / "part.py").write_text("NAME = 'first'\n")
-    assert "was compiled already" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in bundle.run(*command, **environment).stdout
 
 
 _READS = """
