@@ -113,7 +113,7 @@ def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bu
     assert line("Connection 'warehouse'").startswith("BAD ") and "needy.asks" in line(
         "Connection 'warehouse'"
     )
-    assert "LocalExecutor knows no queues" in line("queue 'fast' of needy.trains")
+    assert "LocalExecutor has no queues" in line("queue 'fast' of needy.trains")
     assert line("DAG file ").startswith("BAD ") and "broken by hand" in line("DAG file ")
     for name in ("'there'", "'present'", "'default_pool'"):
         assert name not in done.stdout

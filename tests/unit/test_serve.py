@@ -161,7 +161,7 @@ def _fallback(bench: Bench, caplog: pytest.LogCaptureFixture) -> str:
     module = bench.module("works", "import os, sys\nos.write(int(sys.argv[1]), b'yes')")
     assert bench.run(module) == (0, "yes")
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert line.startswith("The node server cannot be used, a new process does the work: ")
+    assert line.startswith("The node server cannot be used, so a new process does the work: ")
     return line
 
 

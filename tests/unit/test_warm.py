@@ -518,7 +518,7 @@ def test_request_that_is_too_large_is_done_by_a_new_process(
     )
     assert bench.run(module) == (0, "20000")
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert line.startswith("The node server cannot be used, a new process does the work:")
+    assert line.startswith("The node server cannot be used, so a new process does the work:")
     assert "Message too long" in line
 
 
