@@ -91,8 +91,8 @@ def _answer(bench: Bench, packet: bytes, files: int) -> dict[str, Any] | None:
         (b'{"ask": "run", "prot', 3, "not a JSON object"),
         (b"[1, 2]", 3, "not a JSON object"),
         (b"7", 0, "not a JSON object"),
-        (b"{}", 3, "does not know what 'None' is"),
-        (b'{"ask": "shutdown"}', 0, "does not know what 'shutdown' is"),
+        (b"{}", 3, "does not know the request 'None'"),
+        (b'{"ask": "shutdown"}', 0, "does not know the request 'shutdown'"),
         (b'{"ask": {"a": ["b"]}}', 0, "does not know"),
         (b'{"ask": "run"}', 3, "fields ['protocol', 'home'"),
         ({"umask": "022"}, 3, "fields ['umask']"),
@@ -301,7 +301,7 @@ def test_second_server_for_one_place_gives_way(bench: Bench, server: int) -> Non
     command = [*server_client.command(bench.settings, bench.socket, 0)]
     done = subprocess.run(command, env=bench.environment, cwd=BUNDLE_ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "another process serves" in done.stderr
+    assert "another process already serves" in done.stderr
     assert bench.status()["pid"] == server
 
 
