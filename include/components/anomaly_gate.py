@@ -1,4 +1,4 @@
-"""A component that decides what anomalies in the data mean for the run.
+"""A component that lets a run continue or fail when its data has anomalies.
 
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
@@ -16,7 +16,7 @@ POLICIES = ("fail", "warn", "ignore")
 
 
 class AnomaliesError(Exception):
-    """The data have anomalies, and the policy says that nothing is to be made of such data."""
+    """The data has anomalies, and the policy is to fail."""
 
 
 class AnomalyCount(TypedDict):
@@ -31,13 +31,13 @@ def AnomalyGate(
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     policy: tfx.dsl.components.Parameter[str] = "fail",
 ) -> AnomalyCount:
-    """Lets a run go on, or not, when ExampleValidator found anomalies.
+    """Lets a run continue, or fails it, when ExampleValidator found anomalies.
 
     Args:
-        examples: What the anomalies are in. Only read by name: examples that came through here are known
-            by it, see `RollingWindow`.
+        examples: The data with the anomalies. Not read, but recorded as an input, by which `RollingWindow` knows
+            that they passed this gate.
         anomalies: Output of ExampleValidator or DistributionValidator.
-        policy: "fail" ends the run with the list of anomalies, "warn" only logs it, "ignore" says nothing.
+        policy: "fail" fails with the list of anomalies, "warn" only logs it, "ignore" does neither.
 
     Returns:
         Number of anomalies.
@@ -52,7 +52,7 @@ def AnomalyGate(
     if found and policy != "ignore":
         text = f"{len(found)} anomalies in {anomalies.uri}:\n" + "\n".join(found)
         if policy == "fail":
-            raise AnomaliesError(f"{text}\nMend the data or the schema, or run again with policy 'warn'.")
+            raise AnomaliesError(f"{text}\nFix the data or the schema, or run again with policy 'warn'.")
         logging.warning(text)
     elif not found:
         logging.info("No anomalies.")
