@@ -61,7 +61,9 @@ def test_the_served_model_is_the_one_pushed_last_and_not_a_newer_one() -> None:
 def test_without_a_pushed_model_the_run_is_skipped_with_a_sentence() -> None:
     history = History()
     model = history.model([history.examples(201401)])
-    with pytest.raises(SkipSignal, match="no model has been pushed yet; 1 were trained. A model is pushed, and then"):
+    with pytest.raises(
+        SkipSignal, match="no model has been pushed yet; 1 were trained. A model is pushed, and then"
+    ):
         ServedModel().resolve_artifacts(history.store, {"model": [model], "pushed": []})
 
 

@@ -1,4 +1,4 @@
-"""What the DAG file says about a pipeline: Airflow's side of each node, and its parameters."""
+"""The configuration of a pipeline in a DAG file: Airflow's options of its nodes, and its parameters."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def key(python: str, pythonpath: str, environment: Mapping[str, str]) -> str:
 
 
 def files_key(python: str) -> str:
-    """Key of this package's code, wherever it lies, and of the interpreter with its packages."""
+    """Key of this package's code, wherever it is, and of the interpreter with its packages."""
     digest = hashlib.sha256(str(wire.PROTOCOL).encode())
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())

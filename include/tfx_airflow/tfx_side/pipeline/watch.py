@@ -142,7 +142,7 @@ class Watch:
 
 
 def _frames() -> Frames:
-    """Source files of the callers, the nearest first; up to the import of a module, which is no call."""
+    """Source files of the callers, the nearest first; up to the import of a module, which is not a call."""
     files: list[str] = []
     frame: FrameType | None = sys._getframe(2)
     while frame:
