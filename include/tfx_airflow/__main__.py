@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow`: compiles ahead of time, checks the set-up, manages the store and the node server, reports runs, starts Airflow."""
+"""`python -m include.tfx_airflow`: compiles pipelines, checks the set-up, reports on runs, starts Airflow."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from include.tfx_airflow.node_process.process import child_environment, end_of
 from include.tfx_airflow.settings import Settings, read_settings
 
 _TAIL_LINES = 40
-# Google's libraries about Python 3.10: many lines at every start, of each of Beam's workers too.
+# Google's libraries warn about Python 3.10 in many lines, at every start of the program and of each Beam worker.
 _QUIET = ",".join(
     f"ignore::FutureWarning:google.{module}"
     for module in ("api_core._python_version_support", "auth.transport.grpc")
@@ -54,7 +54,7 @@ class BeamRunner:
 
 
 def flink(job_endpoint: str, *options: str) -> BeamRunner:
-    """A Flink cluster, by way of Beam's job server.
+    """A Flink cluster, through Beam's job server.
 
     Args:
         job_endpoint: Address of the job server, host:port.
@@ -84,12 +84,12 @@ def runner_param(runners: Mapping[str, BeamRunner] = RUNNERS) -> Param:
 
 
 def files_param(folder: str, otherwise: str) -> Param:
-    """A Param for the trigger form: files below a folder, and nothing else; None for those of the program.
+    """A Param for the trigger form: files below a folder, and nothing else; None for the program's default.
 
     Args:
         folder: Folder or URL, chosen by the DAG's author. The program checks that nothing in it leads elsewhere:
             `include.tfx_airflow.tfx_side.input_files.below`.
-        otherwise: What is read when nothing is given, for people.
+        otherwise: What is read when nothing is given, shown in the form.
     """
     return Param(
         None,

@@ -29,7 +29,8 @@ def address(settings: Settings) -> dict[str, Any]:
 
     Raises:
       MlmdConnectionError: The Connection does not exist, or cannot be read now.
-      MlmdError: Its type or fields do not name a store; or none is configured, but the one that earlier versions used exists.
+      MlmdError: Its type or fields do not name a store; or none is configured, but the one that earlier versions
+        used exists.
     """
     name = settings.mlmd_conn_id
     if not name:

@@ -1,4 +1,4 @@
-"""RuntimeParameters of TFX as Params of Airflow, and back to what TFX expects in a run.
+"""Converts TFX's RuntimeParameters to Airflow's Params, and a run's Params to TFX's values.
 
 TFX knows str, int and float. A str whose default is JSON (an object or a list, as for `train_args` or
 `range_config`) is shown as JSON in the trigger form. A template goes into the operator, never into the

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Files over this size (data, not code) are not read again at each parse while they stay the same.
+# Bytes; larger files (data, not code) are read again only when they change, not at each parse.
 _LARGE = 4 * 1024 * 1024
 
 
@@ -168,7 +168,7 @@ def _large_file_key(path: str, file: BinaryIO, status: os.stat_result) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     key = digest.hexdigest()
-    # A file that has changed just now may change once more with the same stamp.
+    # A file that has just changed may change again within the same time stamp.
     if time.time_ns() - status.st_ctime_ns > 2_000_000_000:
         try:
             os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The manifest: all that the Airflow side knows of a compiled pipeline.
+"""The manifest: everything the Airflow side knows about a compiled pipeline.
 
 Standard library only; written by the TFX interpreter, read by Airflow at every parse. The IR that
 TFX itself runs lies beside it, in `pipeline.json`. Neither holds a machine path or a secret.

@@ -22,7 +22,7 @@ _FAMILIES = tuple(
         " OMP ONEDNN OPENBLAS OPENSSL PANDAS PILLOW PROTOCOL PSUTIL ROCM SCIPY SKLEARN TCMALLOC TF TF2 TORNADO TPU"
         " TRAITLETS WRAPT XLA"
     ).split()
-)  # Other families are read after the fork, and some (credentials, what a login sets) change often.
+)  # Single names below: most of their families is read after the fork, and some (credentials, logins) change often.
 _NAMES = frozenset(
     "API_ENDPOINT_OVERRIDE API_VERSION_OVERRIDE APPENGINE_RUNTIME AWS_CONFIG_FILE AWS_CSM_CLIENT_ID AWS_CSM_ENABLED"
     " AWS_CSM_HOST AWS_CSM_PORT AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION AWS_EC2_METADATA_DISABLED AWS_MAX_ATTEMPTS"

@@ -14,7 +14,7 @@ LEVEL_MARK = "\x1f"
 _RECORD = re.compile(rf"{LEVEL_MARK}(\d{{1,2}}){LEVEL_MARK}")
 _BLOCK = 1 << 16
 _LONGEST_LINE = 1 << 20
-# A grandchild in a session of its own may keep the pipes open for ever; the child's last words are
+# A grandchild in a session of its own may keep the pipes open forever; the child's last words are
 # in the pipe when it ends.
 _DRAIN_SECONDS = 2.0
 

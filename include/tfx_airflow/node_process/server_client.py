@@ -29,7 +29,7 @@ from include.tfx_airflow.settings import Settings
 _CONNECT_SECONDS = 10.0
 # A first import from a cold disk took 35 s.
 _START_SECONDS = 180.0
-# On top of the child's own grace: its asking task kills it first, and the server what is left.
+# On top of the child's own grace: the asking task kills it first, the server only what is left.
 _MORE_GRACE = 5.0
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class WarmProcess:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
             time.sleep(0.1)
         if code is None:
-            self.signal(signal.SIGKILL)  # what it left behind; the server can no longer see to it
+            self.signal(signal.SIGKILL)  # what it left behind, which the server can no longer kill
         self._ended = True
         self._connection.close()
         return code

@@ -18,7 +18,7 @@ def below(folder: str, pattern: str) -> str:
         pattern: Files below it that a run asks for, such as "2014/*.csv"; see `include.tfx_airflow.contract.input_files`.
 
     Raises:
-        ValueError: There is no folder, the pattern is not a plain one, or a matching file is a symbolic link to elsewhere.
+        ValueError: There is no folder, the pattern is not a plain one, or a matching file is a link to elsewhere.
     """
     if not folder:
         raise ValueError(

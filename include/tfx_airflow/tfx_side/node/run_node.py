@@ -84,8 +84,8 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
 
     def end() -> None:
         asked.wait()
-        # The lock of a SQLite store may be held by our own main thread; then the next attempt,
-        # or the asking task, records it.
+        # The main thread may hold the lock of a SQLite store; then the next attempt or the asking task
+        # records the failure.
         threading.Timer(request.kill_grace, kill).start()
         try:
             abandon.abandon(request, "the task was killed", last=kill)

@@ -225,7 +225,7 @@ def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()  # it takes nearly half of the time of importing TFX, and this process ends soon
+    gc.disable()  # it takes nearly half the time of importing TFX, and this process ends soon
     asked = json.load(sys.stdin)
     watching = watch.Watch()
     watching.start()

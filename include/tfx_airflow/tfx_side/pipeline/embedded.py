@@ -1,4 +1,4 @@
-"""RuntimeParameters inside dicts, lists, protos and texts: found when compiling, filled in for a run.
+"""Handles RuntimeParameters inside dicts, lists, protos and texts: finds them when compiling, fills them in for a run.
 
 TFX supports a parameter that is a whole property. One inside a property, an f-string, a resolver's
 config or a Cond it only writes into the text, as JSON. Here this JSON is the placeholder: it is replaced
