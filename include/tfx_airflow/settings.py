@@ -16,6 +16,7 @@ from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.contract.mlmd_facts import SQLITE_FILE
 
 SECTION = "tfx_airflow"
+_EXPECTED = {bool: "True or False", int: "a whole number", float: "a number"}
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 _Value = TypeVar("_Value", str, float, int, bool)
@@ -122,12 +123,13 @@ def read_settings() -> Settings:
 def _value(field: dataclasses.Field[Any], text: str) -> str | float | bool:
     kind, (least, most) = field.metadata["type"], field.metadata["range"]
     name = f"[{SECTION}] {field.name} = {text!r}"
+    allowed = f" from {least:g} to {most:.0f}" if most else ""
     try:
         value = _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
-        raise SettingsError(f"{name} is not a {kind.__name__}.") from None
+        raise SettingsError(f"{name} is not {_EXPECTED[kind]}{allowed}.") from None
     if most and not least <= value <= most:  # refuses NaN too
-        raise SettingsError(f"{name} is out of range; give a value from {least:g} to {most:.0f}.")
+        raise SettingsError(f"{name} is out of range; give a value{allowed}.")
     return value
 
 

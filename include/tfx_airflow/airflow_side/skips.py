@@ -80,5 +80,7 @@ def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int
         if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
             fields = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
             # Without that XCom it was skipped by its trigger rule, or by another task.
-            skipped[name] = Skip(**fields) if fields else Skip(name, "by Airflow", outside=True)
+            skipped[name] = (
+                Skip(**fields) if fields else Skip(name, "by its trigger rule or another task", outside=True)
+            )
     return skipped

@@ -1,7 +1,7 @@
 """The manifest: everything the Airflow side knows about a compiled pipeline.
 
 Standard library only; written by the TFX interpreter, read by Airflow at every parse. The IR that
-TFX itself runs lies beside it, in `pipeline.json`. Neither holds a machine path or a secret.
+TFX itself runs is beside it, in `pipeline.json`. Neither holds a machine path or a secret.
 """
 
 from __future__ import annotations
