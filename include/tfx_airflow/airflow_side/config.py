@@ -49,7 +49,7 @@ class NodeConfig:
         Raises:
           ConfigError: It is neither, or has a key that is not a field.
         """
-        made = _made(cls, value, f"node_configs[{node_id!r}]")
+        made = _build(cls, value, f"node_configs[{node_id!r}]")
         if isinstance(made.retries, Mapping):
             raise ConfigError(
                 f"node_configs[{node_id!r}].retries is {made.retries!r}; pass NodeConfig(**{{...}}), or the dict itself."
@@ -92,7 +92,7 @@ class AirflowPipelineConfig:
         Raises:
           ConfigError: It is neither, or one of its fields has a value of another kind.
         """
-        config = _made(cls, {} if value is None else value, "the config of AirflowDagRunner")
+        config = _build(cls, {} if value is None else value, "the config of AirflowDagRunner")
         for name in ("airflow_dag_config", "node_configs", "runtime_parameters", "computed_parameters"):
             given = getattr(config, name)
             if given is not None and not isinstance(given, Mapping):
@@ -124,7 +124,7 @@ class AirflowPipelineConfig:
         )
 
 
-def _made(cls: type[_Config], value: Any, what: str) -> _Config:
+def _build(cls: type[_Config], value: Any, what: str) -> _Config:
     if isinstance(value, cls):
         return value
     fields = [field.name for field in dataclasses.fields(cls)]

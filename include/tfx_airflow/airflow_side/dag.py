@@ -21,7 +21,7 @@ from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
 # Params that a task group added to its DAG, with a description of that group.
-_of_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
+_added_by_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
 
 
 def _default(param: Param) -> str:
@@ -140,7 +140,7 @@ class AirflowDagRunner:
     def _add_params(self, group: TaskGroup, compiled: Compiled) -> None:
         """Adds the pipeline's Params to the DAG; the author's own take precedence."""
         present = group.dag.params
-        authors = {key for key in present if present.get_param(key) not in _of_groups}
+        authors = {key for key in present if present.get_param(key) not in _added_by_groups}
         own = self._params(compiled, dict.fromkeys(authors))
         for key, param in own.items():
             if key in authors:
@@ -149,12 +149,12 @@ class AirflowDagRunner:
             place = f"task group {group.group_id!r} (nodes {nodes})"
             if key not in present:
                 present[key] = param
-                _of_groups[param] = place
+                _added_by_groups[param] = place
                 continue
             other = present.get_param(key)
             if (other.value, other.schema) != (param.value, param.schema):
                 raise ConfigError(
-                    f"Param {key!r} has the default {_default(other)} in {_of_groups[other]} and "
+                    f"Param {key!r} has the default {_default(other)} in {_added_by_groups[other]} and "
                     f"{_default(param)} in {place}; a DAG has one Param of a name. Give both groups the same value in "
                     f"AirflowPipelineConfig(runtime_parameters={{{key!r}: ...}}), give the DAG a Param {key!r}, "
                     "or give each group its own value in computed_parameters."

@@ -34,7 +34,7 @@ def address(settings: Settings) -> dict[str, Any]:
     """
     name = settings.mlmd_conn_id
     if not name:
-        if _former_is_there():
+        if _former_exists():
             raise MlmdError(
                 f"Connection {FORMER_CONNECTION!r} exists, but no setting names it, so it is no longer used. Set "
                 f"[{SECTION}] mlmd_conn_id = {FORMER_CONNECTION} (AIRFLOW__{SECTION.upper()}__MLMD_CONN_ID) to keep using its "
@@ -76,7 +76,7 @@ def address(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _former_is_there() -> bool:
+def _former_exists() -> bool:
     try:
         return (
             f"AIRFLOW_CONN_{FORMER_CONNECTION.upper()}" in os.environ or _find(FORMER_CONNECTION) is not None

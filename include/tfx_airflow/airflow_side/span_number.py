@@ -91,13 +91,13 @@ def check_format(span_format: str) -> None:
 def _start(dag: Any, start: datetime, end: datetime | None, zone: tzinfo | None) -> datetime:
     """Start of the data interval in the time zone of the span."""
     timetable, own = _timetable(dag), clock(dag)
-    if zone is None and _of(timetable, "delta") and _changes(own, start.year):
+    if zone is None and _timetable_field(timetable, "delta") and _changes(own, start.year):
         raise SpanError(
-            f"schedule={_of(timetable, 'delta')!r} ignores daylight saving time, and {own} has it: data intervals do "
+            f"schedule={_timetable_field(timetable, 'delta')!r} ignores daylight saving time, and {own} has it: data intervals do "
             "not stay at the same hour. Use a CronDataIntervalTimetable, or give SpanSensor the timezone in which "
             "they are counted, such as 'UTC'."
         )
-    days = _of(timetable, "interval")
+    days = _timetable_field(timetable, "interval")
     if days and end is not None and not (isinstance(days, timedelta) and days.seconds):
         # Airflow counts back in steps of 24 hours, which may miss midnight of the intended day.
         start = (end.astimezone(own).replace(tzinfo=None) - days).replace(tzinfo=own)
@@ -124,16 +124,18 @@ def _changes(zone: tzinfo, year: int) -> bool:
 def _timetable(dag: Any) -> Any:
     """The timetable that makes the data intervals; where timetables are combined, the first of them."""
     timetable = getattr(dag, "timetable", None)
-    while inner := _of(timetable, "timetable") or next(iter(_of(timetable, "timetables") or ()), None):
+    while inner := _timetable_field(timetable, "timetable") or next(
+        iter(_timetable_field(timetable, "timetables") or ()), None
+    ):
         timetable = inner
     return timetable
 
 
 def _zone(timetable: Any) -> tzinfo | None:
-    zone = _of(timetable, "timezone")
+    zone = _timetable_field(timetable, "timezone")
     return zone_of(zone) if isinstance(zone, str) else zone
 
 
-def _of(timetable: Any, name: str) -> Any:
+def _timetable_field(timetable: Any, name: str) -> Any:
     """A timetable's field, as named in DAG files or as named in Airflow's scheduler."""
     return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)

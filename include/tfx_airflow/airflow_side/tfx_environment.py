@@ -45,11 +45,11 @@ def versions(python: str) -> dict[str, str]:
     for info in sorted(prefix.glob("lib/python3.*/site-packages/tfx-*.dist-info")):
         version = info.name.split("-")[1].removesuffix(".dist")
         return {"tfx": version, "python": info.parts[-3], "packages": fingerprint.packages_key(info.parent)}
-    return _asked(python)
+    return _ask_interpreter(python)
 
 
 @functools.lru_cache(maxsize=8)
-def _asked(python: str) -> dict[str, str]:
+def _ask_interpreter(python: str) -> dict[str, str]:
     """Not a venv of its own (a system or user install): ask it, which takes some 50 ms."""
     code = (
         "import sys, importlib.metadata as m; print(m.version('tfx'), 'python%d.%d' % sys.version_info[:2])"

@@ -105,7 +105,7 @@ class NodeProcess:
         self._abandon()
         return NodeResult(
             "failed",
-            message=f"the child {_end(code[0])} before it could report more\n" + "\n".join(tail),
+            message=f"the child {_how_it_ended(code[0])} before it could report more\n" + "\n".join(tail),
         )
 
     def kill(self) -> None:
@@ -139,7 +139,7 @@ class NodeProcess:
             )
 
 
-def _end(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     if code is None:
         return "and the node server were killed"
     return process.end_of(code)

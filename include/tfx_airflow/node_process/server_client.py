@@ -69,7 +69,7 @@ class WarmProcess:
     def __init__(self, connection: socket.socket, pid: int):
         """Takes over the connection on which the server will report the child's end."""
         self._connection = connection
-        self._born = _birth(pid)
+        self._started = _start_time(pid)
         self._ended = False
         self.pid = pid
 
@@ -93,7 +93,7 @@ class WarmProcess:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0) from None
         except (OSError, wire.WireError):
             pass
-        while code is None and _birth(self.pid) == self._born is not None:
+        while code is None and _start_time(self.pid) == self._started is not None:
             if deadline and time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
             time.sleep(0.1)
@@ -110,7 +110,7 @@ class WarmProcess:
                 (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
-def _birth(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """The start time of a process, which tells it from a later one of the same number; None when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

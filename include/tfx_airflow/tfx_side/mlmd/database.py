@@ -65,7 +65,7 @@ class Server:
             self._connection = _mysql(self._address) if self._is_mysql else _postgresql(self._address)
         # TLS files that cannot be read are OSErrors, a login that needs a missing package a RuntimeError.
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,7 +78,7 @@ class Server:
             found = [row[0] for row in self._rows("select schema_version from MLMDEnv")]
         except Exception as error:
             if _code(error) not in _NO_TABLE:
-                raise self._named(error) from None
+                raise self._mlmd_error(error) from None
             found = []
         with contextlib.suppress(Exception):
             self._connection.rollback()  # a failed query ends the transaction on PostgreSQL
@@ -89,7 +89,7 @@ class Server:
         try:
             return self._rows(sql)
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def wait_for_lock(self, name: str, seconds: float) -> None:
         """Takes a lock of this store; the end of this connection releases it, even if the process dies.
@@ -118,7 +118,7 @@ class Server:
                 f"{'information_schema.processlist' if self._is_mysql else 'pg_locks'} shows."
             ) from None
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def _take_lock(self, name: str) -> bool:
         digest = hashlib.sha256(f"{self._address['database']} {name}".encode())
@@ -163,7 +163,7 @@ class Server:
             self._connection.commit()
             return found
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def _rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Any]:
         return list(self._run(sql, arguments).fetchall())
@@ -173,7 +173,7 @@ class Server:
         cursor.execute(sql, arguments)
         return cursor
 
-    def _named(self, error: Exception) -> MlmdError:
+    def _mlmd_error(self, error: Exception) -> MlmdError:
         if _code(error) not in _NO_DATABASE:
             reason = _reason(error)
             if type(error) is FileNotFoundError:  # which does not say the file

@@ -31,9 +31,9 @@ def version(address: dict[str, Any]) -> int | None:
       MlmdError: The store cannot be reached.
     """
     if address["kind"] == "sqlite":
-        return _one(address, [row[0] for row in sqlite_rows(address, [_VERSIONS])[0]])
+        return _only_version(address, [row[0] for row in sqlite_rows(address, [_VERSIONS])[0]])
     with Server(address) as server:
-        return _one(address, server.versions())
+        return _only_version(address, server.versions())
 
 
 def check(address: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
         yield
         return
     with Server(address) as server:
-        _check(address, _one(address, server.versions()))
+        _check(address, _only_version(address, server.versions()))
         server.wait_for_lock(TYPES_LOCK, LOCK_SECONDS)
         yield
         if not server.has_lock():
@@ -85,7 +85,7 @@ def _check(address: dict[str, Any], found: int | None) -> None:
     )
 
 
-def _one(address: dict[str, Any], versions: list[int]) -> int | None:
+def _only_version(address: dict[str, Any], versions: list[int]) -> int | None:
     if len(versions) > 1:
         raise MlmdSchemaError(
             f"{describe(address)} has {len(versions)} schema versions, {versions}, as after two programs created its "

@@ -39,13 +39,13 @@ def run_as_main(message: Mapping[str, Any], files: list[int], set_by_imports: Ma
         signal.set_wakeup_fd(-1)
         for number, handler in _HANDLERS.items():
             signal.signal(number, handler)
-        _take(files)
+        _move_files(files)
         os.umask(message["umask"])
         os.environ.clear()
         os.environ.update({**set_by_imports, **message["environment"]})
         time.tzset()
         _reseed()
-        _enter(message["bundle"])
+        _import_from(message["bundle"])
         importlib.invalidate_caches()  # files newer than the server
         module = message["module"]
         sys.argv[:] = [module, str(_EXTRA)]
@@ -65,7 +65,7 @@ def run_as_main(message: Mapping[str, Any], files: list[int], set_by_imports: Ma
         os._exit(code)
 
 
-def _take(files: list[int]) -> None:
+def _move_files(files: list[int]) -> None:
     """Puts the received files where a program expects them."""
     stdin, output, extra = (os.dup(file) for file in files)  # none of them 0, 1 or 2
     for file in files:
@@ -78,7 +78,7 @@ def _take(files: list[int]) -> None:
         os.close(file)
 
 
-def _enter(bundle: str) -> None:
+def _import_from(bundle: str) -> None:
     """Imports from the asking task's bundle, which may be another commit's folder than the server's.
 
     The server's own code is the same there, see `server_key.key`; it is imported again, because the user's modules are

@@ -64,13 +64,13 @@ def _refuse_objects(pipeline: pipeline_lib.Pipeline, node: Any) -> None:
     for place, value in (
         ("the Beam arguments", [*pipeline.beam_pipeline_args, *spec.get("beam_pipeline_args", [])]),
         ("the executor spec", {k: v for k, v in spec.items() if k != "beam_pipeline_args"}),
-        ("the Cond", [_parts(c.predicate) for c in contexts if hasattr(c, "predicate")]),
+        ("the Cond", [_parts_of(c.predicate) for c in contexts if hasattr(c, "predicate")]),
     ):
         for found in embedded.parameters_in(value):
-            raise _cannot_stand(found.name, f"{place} of {node.id!r}")
+            raise _not_fillable(found.name, f"{place} of {node.id!r}")
 
 
-def _parts(predicate: Any) -> list[Any]:
+def _parts_of(predicate: Any) -> list[Any]:
     """What a placeholder is made of, all levels in one list."""
     found: list[Any] = []
     queue = [predicate]
@@ -85,7 +85,7 @@ def _parts(predicate: Any) -> list[Any]:
     return found
 
 
-def _cannot_stand(name: str, place: str) -> UnsupportedNodeError:
+def _not_fillable(name: str, place: str) -> UnsupportedNodeError:
     hint = "make it an argument of the pipeline function"
     if "Cond" in place:
         hint = "compare str() of it"
@@ -202,7 +202,7 @@ def _unpacked(packed: Any) -> Iterator[message.Message]:
 def _refuse_text(text: str, place: str, fillable: bool) -> None:
     if not fillable:
         for found in embedded.declared_in(text):
-            raise _cannot_stand(found.name, place)
+            raise _not_fillable(found.name, place)
     plain = embedded.without(text)
     if left := embedded.fragment(plain):
         raise UnsupportedNodeError(
