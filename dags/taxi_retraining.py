@@ -1,4 +1,4 @@
-"""Chicago taxi, retrained on every month of data: by cron, and again when a month is delivered again."""
+"""Chicago taxi, retrained on every month of data: on a cron schedule, and whenever a month is delivered."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -13,7 +13,7 @@ WAIT = "wait_for_span"
 
 
 def retraining(dag_id: str, schedule: object) -> DAG:
-    """One DAG: waits for its span, then trains on the months before it and judges the model on it."""
+    """One DAG: waits for its span, then trains on the months before it and evaluates the model on it."""
     dag = AirflowDagRunner(
         AirflowPipelineConfig(
             airflow_dag_config={
@@ -34,7 +34,7 @@ def retraining(dag_id: str, schedule: object) -> DAG:
                 "tags": ["tfx", "taxi"],
             },
             node_configs={
-                "AnomalyGate": NodeConfig(retries=0),  # the data are the same a minute later
+                "AnomalyGate": NodeConfig(retries=0),  # the data is the same a minute later
                 "Trainer": NodeConfig(execution_timeout=timedelta(hours=1)),
                 "Evaluator": NodeConfig(execution_timeout=timedelta(hours=1)),
                 "Pusher": NodeConfig(outlets=[Asset("taxi_model")]),

@@ -137,7 +137,7 @@ def type_lock(address: dict[str, Any]) -> None:
     schema.LOCK_SECONDS = 10.0
     with schema.checked(address):
         pass
-    with pytest.raises(MlmdError, match="the connection that held the lock for its types was lost"):
+    with pytest.raises(MlmdError, match="the connection that held the lock on its types was lost"):
         with schema.checked(address):
             _end_holder(address, "types")
 

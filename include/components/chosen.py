@@ -1,9 +1,9 @@
-"""What a run chooses by its number: a model, or the examples of a span.
+"""Chooses, by a number that the run gives, a model or the examples of a span.
 
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
-from typing import Any
+from typing import Any, TypedDict
 
 from absl import logging
 from tfx import v1 as tfx
@@ -13,12 +13,18 @@ from tfx.orchestration.portable.input_resolution.exceptions import InputResoluti
 from include.components.lineage import SPAN, VERSION, number, passed, spans_behind
 
 
+class Chosen(TypedDict):
+    """Outputs of `ChosenNumber`."""
+
+    chosen: int
+
+
 @component
-def ChosenNumber(number: tfx.dsl.components.Parameter[int]) -> tfx.dsl.components.OutputDict(chosen=int):
-    """Hands a span or an id on to a Resolver, whose own config is fixed when the pipeline is compiled.
+def ChosenNumber(number: tfx.dsl.components.Parameter[int]) -> Chosen:
+    """Passes a span or an id to a Resolver, whose own config is fixed when the pipeline is compiled.
 
     Args:
-        number: Span, such as 201403, or id; 0 where the Resolver shall choose.
+        number: Span, such as 201403, or id; 0 to let the Resolver choose.
 
     Returns:
         The same number.
@@ -32,14 +38,14 @@ def ChosenNumber(number: tfx.dsl.components.Parameter[int]) -> tfx.dsl.component
 
 
 class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
-    """Picks a model by its id, 0 for the one that was trained last.
+    """Picks a model by its id, or the one trained last for 0.
 
     chosen = ChosenNumber(number=RuntimeParameter("model", int, default=0))
     candidate = tfx.dsl.Resolver(
         strategy_class=ChosenModel,
         model=tfx.dsl.Channel(type=Model),
         chosen=chosen.outputs["chosen"],
-        examples=examples.outputs["examples"],   # what it will be judged on
+        examples=examples.outputs["examples"],   # what it will be evaluated on
     )
     """
 
@@ -49,7 +55,7 @@ class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-            store: The MLMD store, asked what the model was trained on.
+            store: The MLMD store, used to find what the model was trained on.
             input_dict: `model`, those of all runs; `chosen`, an Integer; `examples`, one artifact.
 
         Returns:
@@ -65,21 +71,21 @@ class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
         if id_ not in models:
             known = ", ".join(map(str, sorted(models)[-5:])) or "none"
             raise InputResolutionError(
-                f"there is no live model {id_}; the last ones that were trained: {known}. "
+                f"there is no live model {id_}; the last ones trained: {known}. "
                 "The log of a Trainer ends with the id of its model."
             )
         span, seen = number(examples, SPAN), spans_behind(store, [id_]).get(id_, 0)
         if seen >= span:
             raise InputResolutionError(
-                f"model {id_} was trained on spans up to {seen} and cannot be judged on span {span}; "
+                f"model {id_} was trained on spans up to {seen} and cannot be evaluated on span {span}; "
                 "choose a later one."
             )
-        logging.info("Model %d, trained on spans up to %d, is judged on span %d.", id_, seen, span)
+        logging.info("Model %d, trained on spans up to %d, is evaluated on span %d.", id_, seen, span)
         return {**input_dict, "model": [models[id_]]}
 
 
 class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
-    """Picks the examples of the span that a run names, or of the span that an artifact goes back to.
+    """Picks the examples of the span that a run names, or of the span that an artifact was made from.
 
     chosen = ChosenNumber(number=RuntimeParameter("span", int))
     examples = tfx.dsl.Resolver(
@@ -89,7 +95,7 @@ class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
         behind=pushed_model.outputs["pushed"],   # optional: whose span it is when the number is 0
     )
 
-    Of a span that was delivered again, the highest version serves.
+    If a span was delivered again, its highest version is used.
     """
 
     def __init__(self, gate: str = ""):
@@ -106,7 +112,7 @@ class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-            store: The MLMD store, asked what has passed the gate and what lies behind an artifact.
+            store: The MLMD store, used to find what passed the gate and what an artifact was made from.
             input_dict: `examples`, those of all runs; `span`, an Integer; and perhaps `behind`.
 
         Returns:

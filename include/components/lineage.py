@@ -1,4 +1,4 @@
-"""What MLMD says about an artifact: the span of data it goes back to, and whether a gate let it pass."""
+"""Finds in MLMD which span of data an artifact was made from, and whether it passed a gate."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SPAN, VERSION = "span", "version"
 _Event = metadata_store_pb2.Event
 _Execution = metadata_store_pb2.Execution
 _PASSED = (_Execution.COMPLETE, _Execution.CACHED)
-# From a PushedModel: its Pusher's blessing, that one's Evaluator's examples. From hyper-parameters: the
-# Tuner's transformed examples, their Transform's examples.
+# From a PushedModel: the blessing its Pusher read, the examples its Evaluator read. From hyper-parameters:
+# the Tuner's transformed examples, the examples their Transform read.
 _STEPS = 4
 
 
@@ -26,13 +26,13 @@ def number(artifact: tfx.dsl.Artifact, name: str) -> int:
 
 
 def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
-    """Finds the span that each artifact goes back to.
+    """Finds the span that each artifact was made from.
 
     Going upstream, the nearest step that read examples with a span decides, and of its spans the highest:
     a model's training window lies behind its evaluation, and earlier models behind that do not count.
 
     Args:
-        store: The MLMD store; asked four questions a step, for all artifacts together.
+        store: The MLMD store; four queries per step, for all artifacts together.
         artifacts: Ids, such as those of ModelBlessings, PushedModels or HyperParameters.
 
     Returns:

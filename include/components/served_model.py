@@ -13,7 +13,7 @@ _Event = metadata_store_pb2.Event
 
 
 class ServedModel(tfx.dsl.experimental.ResolverStrategy):
-    """Picks the model behind the last PushedModel: not one that is only trained, or only blessed.
+    """Picks the model of the last PushedModel, not one that was only trained or only blessed.
 
     served = tfx.dsl.Resolver(
         strategy_class=ServedModel,
@@ -29,21 +29,21 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-            store: The MLMD store, asked what the Pusher read.
+            store: The MLMD store, used to find what the Pusher read.
             input_dict: `model` and `pushed`, those of all runs.
 
         Returns:
             The same keys, one artifact each.
 
         Raises:
-            SkipSignal: No model was pushed yet.
+            SkipSignal: No model has been pushed yet.
             InputResolutionError: The pushed model's own artifact is gone.
         """
         pushed = [a for a in input_dict["pushed"] if a.get_int_custom_property("pushed") == 1]
         if not pushed:
             raise SkipSignal(
-                f"no model was pushed yet; {len(input_dict['model'])} were trained. A model is pushed when its "
-                "evaluation blesses it, and is then used here."
+                f"no model has been pushed yet; {len(input_dict['model'])} were trained. A model is pushed, and then "
+                "used here, when its evaluation blesses it."
             )
         last = max(pushed, key=lambda artifact: artifact.id)
         models = {model.id: model for model in input_dict["model"]}
@@ -51,7 +51,7 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
         if not read:
             raise InputResolutionError(
                 f"the model behind PushedModel {last.id} ({last.get_string_custom_property('pushed_destination')!r}) "
-                f"is none of the {len(models)} live models; its artifact was removed. Train and push a model anew."
+                f"is not among the {len(models)} live models, so its artifact is gone. Train and push a model again."
             )
         logging.info("Served: model %d, pushed as artifact %d.", read[-1], last.id)
         return {"model": [models[read[-1]]], "pushed": [last]}

@@ -1,7 +1,7 @@
 """TFX pipelines on Airflow: each TFX node an Airflow task, run in an interpreter of its own.
 
-The names below are imported when first used, because the TFX interpreter imports this package too
-and has no Airflow.
+The names below are imported on first use, because the TFX interpreter, which has no Airflow, imports
+this package too.
 """
 
 from __future__ import annotations

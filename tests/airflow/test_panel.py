@@ -204,7 +204,7 @@ def test_a_connection_that_nobody_names_is_found_and_not_passed_over(home: Bundl
     # A task does not go on with the embedded store either, and a retry cannot help.
     run_id = panel.airflow.trigger(DAG)
     assert panel.airflow.wait_for_run(DAG, run_id, 120) == "failed"
-    assert "there is a Connection 'mlmd_default'" in panel.airflow.log(DAG, run_id, "Write")
+    assert "Connection 'mlmd_default' exists" in panel.airflow.log(DAG, run_id, "Write")
     assert home.executions(DAG, run_id) == []
     panel.airflow.call("DELETE", "/api/v2/connections/mlmd_default")
     wait_until(lambda: panel.get("/runs.json")[0] == 200, 40, "SQLite to be used again", 1)

@@ -61,7 +61,9 @@ def test_the_served_model_is_the_one_pushed_last_and_not_a_newer_one() -> None:
 def test_without_a_pushed_model_the_run_is_skipped_with_a_sentence() -> None:
     history = History()
     model = history.model([history.examples(201401)])
-    with pytest.raises(SkipSignal, match="no model was pushed yet; 1 were trained. A model is pushed when"):
+    with pytest.raises(
+        SkipSignal, match="no model has been pushed yet; 1 were trained. A model is pushed, and then"
+    ):
         ServedModel().resolve_artifacts(history.store, {"model": [model], "pushed": []})
 
 
@@ -73,7 +75,7 @@ def test_a_pushed_model_whose_artifact_is_gone_is_an_error_that_names_it() -> No
     other = history.model([newest])
     with pytest.raises(InputResolutionError) as caught:
         ServedModel().resolve_artifacts(history.store, {"model": [other], "pushed": [pushed]})
-    for part in (f"PushedModel {pushed.id}", "'/serving/1'", "none of the 1 live models"):
+    for part in (f"PushedModel {pushed.id}", "'/serving/1'", "not among the 1 live models"):
         assert part in str(caught.value)
 
 
@@ -142,7 +144,7 @@ def test_a_model_is_chosen_by_its_id_or_is_the_last_one(tmp_path: Path) -> None:
     assert resolved(0) == [second]
     with pytest.raises(InputResolutionError) as caught:
         resolved(999)
-    assert f"no live model 999; the last ones that were trained: {first.id}, {second.id}" in str(caught.value)
+    assert f"no live model 999; the last ones trained: {first.id}, {second.id}" in str(caught.value)
 
 
 def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path: Path) -> None
     january, february = history.examples(201401), history.examples(201402)
     model, chosen = history.model([january, february]), _chosen(history, tmp_path, 0)
     with pytest.raises(
-        InputResolutionError, match="trained on spans up to 201402 and cannot be judged on span"
+        InputResolutionError, match="trained on spans up to 201402 and cannot be evaluated on span"
     ):
         ChosenModel().resolve_artifacts(
             history.store, {"model": [model], "chosen": [chosen], "examples": [february]}

@@ -54,7 +54,7 @@ def test_batch_inference_is_skipped_as_long_as_nothing_was_pushed(
     )  # as in the process of a node: TFX tells the reason to the log
     result = node.run(make_request(batch_inference.create_pipeline(), "served_model"))
     assert result.state == "skipped"
-    assert "no model was pushed yet" in result.message
+    assert "no model has been pushed yet" in result.message
 
 
 def test_tuning_is_skipped_with_what_to_do_when_its_span_was_never_read(

@@ -50,7 +50,7 @@ def test_cached_execution_with_two_outputs_of_one_type_in_the_wrong_places_is_pa
     with caplog.at_level(logging.WARNING):
         [third] = _runs(make_request, pipeline, "Write", "third")
     assert third.state == "cached" and _ids(third) == _ids(first)
-    said = f"Not used as cache: execution {second.execution_id}, whose outputs stand in the wrong places"
+    said = f"Not used as cache: execution {second.execution_id}, whose outputs are under the wrong keys"
     assert said in caplog.text and "whose URI is" in caplog.text
     caplog.clear()
     [fourth] = _runs(make_request, pipeline, "Write", "fourth")

@@ -200,10 +200,10 @@ def test_processes_that_write_at_once_all_succeed(address: dict[str, Any]) -> No
     code = """
 import json, sys
 from ml_metadata.proto import metadata_store_pb2
-from include.tfx_airflow.tfx_side import mlmd
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 address = json.loads(sys.argv[1])
 for number in range(5):
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         kind = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Gen"))
         store.put_executions([metadata_store_pb2.Execution(type_id=kind, name=f"{sys.argv[2]}-{number}")])
 """

@@ -186,7 +186,7 @@ def test_parameter_without_a_value_is_refused_by_name(make_request: MakeRequest)
 def test_unknown_node_is_refused_with_those_there_are(make_request: MakeRequest) -> None:
     with pytest.raises(ManifestError) as caught:
         node.run(make_request(small.write_and_read(), "Wirte"))
-    assert "no node 'Wirte'; it has ['Write', 'Read']" in str(caught.value)
+    assert "no node 'Wirte'; its nodes are ['Write', 'Read']" in str(caught.value)
 
 
 def test_input_that_cannot_be_resolved_is_a_failure_with_its_reason(

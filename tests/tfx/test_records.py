@@ -38,7 +38,7 @@ def test_records_of_all_shards_count(tmp_path: Path, compression: str) -> None:
     _write(tmp_path / "Split-eval" / "data_tfrecord-00000-of-00001.gz", 0, compression)
     found = record_counts.count(_examples(tmp_path, "train", "eval"))
     assert found == {"train": 8, "eval": 0}
-    assert record_counts.told(found) == "train 8, eval 0 records"
+    assert record_counts.as_text(found) == "train 8, eval 0 records"
 
 
 def test_parquet_counts_by_its_metadata(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_parquet_counts_by_its_metadata(tmp_path: Path) -> None:
     table = pyarrow.table({"a": list(range(12_345))})
     parquet.write_table(table, tmp_path / "Split-train" / "data_parquet-00000-of-00001.parquet")
     found = record_counts.count(_examples(tmp_path, "train", payload_format="FORMAT_PARQUET"))
-    assert record_counts.told(found) == "train 12,345 records"
+    assert record_counts.as_text(found) == "train 12,345 records"
 
 
 def test_what_is_not_counted_in_time_is_unknown_and_not_zero(
@@ -56,7 +56,7 @@ def test_what_is_not_counted_in_time_is_unknown_and_not_zero(
     monkeypatch.setattr(record_counts, "_SECONDS", 0.0)
     found = record_counts.count(_examples(tmp_path, "train"))
     assert found == {"train": None}
-    assert record_counts.told(found).startswith("records of train not counted")
+    assert record_counts.as_text(found).startswith("records of train not counted")
 
 
 def test_file_that_ends_in_the_middle_of_a_record_is_an_error(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def _command(action: str, address: dict[str, Any]) -> subprocess.CompletedProces
 
 
 def test_init_makes_the_schema_once_and_status_counts(address: dict[str, Any]) -> None:
-    assert "not there yet" in setup.status(address) and not os.path.exists(address["path"])
+    assert "does not exist yet" in setup.status(address) and not os.path.exists(address["path"])
     assert schema.version(address) is None
-    assert setup.init(address) == f"sqlite:///{address['path']}: made MLMD schema version 10."
+    assert setup.init(address) == f"sqlite:///{address['path']}: created MLMD schema version 10."
     assert schema.version(address) == 10
     made = Path(address["path"]).read_bytes()
     assert "already; nothing was changed" in setup.init(address)
@@ -74,7 +74,7 @@ def test_another_version_is_refused_with_both_and_the_cure_and_not_touched(
     for action in (setup.init, setup.status, schema.check, lambda a: mlmd_store.open_store(a).__enter__()):
         with pytest.raises(MlmdSchemaError) as caught:
             action(address)
-        said = f"has MLMD schema version {version}, and this ml_metadata needs version 10."
+        said = f"has MLMD schema version {version}, but this ml_metadata needs version 10."
         assert (
             said in str(caught.value) and cure in str(caught.value) and address["path"] in str(caught.value)
         )
@@ -84,7 +84,7 @@ def test_another_version_is_refused_with_both_and_the_cure_and_not_touched(
 def test_two_versions_in_one_store_are_named(address: dict[str, Any]) -> None:
     setup.init(address)
     _set_versions(address, 9, 10)
-    with pytest.raises(MlmdSchemaError, match=r"says 2 schema versions, \[9, 10\]"):
+    with pytest.raises(MlmdSchemaError, match=r"has 2 schema versions, \[9, 10\]"):
         schema.check(address)
 
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = """
 import json, sys
-from include.tfx_airflow.tfx_side import watch
+from include.tfx_airflow.tfx_side.pipeline import watch
 watched = watch.Watch()
 watched.start()
 import user

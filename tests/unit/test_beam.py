@@ -29,7 +29,9 @@ def _operator(**arguments: Any) -> BeamProgramOperator:
 
 
 def test_a_runner_that_the_task_does_not_have_is_an_error_in_the_dag_file() -> None:
-    with pytest.raises(ConfigError, match=r"'Spark' is no runner of this task; it has \['in memory', "):
+    with pytest.raises(
+        ConfigError, match=r"'Spark' is not a runner of this task; choose one of \['in memory', "
+    ):
         _operator(runner="Spark")
     assert _operator(runner="Flink", runners={"Flink": flink("host:1")}).runner == "Flink"
 
@@ -38,7 +40,7 @@ def test_a_runner_that_the_task_does_not_have_is_an_error_in_the_dag_file() -> N
 def test_a_rendered_runner_is_one_of_the_authors(name: Any) -> None:
     operator = _operator(runner="{{ params.runner }}")
     operator.runner = name  # as Airflow renders it
-    with pytest.raises(AirflowFailException, match="is no runner of this task"):
+    with pytest.raises(AirflowFailException, match="is not a runner of this task"):
         operator.execute({})
 
 

@@ -106,7 +106,7 @@ def test_bad_reference_is_refused_with_its_form(tmp_path: Path, reference: objec
 
 
 def test_arguments_that_are_no_json_are_refused_by_value(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match="must be JSON-able") as caught:
+    with pytest.raises(CompileError, match="must be JSON-serializable") as caught:
         compiled.load(REFERENCE, {"folder": Path("/srv")}, Settings(home=str(tmp_path)))
     assert "PosixPath('/srv')" in str(caught.value)
 
@@ -277,9 +277,32 @@ def test_child_that_breaks_is_shown_with_its_exit_code_and_last_lines(tmp_path: 
     assert str(caught.value).endswith("no such library")
 
 
+def test_child_that_was_killed_is_shown_with_its_signal(tmp_path: Path) -> None:
+    python = _interpreter(tmp_path, "import os\nos.kill(os.getpid(), 9)")
+    with pytest.raises(CompileError, match="compiles it was killed by SIGKILL; its last lines"):
+        compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home"), node_server=False))
+
+
+def test_child_whose_exit_code_is_lost_is_not_given_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost:
+        def wait(self, _: float | None) -> None:
+            """Its server was killed."""
+
+    def start(_: object, __: str, make_files: Callable[[], tuple[int, int, int]], *___: str, **____: object):
+        for file in make_files():
+            os.close(file)
+        return Lost()
+
+    monkeypatch.setattr(process, "start", start)
+    with pytest.raises(CompileError, match="compiles it ended with an unknown exit code; its last lines"):
+        compiled.load(REFERENCE, {}, Settings(python=_interpreter(tmp_path), home=str(tmp_path / "home")))
+
+
 def test_files_that_never_stand_still_end_in_an_error(tmp_path: Path) -> None:
     python = _interpreter(tmp_path, f"sys.exit({compiled.CHANGED_MEANWHILE})")
-    with pytest.raises(CompileError, match="change faster than they compile"):
+    with pytest.raises(CompileError, match="kept changing while it was compiled"):
         compiled.load(REFERENCE, {}, Settings(python=python, home=str(tmp_path / "home"), node_server=False))
     assert _starts(tmp_path) == 3
 

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow.sdk import task_group
+from airflow.sdk import DAG, BaseOperator, Param, task_group
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
-from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
 from include.tfx_airflow.contract.errors import ConfigError, SettingsError
 from include.tfx_airflow.contract.manifest import MANIFEST_FILE, Manifest, Node, RuntimeParameter
 from include.tfx_airflow.settings import Settings
@@ -244,7 +243,7 @@ def test_config_may_be_dicts() -> None:
         ({"compiled_from": "/srv/x"}, ["compiled_from", "'/srv/x'", "list"]),
         ({"compiled_from": ["conf/x.yaml"]}, ["compiled_from", "['conf/x.yaml']", "${BUNDLE_ROOT}/"]),
         ({"node_configs": {"Train": NodeConfig({"retries": 2})}}, ["node_configs['Train'].retries", "**"]),
-        (AirflowPipelineConfig({"node_configs": {}}), ["airflow_dag_config has ['node_configs']"]),
+        (AirflowPipelineConfig({"node_configs": {}}), ["airflow_dag_config contains ['node_configs']"]),
         (REFERENCE, ["AirflowPipelineConfig", repr(REFERENCE)]),
         (5, ["AirflowPipelineConfig", "5"]),
     ],
@@ -268,7 +267,10 @@ def test_argument_of_the_pipeline_may_be_named_pipeline(
 
 
 def test_task_group_takes_no_dag_config() -> None:
-    with DAG("outer"), pytest.raises(ConfigError, match=r"takes no airflow_dag_config \(\['schedule'\]\)"):
+    with (
+        DAG("outer"),
+        pytest.raises(ConfigError, match=r"does not take airflow_dag_config \(\['schedule'\]\)"),
+    ):
         _runner({"schedule": "@daily"}).task_group(REFERENCE)
 
 
@@ -318,11 +320,11 @@ def test_items_of_a_mapped_group_are_named_by_their_argument() -> None:
 @pytest.mark.usefixtures("looks_back")
 def test_mapped_copies_that_look_back_and_have_no_name_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"'each'.*\['Train'\] read what earlier runs made: of which item\?"
+        ConfigError, match=r"'each'.*\['Train'\] read what earlier runs made, but nothing says for which item"
     ):
         _mapped("mapped")
     with pytest.raises(
-        ConfigError, match="copy = 'eu' names all items of the mapped task group 'each' alike"
+        ConfigError, match="copy = 'eu' is the same for all items of the mapped task group 'each'"
     ):
         _mapped("mapped", copy="eu")
     assert _mapped("mapped", copy="{{ ti.map_index }}").get_task("each.train.Train").copy == {

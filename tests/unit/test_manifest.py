@@ -54,7 +54,7 @@ def test_another_format_is_refused_by_number(other: object) -> None:
     data = {**json.loads(MANIFEST.to_json()), "format": other}
     with pytest.raises(ManifestError, match="compile again") as caught:
         Manifest.from_json(json.dumps(data))
-    assert f"format {other!r} where {FORMAT} is needed" in str(caught.value)
+    assert f"its format is {other!r}, and {FORMAT} is needed" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_connection_of_earlier_versions_is_never_passed_over_in_silence(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MLMD_DEFAULT", text)
-    with pytest.raises(MlmdError, match="mlmd_conn_id = mlmd_default .* or delete it") as caught:
+    with pytest.raises(MlmdError, match="mlmd_conn_id = mlmd_default .* or delete the Connection") as caught:
         mlmd_connection.address(Settings(home="/srv/tfx"))
     assert not isinstance(caught.value, MlmdConnectionError)  # a retry cannot help
     # Whoever has named a store is not asked.
@@ -115,7 +115,7 @@ def test_sqlite(monkeypatch: pytest.MonkeyPatch, text: str, path: str) -> None:
         ("http://db.example/mlmd", ["'http'", "mysql", "postgres", "sqlite"]),
         ('{"conn_type": "mysql", "schema": "mlmd"}', ["mysql", "no host"]),
         ("postgres://tfx@db.example", ["postgresql", "no schema"]),
-        ("sqlite://", ["names no file", "sqlite:////"]),
+        ("sqlite://", ["has no file path", "sqlite:////"]),
     ],
     ids=["wrong-type", "no-host", "no-schema", "no-file"],
 )

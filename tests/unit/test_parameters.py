@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG, BaseOperator, Param
 
 from include.tfx_airflow.airflow_side import parameters
-from include.tfx_airflow.airflow_side.airflow_names import DAG, BaseOperator, Param
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 
@@ -258,7 +258,7 @@ def test_value_that_does_not_fit_is_named_with_parameter_and_type(kind: str, val
     manifest = _manifest(RuntimeParameter("rate", kind))
     with pytest.raises(ConfigError) as caught:
         parameters.bind(manifest, {"rate": "unused"}, {"rate": value})
-    assert str(caught.value).endswith(f"runtime parameter 'rate' must be of type {kind} and is {value!r}.")
+    assert str(caught.value).endswith(f"runtime parameter 'rate' must be of type {kind}, not {value!r}.")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_computed_parameter_that_is_not_there_or_given_twice_is_named() -> None:
     manifest = _manifest(RuntimeParameter("b", "string"))
     with pytest.raises(ConfigError, match=r"computed_parameters names \['c'\]"):
         parameters.params(manifest, {}, {"c": "x"})
-    with pytest.raises(ConfigError, match=r"\['b'\] stand in both"):
+    with pytest.raises(ConfigError, match=r"\['b'\] are in both"):
         parameters.params(manifest, {"b": "y"}, {"b": "x"})
 
 

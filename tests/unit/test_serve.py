@@ -87,12 +87,12 @@ def _answer(bench: Bench, packet: bytes, files: int) -> dict[str, Any] | None:
 @pytest.mark.parametrize(
     ("packet", "files", "says"),
     [
-        (b"\xff\x00\x01 garbage", 0, "no JSON object"),
-        (b'{"ask": "run", "prot', 3, "no JSON object"),
-        (b"[1, 2]", 3, "no JSON object"),
-        (b"7", 0, "no JSON object"),
-        (b"{}", 3, "does not know what 'None' is"),
-        (b'{"ask": "shutdown"}', 0, "does not know what 'shutdown' is"),
+        (b"\xff\x00\x01 garbage", 0, "not a JSON object"),
+        (b'{"ask": "run", "prot', 3, "not a JSON object"),
+        (b"[1, 2]", 3, "not a JSON object"),
+        (b"7", 0, "not a JSON object"),
+        (b"{}", 3, "does not know the request 'None'"),
+        (b'{"ask": "shutdown"}', 0, "does not know the request 'shutdown'"),
         (b'{"ask": {"a": ["b"]}}', 0, "does not know"),
         (b'{"ask": "run"}', 3, "fields ['protocol', 'home'"),
         ({"umask": "022"}, 3, "fields ['umask']"),
@@ -104,8 +104,8 @@ def _answer(bench: Bench, packet: bytes, files: int) -> dict[str, Any] | None:
         ({}, 2, "2 files instead of 3"),
         ({}, 5, "5 files instead of 3"),
         ({}, 12, "or 8 files"),
-        (b"x" * 150_000, 0, "no JSON object"),
-        (b"[" * 100_000, 0, "no JSON object"),
+        (b"x" * 150_000, 0, "not a JSON object"),
+        (b"[" * 100_000, 0, "not a JSON object"),
     ],
     ids=lambda value: str(value)[:24] if not isinstance(value, int) else str(value),
 )
@@ -161,7 +161,7 @@ def _fallback(bench: Bench, caplog: pytest.LogCaptureFixture) -> str:
     module = bench.module("works", "import os, sys\nos.write(int(sys.argv[1]), b'yes')")
     assert bench.run(module) == (0, "yes")
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert line.startswith("The node server cannot be used, a new process does the work: ")
+    assert line.startswith("The node server cannot be used, so a new process does the work: ")
     return line
 
 
@@ -221,7 +221,7 @@ def test_process_of_another_user_is_refused_even_with_the_folder_open(bench: Ben
         print(connection.recv(1000).decode())
         """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
-    assert "user 65534's" in json.loads(done.stdout)["refused"]
+    assert "runs as user 65534" in json.loads(done.stdout)["refused"]
 
 
 def test_stale_socket_of_a_killed_server_is_replaced(bench: Bench, server: int) -> None:
@@ -301,7 +301,7 @@ def test_second_server_for_one_place_gives_way(bench: Bench, server: int) -> Non
     command = [*server_client.command(bench.settings, bench.socket, 0)]
     done = subprocess.run(command, env=bench.environment, cwd=BUNDLE_ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "another process serves" in done.stderr
+    assert "another process already serves" in done.stderr
     assert bench.status()["pid"] == server
 
 

@@ -197,7 +197,7 @@ def test_nodes_that_are_asked_for_at_once_are_no_more_than_the_slots_and_the_oth
     for client in clients:
         client.kill()
     said = sorted(client.communicate()[0] for client in clients)
-    waits = b"Waiting: 2 nodes run, as many as [tfx_airflow] node_server_slots allows.\n"
+    waits = b"Waiting for a slot: 2 nodes are running, as many as [tfx_airflow] node_server_slots allows.\n"
     assert said == [b"", b"", waits, waits, waits]
 
 
@@ -518,7 +518,7 @@ def test_request_that_is_too_large_is_done_by_a_new_process(
     )
     assert bench.run(module) == (0, "20000")
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert line.startswith("The node server cannot be used, a new process does the work:")
+    assert line.startswith("The node server cannot be used, so a new process does the work:")
     assert "Message too long" in line
 
 

@@ -1,4 +1,4 @@
-"""Beam programs that are no TFX nodes: the Beam provider's operator, with the TFX interpreter."""
+"""Beam programs that are not TFX nodes: the Beam provider's operator, with the TFX interpreter."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
 from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, BeamRunPythonPipelineOperator
+from airflow.sdk import Context, Param
+from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowFailException, Context, Param
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
@@ -24,7 +25,7 @@ from include.tfx_airflow.node_process.process import child_environment, end_of
 from include.tfx_airflow.settings import Settings, read_settings
 
 _TAIL_LINES = 40
-# Google's libraries about Python 3.10: many lines at every start, of each of Beam's workers too.
+# Google's libraries warn about Python 3.10 in many lines, at every start of the program and of each Beam worker.
 _QUIET = ",".join(
     f"ignore::FutureWarning:google.{module}"
     for module in ("api_core._python_version_support", "auth.transport.grpc")
@@ -41,7 +42,7 @@ class BeamError(TfxAirflowError):
 class BeamRunner:
     """A runner that the author of a DAG offers.
 
-    Options choose commands that Beam starts, hosts and files: they are written in the DAG file and come from no form.
+    Options choose commands, hosts and files, so they are written in the DAG file and never come from a form.
 
     Attributes:
         name: Beam's name, such as "DirectRunner".
@@ -53,7 +54,7 @@ class BeamRunner:
 
 
 def flink(job_endpoint: str, *options: str) -> BeamRunner:
-    """A Flink cluster, by way of Beam's job server.
+    """A Flink cluster, through Beam's job server.
 
     Args:
         job_endpoint: Address of the job server, host:port.
@@ -66,7 +67,7 @@ def flink(job_endpoint: str, *options: str) -> BeamRunner:
     )
 
 
-# By their names in the trigger form; those that need nothing but this machine.
+# By their names in the trigger form; these need nothing but this machine.
 RUNNERS: Mapping[str, BeamRunner] = {
     "in memory": BeamRunner("DirectRunner", ("--direct_running_mode=in_memory",)),
     "several processes": BeamRunner(
@@ -77,16 +78,18 @@ RUNNERS: Mapping[str, BeamRunner] = {
 
 def runner_param(runners: Mapping[str, BeamRunner] = RUNNERS) -> Param:
     """A Param for the trigger form: one of the runners, by name; the first is the default."""
-    return Param(next(iter(runners)), type="string", enum=list(runners), description="Where the plan is run.")
+    return Param(
+        next(iter(runners)), type="string", enum=list(runners), description="Where the Beam program runs."
+    )
 
 
 def files_param(folder: str, otherwise: str) -> Param:
-    """A Param for the trigger form: files below a folder, and nothing else; None for those of the program.
+    """A Param for the trigger form: files below a folder, and nothing else; None for the program's default.
 
     Args:
-        folder: Folder or URL, chosen by the author of the DAG. The program checks that nothing in it leads elsewhere:
+        folder: Folder or URL, chosen by the DAG's author. The program checks that nothing in it leads elsewhere:
             `include.tfx_airflow.tfx_side.input_files.below`.
-        otherwise: What is read when nothing is given, for people.
+        otherwise: What is read when nothing is given, shown in the form.
     """
     return Param(
         None,
@@ -98,19 +101,21 @@ def files_param(folder: str, otherwise: str) -> Param:
 
 
 class _WithoutGoogle(BeamDataflowMixin):
-    """Takes the place of a class that refuses to be made without Google's provider, Dataflow or not."""
+    """Replaces the constructor of a class that requires Google's provider even without Dataflow."""
 
-    def __init__(self) -> None:
+    def __init__(self, **_: Any) -> None:
         pass
 
 
 class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
     """Runs a Python module that is a Beam program in the TFX interpreter.
 
-    As the provider's operator, except that the program has the environment of a TFX node (nothing of
-    Airflow's, the bundle importable), that its last lines are in the error, and that it never outlives its task.
+    Like the provider's operator, but the program has the environment of a TFX node (nothing of Airflow's, the
+    bundle importable), its last lines are in the error, and it never outlives its task.
     `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` in its options are filled in on the machine that runs it.
     """
+
+    runner: str
 
     def __init__(
         self,
@@ -127,7 +132,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             runner: A name in `runners`, or a template of one, such as "{{ params.runner }}" with `runner_param()`.
             runners: What there is to choose from.
             **kwargs: Of the provider's operator; `pipeline_options` are the program's own. A template of a Param is a
-                value that somebody may type in: let it name no command, address or path.
+                value that a user may type in, so it must not name a command, an address or a path.
 
         Raises:
             ConfigError: There is no such runner.
@@ -140,7 +145,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
 
     def _chosen(self, name: str, error: Callable[[str], Exception]) -> BeamRunner:
         if name not in list(self.runners):
-            raise error(f"{name!r} is no runner of this task; it has {list(self.runners)}.")
+            raise error(f"{name!r} is not a runner of this task; choose one of {list(self.runners)}.")
         return self.runners[name]
 
     def execute(self, context: Context) -> None:
@@ -219,7 +224,7 @@ class _Hook(BeamHook):
             cwd=BUNDLE_ROOT,
             start_new_session=True,
         ) as self._process:
-            reaper = threading.Thread(target=self._reap, daemon=True)
+            reaper = threading.Thread(target=self._reap, args=(self._process,), daemon=True)
             reaper.start()
             for raw in self._process.stdout or ():
                 line = raw.decode(errors="replace").rstrip()
@@ -238,7 +243,7 @@ class _Hook(BeamHook):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _reap(self) -> None:
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
         # A worker that is left behind would keep the pipe open.
-        self._process.wait()
+        process.wait()
         self.kill()

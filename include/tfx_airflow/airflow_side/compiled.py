@@ -3,8 +3,8 @@
     <home>/compiled/<function>-<arguments key>/<content key>/{manifest,pipeline}.json
 
 Compiling takes as long as importing TFX (10-20 s), which may be more than Airflow allows a DAG file.
-Therefore the compiling child has its own session and holds the lock: when a parse is cut off, the
-child goes on, and the next parse finds its work.
+So the child that compiles has a session of its own and holds the lock: when a parse is cut off, the
+child carries on, and the next parse finds its result.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from include.tfx_airflow.settings import Settings
 log = logging.getLogger(__name__)
 
 _LOG_FILE = "compile.log"
-# Entries of one function and arguments that are kept: the versions of its files that were used last.
+# How many entries to keep for one function and its arguments: the versions used last.
 KEPT = 6
 _MARK_SECONDS = 3600
 # A pipeline that did not compile is not tried again for this long while its files stay the same.
@@ -77,8 +77,8 @@ def load(
       reference: `module:function` of a function that returns a `tfx.dsl.Pipeline`.
       arguments: JSON-able keyword arguments of the function.
       settings: Where to look and which interpreter compiles.
-      patience: Seconds to wait for the compiling child, which goes on without us; None waits on.
-      force: Forget that it did not compile a moment ago.
+      patience: Seconds to wait for the child that compiles, which carries on regardless; None waits for its end.
+      force: Compile again even if it failed a moment ago.
       compiled_from: `AirflowPipelineConfig.compiled_from`.
 
     Raises:
@@ -104,17 +104,17 @@ def load(
             log.info("Compiled %s in %.1f s: %d nodes.", reference, seconds, len(manifest.nodes))
             if manifest.unseen:
                 log.warning(
-                    "%s was compiled from %s; a change there is not noticed. Read it in a node, or copy it "
+                    "%s was compiled from %s; changes there are not noticed. Read it in a node, or copy it "
                     "to a file.",
                     reference,
                     ", ".join(manifest.unseen),
                 )
             return Compiled(manifest, where, found=False, seconds=seconds)
-    raise CompileError(f"the files of {reference!r} change faster than they compile; save them and wait.")
+    raise CompileError(f"the files of {reference!r} kept changing while it was compiled; save them and wait.")
 
 
 def find(folder: Path, settings: Settings) -> tuple[Manifest, Path] | None:
-    """Looks for an entry whose files still hold what it was compiled from, among the newest.
+    """Looks among the newest entries for one whose files are unchanged since it was compiled.
 
     Without an interpreter the entry's own TFX environment is taken on trust: it was compiled
     ahead of time, elsewhere.
@@ -146,7 +146,7 @@ def newest(folder: Path) -> list[Path]:
 
 
 def _used(entry: Path) -> None:
-    """Marks an entry as wanted; not at each parse, since that is all that a parse would write."""
+    """Marks an entry as used; not at each parse, which otherwise writes nothing."""
     with contextlib.suppress(OSError):
         if time.time() - entry.stat().st_mtime > _MARK_SECONDS:
             os.utime(entry)
@@ -159,15 +159,15 @@ def _folder(
         raise CompileError(f"{reference!r} is not a reference of the form 'package.module:function'.")
     for name, template in templates.in_arguments(dict(arguments)):
         raise CompileError(
-            f"argument {name!r} of {reference!r} holds the template {template!r}, and arguments are not "
-            "rendered: let the pipeline take a RuntimeParameter there, and put the template into "
+            f"argument {name!r} of {reference!r} contains the template {template!r}, but arguments are not "
+            "rendered: use a RuntimeParameter there in the pipeline, and put the template into "
             "AirflowPipelineConfig.runtime_parameters or computed_parameters."
         )
     try:
         key = fingerprint.arguments_key(reference, arguments, FORMAT, compiled_from)
     except TypeError as error:
         raise CompileError(
-            f"the arguments of {reference!r} must be JSON-able, and {dict(arguments)!r} is not: {error}."
+            f"the arguments of {reference!r} must be JSON-serializable, but {dict(arguments)!r} is not: {error}."
         ) from None
     return settings.compiled / f"{reference.replace(':', '.')}-{key}"
 
@@ -206,11 +206,11 @@ def _compile(
     except OSError as error:
         raise CompileError(
             f"{reference!r} is not compiled yet and {str(folder)!r} cannot be written ({error.strerror}); "
-            "set [tfx_airflow] home to a folder that this user can write, or compile ahead of time."
+            "set [tfx_airflow] home to a folder that this user can write to, or compile ahead of time."
         ) from None
     try:
         _wait_for_lock(lock, reference, deadline)
-        if find(folder, settings):  # another process compiled the same while we came here
+        if find(folder, settings):  # another process has compiled it in the meantime
             return COMPILED
         log.info("Compiling %s in %s (10-20 s) ...", reference, python)
         request = {
@@ -254,8 +254,9 @@ def _compile(
         _raise(reference, json.loads((folder / FAILED_FILE).read_text(encoding="utf-8")))
     if code not in (COMPILED, CHANGED_MEANWHILE):
         lines = (folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        ended = "ended with an unknown exit code" if code is None else process.end_of(code)
         raise CompileError(
-            f"{reference!r}: the compiling child of {python!r} ended with exit code {code}; its last lines:",
+            f"{reference!r}: the process of {python!r} that compiles it {ended}; its last lines:",
             tail="\n".join(lines),
         )
     return code
@@ -263,9 +264,9 @@ def _compile(
 
 def _raise_still_compiling(reference: str) -> NoReturn:
     raise CompileError(
-        f"{reference!r} is still being compiled, longer than Airflow's dagbag_import_timeout allows a DAG "
-        "file. That goes on in the background and the next parse finds it; nothing is to be done. "
-        "'python -m include.tfx_airflow compile' does it ahead of time."
+        f"{reference!r} is still being compiled, and Airflow's dagbag_import_timeout does not let a DAG file "
+        "wait longer. Compiling continues in the background and a later parse finds the result; you need not "
+        "do anything. To compile ahead of time, run 'python -m include.tfx_airflow compile'."
     )
 
 

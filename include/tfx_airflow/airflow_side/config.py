@@ -1,4 +1,4 @@
-"""What the DAG file says about a pipeline: Airflow's side of each node, and its parameters."""
+"""The configuration of a pipeline in a DAG file: Airflow's options of its nodes, and its parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from include.tfx_airflow.contract.errors import ConfigError
 
-_Config = TypeVar("_Config")
+_Config = TypeVar("_Config", "NodeConfig", "AirflowPipelineConfig")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +47,12 @@ class NodeConfig:
         """A NodeConfig as it is, or made from a dict of its fields.
 
         Raises:
-          ConfigError: It is neither, or has a key that is no field.
+          ConfigError: It is neither, or has a key that is not a field.
         """
-        made = _made(cls, value, f"node_configs[{node_id!r}]")
+        made = _build(cls, value, f"node_configs[{node_id!r}]")
         if isinstance(made.retries, Mapping):
             raise ConfigError(
-                f"node_configs[{node_id!r}].retries is {made.retries!r}; write NodeConfig(**{{...}}), or the dict alone."
+                f"node_configs[{node_id!r}].retries is {made.retries!r}; pass NodeConfig(**{{...}}), or the dict itself."
             )
         return made
 
@@ -67,14 +67,15 @@ class AirflowPipelineConfig:
       runtime_parameters: For a RuntimeParameter of the pipeline, by name: a default value, an Airflow
         Param, or a template such as "{{ data_interval_start | ds }}", which is used in runs that
         give no value of their own.
-      computed_parameters: For RuntimeParameters that nobody shall type in, by name: a template, such as
-        '{{ ti.xcom_pull("wait_for_span")["span"] }}', or the argument of a mapped task group. They are no Params.
-      copy: Names this copy of the pipeline in every run, when the copies must not see what earlier runs of the
-        others made: a template such as "{{ params.region }}", or the argument of a mapped task group. By
-        default the task group's id does, with the mapped arguments among `computed_parameters`.
-      compiled_from: Files and folders that the pipeline function reads unseen (in a library written in C++,
-        say): absolute, or below `${BUNDLE_ROOT}`. When their content changes it is compiled again. What it
-        imports, opens, lists or takes from the environment is noticed without.
+      computed_parameters: For RuntimeParameters that users must not set, by name: a template, such as
+        '{{ ti.xcom_pull("wait_for_span")["span"] }}', or the argument of a mapped task group. They do not
+        become Params.
+      copy: Identifies this copy of the pipeline across runs, so that it does not see what earlier runs of the
+        other copies made: a template such as "{{ params.region }}", or the argument of a mapped task group.
+        Default: the task group's id, with the mapped arguments among `computed_parameters`.
+      compiled_from: Files and folders that the pipeline function reads without this being noticed (in a C++
+        library, say): absolute, or below `${BUNDLE_ROOT}`. The pipeline is compiled again when their content
+        changes. What it imports, opens, lists or takes from the environment is noticed anyway.
     """
 
     airflow_dag_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -91,25 +92,25 @@ class AirflowPipelineConfig:
         Raises:
           ConfigError: It is neither, or one of its fields has a value of another kind.
         """
-        config = _made(cls, {} if value is None else value, "the config of AirflowDagRunner")
+        config = _build(cls, {} if value is None else value, "the config of AirflowDagRunner")
         for name in ("airflow_dag_config", "node_configs", "runtime_parameters", "computed_parameters"):
             given = getattr(config, name)
             if given is not None and not isinstance(given, Mapping):
-                raise ConfigError(f"AirflowPipelineConfig.{name} must be a dict and is {given!r}.")
+                raise ConfigError(f"AirflowPipelineConfig.{name} must be a dict, not {given!r}.")
         if isinstance(config.compiled_from, (str, bytes)):
             raise ConfigError(
-                f"AirflowPipelineConfig.compiled_from must be a list of paths and is {config.compiled_from!r}."
+                f"AirflowPipelineConfig.compiled_from must be a list of paths, not {config.compiled_from!r}."
             )
         inside = sorted(set(config.airflow_dag_config or {}) & {f.name for f in dataclasses.fields(cls)})
         if inside:
             raise ConfigError(
-                f"airflow_dag_config has {inside}, which are fields of AirflowPipelineConfig and no arguments of "
+                f"airflow_dag_config contains {inside}, which are fields of AirflowPipelineConfig, not arguments of "
                 "Airflow's DAG; write AirflowPipelineConfig(**{...})."
             )
         relative = [p for p in config.compiled_from or () if not str(p).startswith(("/", "${"))]
         if relative:
             raise ConfigError(
-                f"AirflowPipelineConfig.compiled_from has the relative paths {relative}; begin them with '/' or "
+                f"AirflowPipelineConfig.compiled_from contains the relative paths {relative}; start them with '/' or "
                 "'${BUNDLE_ROOT}/'."
             )
         nodes = {key: NodeConfig.of(value, key) for key, value in (config.node_configs or {}).items()}
@@ -123,12 +124,12 @@ class AirflowPipelineConfig:
         )
 
 
-def _made(cls: type[_Config], value: Any, what: str) -> _Config:
+def _build(cls: type[_Config], value: Any, what: str) -> _Config:
     if isinstance(value, cls):
         return value
-    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    fields = [field.name for field in dataclasses.fields(cls)]
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{what} must be a {cls.__name__}, or a dict with its fields, and is {value!r}.")
+        raise ConfigError(f"{what} must be a {cls.__name__}, or a dict of its fields, not {value!r}.")
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
         hint = (
@@ -136,5 +137,7 @@ def _made(cls: type[_Config], value: Any, what: str) -> _Config:
             if cls is AirflowPipelineConfig
             else "further arguments of Airflow's operator go into operator_args"
         )
-        raise ConfigError(f"{what} has {unknown}, which a {cls.__name__} has not; it has {fields}; {hint}.")
+        raise ConfigError(
+            f"{what} contains {unknown}, which {cls.__name__} does not have; its fields are {fields}; {hint}."
+        )
     return cls(**value)

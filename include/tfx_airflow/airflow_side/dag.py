@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import DAG, Param, TaskGroup
+
+# Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
+from airflow.sdk.definitions._internal.expandinput import MappedArgument
+
 from include.tfx_airflow.airflow_side import parameters
-from include.tfx_airflow.airflow_side.airflow_names import DAG, MappedArgument, Param, TaskGroup
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
@@ -16,8 +20,8 @@ from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
-# Params that a task group has brought into its DAG, with the group.
-_of_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
+# Params that a task group added to its DAG, with a description of that group.
+_added_by_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
 
 
 def _default(param: Param) -> str:
@@ -26,7 +30,7 @@ def _default(param: Param) -> str:
 
 
 class AirflowDagRunner:
-    """Runs TFX pipelines on Airflow; used as `tfx.orchestration.airflow`'s runner of that name.
+    """Runs TFX pipelines on Airflow; used like the runner of that name in `tfx.orchestration.airflow`.
 
     dag = AirflowDagRunner(
         AirflowPipelineConfig(airflow_dag_config={"schedule": "@monthly", ...})
@@ -85,8 +89,8 @@ class AirflowDagRunner:
         """
         if self._config.airflow_dag_config:
             raise ConfigError(
-                f"task_group({pipeline!r}) takes no airflow_dag_config "
-                f"({sorted(self._config.airflow_dag_config)}); give it to the DAG around it."
+                f"task_group({pipeline!r}) does not take airflow_dag_config "
+                f"({sorted(self._config.airflow_dag_config)}); pass these to the DAG around it."
             )
         compiled = self._load(pipeline, arguments)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
@@ -100,9 +104,9 @@ class AirflowDagRunner:
         return group
 
     def _copy(self, compiled: Compiled, group: TaskGroup) -> dict[str, Any]:
-        """What tells this copy of the pipeline from the others of a mapped task group.
+        """What distinguishes this copy of the pipeline from the others in a mapped task group.
 
-        A map index does not: with another list of items it means another item in the next run.
+        The map index does not: in the next run it may mean another item.
         """
         mapped = [found.group_id for found in group.iter_mapped_task_groups()]
         if self._config.copy is not None:
@@ -112,8 +116,8 @@ class AirflowDagRunner:
                 and not parameters.is_template(self._config.copy)
             ):
                 raise ConfigError(
-                    f"copy = {self._config.copy!r} names all items of the mapped task group {mapped[0]!r} alike; "
-                    "give it the group's argument, or a template."
+                    f"copy = {self._config.copy!r} is the same for all items of the mapped task group {mapped[0]!r}; "
+                    "use the group's argument, or a template."
                 )
             return {"copy": self._config.copy}
         if not mapped:
@@ -126,16 +130,17 @@ class AirflowDagRunner:
         with_history = [node.id for node in compiled.manifest.nodes if node.history]
         if with_history and not items:
             raise ConfigError(
-                f"{compiled.manifest.pipeline_name!r} stands in the mapped task group {mapped[0]!r}, and its nodes "
-                f"{with_history} read what earlier runs made: of which item? Give AirflowPipelineConfig a copy=, "
-                "such as the group's mapped argument, or that argument as one of its computed_parameters."
+                f"{compiled.manifest.pipeline_name!r} is in the mapped task group {mapped[0]!r}, and its nodes "
+                f"{with_history} read what earlier runs made, but nothing says for which item. Give "
+                "AirflowPipelineConfig copy=, such as the group's mapped argument, or pass that argument in its "
+                "computed_parameters."
             )
         return items
 
     def _add_params(self, group: TaskGroup, compiled: Compiled) -> None:
-        """Adds the pipeline's Params to the DAG; those of the DAG's author stay."""
+        """Adds the pipeline's Params to the DAG; the author's own take precedence."""
         present = group.dag.params
-        authors = {key for key in present if present.get_param(key) not in _of_groups}
+        authors = {key for key in present if present.get_param(key) not in _added_by_groups}
         own = self._params(compiled, dict.fromkeys(authors))
         for key, param in own.items():
             if key in authors:
@@ -144,15 +149,15 @@ class AirflowDagRunner:
             place = f"task group {group.group_id!r} (nodes {nodes})"
             if key not in present:
                 present[key] = param
-                _of_groups[param] = place
+                _added_by_groups[param] = place
                 continue
             other = present.get_param(key)
             if (other.value, other.schema) != (param.value, param.schema):
                 raise ConfigError(
-                    f"Param {key!r} has the default {_default(other)} in {_of_groups[other]} and "
-                    f"{_default(param)} in {place}; a DAG has one of a name. Give both groups one value in "
-                    f"AirflowPipelineConfig(runtime_parameters={{{key!r}: ...}}), the DAG a Param {key!r}, "
-                    "or each group its own value in computed_parameters."
+                    f"Param {key!r} has the default {_default(other)} in {_added_by_groups[other]} and "
+                    f"{_default(param)} in {place}; a DAG has one Param of a name. Give both groups the same value in "
+                    f"AirflowPipelineConfig(runtime_parameters={{{key!r}: ...}}), give the DAG a Param {key!r}, "
+                    "or give each group its own value in computed_parameters."
                 )
 
     def _params(self, compiled: Compiled, dag_params: Mapping[str, Any]) -> dict[str, Param]:
@@ -193,7 +198,7 @@ class AirflowDagRunner:
         options: dict[str, Any] = {
             "doc": node.doc or None,
             "trigger_rule": node.trigger_rule,
-            # In a DAG of native objects too: "1" and "{}" are texts, see `parameters.bind`.
+            # Even in a DAG that renders native objects: "1" and "{}" must stay strings, see `parameters.bind`.
             "render_template_as_native_obj": False,
         }
         if node.retries is not None:

@@ -10,13 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
 from include.tfx_airflow.airflow_side import mlmd_connection, parameters
-from include.tfx_airflow.airflow_side.airflow_names import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    Context,
-)
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
@@ -35,8 +32,8 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}; examples have their span and version beside the note. Numbers that JSON does not have are the texts "NaN", "Infinity" and "-Infinity".
-    A skipped task has instead an XCom `tfx_skip`, which says why.
+    "summary", "seconds"}; examples also have their span and version. Numbers that JSON lacks are the
+    strings "NaN", "Infinity" and "-Infinity". A skipped task has an XCom `tfx_skip` instead, which says why.
     """
 
     template_fields: Sequence[str] = ("runtime_parameters", "copy")
@@ -61,11 +58,11 @@ class TfxNodeOperator(BaseOperator):
           tfx_node: The node.
           compiled: Its pipeline.
           runtime_parameters: Jinja templates by parameter name.
-          computed_parameters: Names of those that no value in a run's conf replaces.
-          copy: What tells this copy of the pipeline from others of its DAG in every run, beside the
+          computed_parameters: Names of those that a run's conf does not override.
+          copy: What distinguishes this copy of the pipeline from others in its DAG, in every run and besides the
             task group: templates or mapped arguments by name.
-          rule_is_given: Whether the trigger rule is the DAG author's word on every task upstream; else it is
-            the pipeline's, on its nodes, and a skip of any other task means this one as well.
+          rule_is_given: Whether the DAG's author chose the trigger rule, for every upstream task. Otherwise it is
+            the pipeline's, for its nodes, and when any other upstream task is skipped, so is this one.
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
@@ -75,7 +72,7 @@ class TfxNodeOperator(BaseOperator):
         self.computed_parameters = tuple(computed_parameters)
         self.copy = dict(copy or {})
         self.rule_is_given = rule_is_given
-        # Of each node of this copy of the pipeline; AirflowDagRunner knows the others.
+        # Task id of each node in this copy of the pipeline; AirflowDagRunner adds the others.
         self.node_tasks = {tfx_node.id: self.task_id}
         self._process: NodeProcess | None = None
 
@@ -89,8 +86,8 @@ class TfxNodeOperator(BaseOperator):
 
         Raises:
           NodeError: The node failed.
-          MlmdConnectionError: Where the store is cannot be found out now.
-          AirflowFailException: It failed in a way that a retry cannot mend.
+          MlmdConnectionError: The address of the store cannot be read now.
+          AirflowFailException: It failed, and a retry cannot help.
           AirflowSkipException: It was skipped.
         """
         settings = read_settings()
@@ -110,7 +107,7 @@ class TfxNodeOperator(BaseOperator):
         self._process = None
         if result.started:
             self.log.info(
-                "The node began %.2f s after it was asked for and worked %.2f s.",
+                "The node started %.2f s after it was requested and ran for %.2f s.",
                 result.started - asked,
                 result.seconds,
             )
@@ -118,7 +115,7 @@ class TfxNodeOperator(BaseOperator):
         if result.state == "refused":
             raise AirflowFailException(result.message)
         if result.state == "failed":
-            raise NodeError(f"{name} in run {request.run!r}; the node says:", tail=result.message)
+            raise NodeError(f"{name} in run {request.run!r}; its error:", tail=result.message)
         if result.state == "skipped":
             self._skip(context, Skip(self.tfx_node.id, result.message))
         for line in table(self.tfx_node.id, result):
@@ -149,13 +146,13 @@ class TfxNodeOperator(BaseOperator):
         return value
 
     def _skip(self, context: Context, skip: Skip) -> NoReturn:
-        """Ends the task as skipped; the reason stays in XCom, where the report and later tasks find it."""
+        """Ends the task as skipped; the reason goes to XCom, where the report and later tasks find it."""
         node = self.tfx_node
         context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
         raise AirflowSkipException(f"{node.kind} {node.id!r} was skipped: {skip.message(node.id)}")
 
     def on_kill(self) -> None:
-        """Ends the node's process group; MLMD says FAILED."""
+        """Ends the node's process group and records FAILED in MLMD."""
         if self._process:
             self._process.kill()
 
@@ -174,9 +171,9 @@ class TfxNodeOperator(BaseOperator):
             ),
             "backfill": context["dag_run"].run_type == "backfill",
         }
-        # The same try of the same task is another attempt when `dags test` makes the run anew.
+        # The same try of the same task is another attempt when `dags test` recreates the run.
         task["key"] = identity.try_name(task, unique=str(getattr(instance, "id", "") or "")[-12:])
-        several = bool(self.copy) or self._stands_elsewhere()
+        several = bool(self.copy) or self._has_other_copies()
         group = self.task_group.group_id or ""
         return NodeRequest(
             ir=str(self.compiled.ir),
@@ -192,12 +189,12 @@ class TfxNodeOperator(BaseOperator):
         )
 
     def _item(self) -> str:
-        """Such as `eu`: in which item of a mapped task group this is."""
+        """The item of the mapped task group that this task is for, such as `eu`."""
         values = (self.copy[name] for name in sorted(self.copy))
         return ",".join(v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values)
 
-    def _stands_elsewhere(self) -> bool:
-        """Whether this DAG has the pipeline in another task group as well."""
+    def _has_other_copies(self) -> bool:
+        """Whether this DAG contains the pipeline in another task group too."""
         tasks = (task for task in self.dag.tasks if isinstance(task, TfxNodeOperator))
         name = self.compiled.manifest.pipeline_name
         return any(
@@ -209,12 +206,12 @@ class TfxNodeOperator(BaseOperator):
         self.log.log(level, "%s", _CONTROL.sub("?", line))
 
 
-# Terminal escapes and the like, which a node may print, do not belong into Airflow's log.
+# Terminal escapes and the like, which a node may print, do not belong in Airflow's log.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def with_json_numbers(value: Any) -> Any:
-    """A value as JSON can hold it: NaN and infinity as text, in the spelling of protobuf's JSON mapping."""
+    """A value that JSON can hold: NaN and infinity become strings, spelled as in protobuf's JSON mapping."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
@@ -234,7 +231,8 @@ def table(node_id: str, result: NodeResult) -> list[str]:
     Returns:
       Lines of text.
     """
-    from tabulate import tabulate  # not for a parse
+    # Not at a parse.
+    from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types
 
     rows = [
         (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])

@@ -1,17 +1,17 @@
-"""The link from a task to its page in the panel; only an address, so a deployment without the panel loses nothing else."""
+"""The link from a task to its page in the panel. It is only a URL, so a deployment without the panel loses nothing else."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
 
-from include.tfx_airflow.airflow_side.airflow_names import BaseOperatorLink
+from airflow.sdk import BaseOperatorLink
 
 _PANEL = "mlmd/"  # where the plugin mounts it
 
 
 class ArtifactsLink(BaseOperatorLink):
-    """Button "Artifacts" of a task: what it made and used, in the panel."""
+    """The button "Artifacts" of a task: opens what it made and used in the panel."""
 
     name = "Artifacts"
 
@@ -20,7 +20,7 @@ class ArtifactsLink(BaseOperatorLink):
 
         Args:
           operator: The task; not needed.
-          ti_key: With dag_id, run_id, task_id and map_index: Airflow 2 gives a key, Airflow 3 the task instance.
+          ti_key: A task instance, or its key.
         """
         return panel_url(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
 

@@ -1,9 +1,9 @@
-"""RuntimeParameters of TFX as Params of Airflow, and back to what TFX expects in a run.
+"""Converts TFX's RuntimeParameters to Airflow's Params, and a run's Params to TFX's values.
 
 TFX knows str, int and float. A str whose default is JSON (an object or a list, as for `train_args` or
-`range_config`) is shown as JSON in the trigger form. A template stands in the operator, never in the
-Param: what somebody types into the form is a value and is not rendered, so that nobody who may only
-trigger a run can read `{{ conn.x.password }}`.
+`range_config`) is shown as JSON in the trigger form. A template goes into the operator, never into the
+Param: what a user types into the form is a value and is not rendered, so a user who may only trigger
+runs cannot read `{{ conn.x.password }}`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.tfx_airflow.airflow_side.airflow_names import Param
+from airflow.sdk import Param
+
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 from include.tfx_airflow.contract.templates import is_template
 
-# tfx/utils/json_utils.py makes an object of what has this key.
+# tfx/utils/json_utils.py turns a dict with this key into an object.
 _OBJECT = "__tfx_object_type__"
 
 
@@ -33,11 +34,11 @@ def params(
       manifest: The compiled pipeline.
       overrides: `AirflowPipelineConfig.runtime_parameters`.
       computed: `AirflowPipelineConfig.computed_parameters`.
-      dag_params: Params of the DAG itself, which take the place of the pipeline's.
+      dag_params: Params of the DAG itself, which override the pipeline's.
 
     Raises:
-      ConfigError: One of them names no parameter of the pipeline, both name the same, or the pipeline
-        has two defaults for one parameter and nothing here says which.
+      ConfigError: One of them names an unknown parameter, both name the same one, or the pipeline has
+        two defaults for a parameter and none is chosen here.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
     for setting, names in (("runtime_parameters", overrides), ("computed_parameters", computed)):
@@ -49,14 +50,14 @@ def params(
             )
     twice = sorted(set(overrides) & set(computed))
     if twice:
-        raise ConfigError(f"{twice} stand in both runtime_parameters and computed_parameters; choose one.")
+        raise ConfigError(f"{twice} are in both runtime_parameters and computed_parameters; choose one.")
     for name, parameter in sorted(declared.items()):
         settled = overrides.get(name) is not None or name in computed or name in (dag_params or {})
         if parameter.conflict and not settled:
             raise ConfigError(
-                f"RuntimeParameter {name!r} of {manifest.pipeline_name!r} has the default {parameter.conflict}; "
-                "give it one default or two names, or say in "
-                f"AirflowPipelineConfig(runtime_parameters={{{name!r}: ...}}) which it is."
+                f"RuntimeParameter {name!r} of {manifest.pipeline_name!r} has different defaults, {parameter.conflict}; "
+                "give it one default or two names, or choose one in "
+                f"AirflowPipelineConfig(runtime_parameters={{{name!r}: ...}})."
             )
     return {
         name: _param(declared[name], overrides.get(name)) for name in sorted(declared) if name not in computed
@@ -101,7 +102,7 @@ def _json(text: Any) -> Any:
 def templates(
     manifest: Manifest, names: tuple[str, ...], overrides: Mapping[str, Any], computed: Mapping[str, str]
 ) -> dict[str, str]:
-    """The operator's template field: what each parameter of a node will be, as Jinja.
+    """The operator's template field: the Jinja template of each parameter of a node.
 
     Args:
       manifest: The compiled pipeline.
@@ -133,14 +134,14 @@ def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, A
       values: Params of the run, without those that are computed.
 
     Raises:
-      ConfigError: A value does not fit the parameter's type, or has TFX import a class.
+      ConfigError: A value does not fit the parameter's type, or would make TFX import a class.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
     for name in rendered:
         if _names_a_class(values.get(name)) and values[name] != _json(declared[name].default):
             raise ConfigError(
-                f"runtime parameter {name!r} has the key {_OBJECT!r}, by which TFX imports the class that it names; "
-                "in a run's values that is refused."
+                f"the value of runtime parameter {name!r} has the key {_OBJECT!r}, which makes TFX import the class it "
+                "names; a run must not choose that: remove the key."
             )
     return {
         name: _as(declared[name], text if values.get(name) is None else values[name])
@@ -163,17 +164,17 @@ def _as(declared: RuntimeParameter, value: Any) -> Any:
     if kind == "string":
         if isinstance(value, str):
             return value
-        # JSON that nobody has changed is the text that the pipeline has.
+        # Unchanged JSON keeps the pipeline's own text.
         same = isinstance(value, (dict, list)) and value == _json(declared.default)
         return declared.default if same else json.dumps(value, sort_keys=True)
     try:
         if kind == "number":
             return float(value)
         if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
-            return int(value)  # not by way of float, which has 53 bits
+            return int(value)  # not through float, which has 53 bits
         number = float(value)
         if number != int(number):
             raise ValueError
         return int(value) if isinstance(value, int) else int(number)
     except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"runtime parameter {name!r} must be of type {kind} and is {value!r}.") from None
+        raise ConfigError(f"runtime parameter {name!r} must be of type {kind}, not {value!r}.") from None

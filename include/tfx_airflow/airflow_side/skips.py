@@ -1,7 +1,7 @@
-"""Whether a task has to be skipped because of what was skipped upstream, and why: decided by the task itself.
+"""Decides, in the task itself, whether skips upstream mean that it is skipped too, and why.
 
-Airflow's trigger rule knows only that an upstream task was skipped. Whether the node can do without its output is
-known from the manifest: see `tfx_side/pipeline/skippable.py`.
+Airflow's trigger rule knows only that an upstream task was skipped. Whether the node needs that task's output is in the
+manifest: see `tfx_side/pipeline/skippable.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from include.tfx_airflow.contract.manifest import Node
 
-# The XCom of a skipped task: the fields of a `Skip`. Its `return_value` stays empty, as of any skipped task.
+# The XCom of a skipped task: the fields of a `Skip`. Its `return_value` stays empty, as for any skipped task.
 XCOM_KEY = "tfx_skip"
 
 
@@ -21,10 +21,10 @@ class Skip:
     """Why a task is skipped.
 
     Attributes:
-      node: The node where it began.
-      reason: What was the matter there.
+      node: The node that was skipped first.
+      reason: Why that one was skipped.
       outside: Whether the reason lies outside the pipeline, as when a branch was not taken. Such a skip
-        means every node after it, also one that could do without.
+        extends to every node downstream, even one that does not need the output.
     """
 
     node: str
@@ -50,7 +50,7 @@ def skip_after(
       node: Its node.
       task_ids: Task id by node id, of the same copy of the pipeline.
       rule: The task's trigger rule.
-      others: Upstream tasks that are no nodes of the pipeline, whose skip means this one as well.
+      others: Upstream tasks that are not nodes of the pipeline; when one is skipped, so is this task.
     """
     if rule == "all_success" or not node.upstream:
         return None
@@ -66,7 +66,7 @@ def skip_after(
 
 
 def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, Skip]:
-    """Which of these tasks were skipped, by the names that they have here; `index` is their map index."""
+    """Which of these tasks were skipped, by their names here; `index` is their map index."""
     instance, run_id = context["ti"], context["run_id"]
     states = instance.get_task_states(
         dag_id=instance.dag_id,
@@ -78,7 +78,9 @@ def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int
     skipped = {}
     for name, task_id in task_ids.items():
         if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
-            told = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
-            # One that says nothing was skipped by its trigger rule, or by another task.
-            skipped[name] = Skip(**told) if told else Skip(name, "by Airflow", outside=True)
+            fields = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
+            # Without that XCom it was skipped by its trigger rule, or by another task.
+            skipped[name] = (
+                Skip(**fields) if fields else Skip(name, "by its trigger rule or another task", outside=True)
+            )
     return skipped

@@ -1,7 +1,7 @@
-"""Which span a run has: a number such as 201403, chosen by the run's data interval. The one place that says so.
+"""The span of a run: a number such as 201403, chosen by the run's data interval.
 
-A span is named by the start of the data interval, on the clock of the schedule: a cron schedule has a time zone of its
-own, which need not be that of the DAG nor Airflow's default.
+A span is the start of the data interval in the time zone of the schedule: a cron schedule has its own, which may differ
+from the DAG's and from Airflow's default.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def of_run(context: Mapping[str, Any], span_format: str, zone: tzinfo | None = N
     Args:
       context: Airflow's, of one of the run's tasks.
       span_format: `strftime` format of a span's digits.
-      zone: Whose clock it is; None for that of the schedule.
+      zone: Time zone of the span; None for that of the schedule.
 
     Raises:
-      SpanError: The run has none; says what to do.
+      SpanError: The run has none; the message says what to do.
     """
     given = context["params"].get("span")
     if given is None:
@@ -44,8 +44,8 @@ def of_run(context: Mapping[str, Any], span_format: str, zone: tzinfo | None = N
             raise SpanError(f"{run} has no span: it was triggered without a data interval, so {_CURE}")
         if start == end:
             raise SpanError(
-                f"{run} has no span: its data interval is one moment, {start.isoformat()}, so {_CURE} "
-                "For runs by cron, take schedule=CronDataIntervalTimetable('@monthly', timezone='UTC')."
+                f"{run} has no span: its data interval is a single moment, {start.isoformat()}, so {_CURE} "
+                "For a cron schedule, use schedule=CronDataIntervalTimetable('@monthly', timezone='UTC')."
             )
         given = _digits(_start(context["dag"], start, end, zone), span_format)
     if not _DIGITS.fullmatch(str(given)):
@@ -62,44 +62,44 @@ def zone_of(name: str) -> tzinfo:
     """A time zone by its name.
 
     Raises:
-      ConfigError: There is none of that name.
+      ConfigError: There is no such time zone.
     """
     import pendulum
 
     try:
         return pendulum.timezone(name)
     except (ValueError, KeyError):
-        raise ConfigError(f"{name!r} is no time zone such as 'UTC' or 'America/Chicago'.") from None
+        raise ConfigError(f"{name!r} is not a time zone such as 'UTC' or 'America/Chicago'.") from None
 
 
 def check_format(span_format: str) -> None:
     """Refuses a format whose numbers do not grow with time, as windows and baselines need them to.
 
     Raises:
-      ConfigError: It is such a format.
+      ConfigError: The numbers do not grow with time.
     """
     moments = (datetime(2013, 12, 31, 23), datetime(2014, 1, 1), datetime(2014, 2, 1), datetime(2014, 10, 1))
     digits = [moment.strftime(span_format) for moment in moments]
     numbers = [int(text) if _DIGITS.fullmatch(text) else -1 for text in digits]
     if -1 in numbers or sorted(numbers) != numbers or numbers[0] == numbers[-1]:
         raise ConfigError(
-            f"span_format {span_format!r} makes no numbers that grow with time, such as 201403 of '%Y%m': "
+            f"span_format {span_format!r} does not make numbers that grow with time, as '%Y%m' does (201403): "
             f"for {moments[0]} to {moments[-1]} it makes {', '.join(digits)}."
         )
 
 
 def _start(dag: Any, start: datetime, end: datetime | None, zone: tzinfo | None) -> datetime:
-    """Start of the data interval on the clock."""
+    """Start of the data interval in the time zone of the span."""
     timetable, own = _timetable(dag), clock(dag)
-    if zone is None and _of(timetable, "delta") and _changes(own, start.year):
+    if zone is None and _timetable_field(timetable, "delta") and _changes(own, start.year):
         raise SpanError(
-            f"schedule={_of(timetable, 'delta')!r} knows no daylight saving time, and {own} has it: data intervals do "
-            "not stay at the same hour. Take a CronDataIntervalTimetable, or give SpanSensor the timezone in which "
+            f"schedule={_timetable_field(timetable, 'delta')!r} ignores daylight saving time, and {own} has it: data intervals do "
+            "not stay at the same hour. Use a CronDataIntervalTimetable, or give SpanSensor the timezone in which "
             "they are counted, such as 'UTC'."
         )
-    days = _of(timetable, "interval")
+    days = _timetable_field(timetable, "interval")
     if days and end is not None and not (isinstance(days, timedelta) and days.seconds):
-        # Airflow counts so many times 24 hours back, which need not be midnight of the day that is meant.
+        # Airflow counts back in steps of 24 hours, which may miss midnight of the intended day.
         start = (end.astimezone(own).replace(tzinfo=None) - days).replace(tzinfo=own)
     return start.astimezone(zone or own)
 
@@ -111,8 +111,8 @@ def _digits(start: datetime, span_format: str) -> str:
         wall = start.replace(tzinfo=None)
         if zone.utcoffset(wall.replace(fold=0)) != zone.utcoffset(wall.replace(fold=1)):
             raise SpanError(
-                f"{digits} names two hours, before and after the end of daylight saving time in {zone}. Spans of hours "
-                "need SpanSensor(timezone='UTC'), or another zone without it."
+                f"{digits} stands for two hours, before and after daylight saving time ends in {zone}. For hourly spans "
+                "use SpanSensor(timezone='UTC'), or another time zone without it."
             )
     return digits
 
@@ -122,18 +122,20 @@ def _changes(zone: tzinfo, year: int) -> bool:
 
 
 def _timetable(dag: Any) -> Any:
-    """The timetable that makes the data intervals: the only or the first one of those that others combine."""
+    """The timetable that makes the data intervals; where timetables are combined, the first of them."""
     timetable = getattr(dag, "timetable", None)
-    while inner := _of(timetable, "timetable") or next(iter(_of(timetable, "timetables") or ()), None):
+    while inner := _timetable_field(timetable, "timetable") or next(
+        iter(_timetable_field(timetable, "timetables") or ()), None
+    ):
         timetable = inner
     return timetable
 
 
 def _zone(timetable: Any) -> tzinfo | None:
-    zone = _of(timetable, "timezone")
+    zone = _timetable_field(timetable, "timezone")
     return zone_of(zone) if isinstance(zone, str) else zone
 
 
-def _of(timetable: Any, name: str) -> Any:
-    """A timetable's field: as DAG files have it, or as Airflow's scheduler has it."""
+def _timetable_field(timetable: Any, name: str) -> Any:
+    """A timetable's field, as named in DAG files or as named in Airflow's scheduler."""
     return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)

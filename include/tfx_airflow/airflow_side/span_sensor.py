@@ -9,15 +9,11 @@ from datetime import datetime, timedelta
 from datetime import timezone as zones
 from typing import Any
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
 from include.tfx_airflow.airflow_side import span_number
-from include.tfx_airflow.airflow_side.airflow_names import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    Context,
-    ObjectStoragePath,
-    TimeDeltaTrigger,
-)
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
 from include.tfx_airflow.airflow_side.span_number import SpanError
 from include.tfx_airflow.contract import fingerprint
@@ -30,11 +26,11 @@ _VERSION = re.compile(r"v(\d+)")
 class SpanSensor(BaseOperator):
     """Waits until a version of the run's span is complete; skips the run when none comes.
 
-    The span is, in this order: the Param `span` of a run triggered by hand, the partition key of a run
-    triggered by an Asset, the start of the data interval on the clock of the schedule. Never "the latest":
-    a run of last March reads last March, whenever it runs.
+    The span is, in this order: the Param `span` of a run triggered manually, the partition key of a run
+    triggered by an Asset, the start of the data interval in the time zone of the schedule. Never
+    "the latest": a run for last March reads last March, whenever it runs.
 
-    While it waits it is deferred and takes no worker. Only the triggerer's own time trigger is
+    While it waits it is deferred and occupies no worker. Only the triggerer's own time trigger is
     used, so the triggerer needs neither this bundle nor access to the data.
 
     XCom `return_value`: {"span": 201403, "version": 1, "path": "<root>/201403/v1"}; of a skipped task
@@ -60,15 +56,15 @@ class SpanSensor(BaseOperator):
           root: Folder with `<span>/v<version>/`, see `spans.py`: a path or a URL that Airflow's
             ObjectStoragePath knows. `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` are filled in.
           span_format: `strftime` format that makes a span's digits from the start of the data interval.
-          timezone: Whose clock shows that start, such as "UTC". Default: the time zone of the DAG's schedule, or of the
-            DAG when its schedule has none.
+          timezone: Time zone of that start, such as "UTC". Default: that of the DAG's schedule, or of the DAG when its
+            schedule has none.
           patience: How long after the end of the data interval (or after the trigger, without one)
-            data may come. A backfill of the past does not wait.
-          poke_interval: Time between two looks.
+            data may arrive. A backfill of the past does not wait.
+          poke_interval: Time between two checks.
           **kwargs: Of Airflow's BaseOperator.
 
         Raises:
-          ConfigError: The format makes no numbers that grow with time, or there is no such time zone.
+          ConfigError: The format does not make numbers that grow with time, or there is no such time zone.
         """
         super().__init__(**kwargs)
         span_number.check_format(span_format)
@@ -80,10 +76,10 @@ class SpanSensor(BaseOperator):
         self.poke_interval = poke_interval
 
     def execute(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Looks; see the class.
+        """Checks once; see the class.
 
         Raises:
-          AirflowSkipException: Patience has ended.
+          AirflowSkipException: The span did not arrive in time.
           AirflowFailException: The run has no span.
           TaskDeferred: The span is not there yet.
         """
@@ -103,20 +99,20 @@ class SpanSensor(BaseOperator):
         )
         if left <= timedelta():
             reason = (
-                f"span {span} did not come within {self.patience}: {missing}. Nothing is made of older data "
-                "instead. When it is there, clear this task, or trigger a run with the Param span."
+                f"span {span} did not arrive within {self.patience}: {missing}. Older data is not used instead. "
+                "When it is there, clear this task, or trigger a run with the Param span."
             )
             skip = Skip(self.task_id, reason, outside=True)
             context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
             raise AirflowSkipException(reason)
         wait = min(self.poke_interval, left)
-        self.log.info("Span %d: %s. Looks again in %s, for %s more.", span, missing, wait, left)
+        self.log.info("Span %d: %s. Checking again in %s, for %s more.", span, missing, wait, left)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="execute")
         raise AssertionError("unreachable")
 
 
 def range_config(task_id: str) -> str:
-    """The span that a SpanSensor has found, for an ExampleGen: a template for `computed_parameters`.
+    """A template for `computed_parameters`: the span that a SpanSensor found, as an ExampleGen takes it.
 
     Args:
       task_id: Of the sensor.

@@ -1,4 +1,4 @@
-"""What compiles a pipeline: the TFX interpreter with its packages, and the variables that a compiler sees."""
+"""What compiles a pipeline: the TFX interpreter with its packages, and the environment variables that compiling sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def now(
     trusted: Mapping[str, str],
     seen: dict[str, str | None] | None = None,
 ) -> dict[str, str]:
-    """All beside the user's files that a compiled pipeline depends on, as it is at this moment.
+    """Everything but the user's files that a compiled pipeline depends on, as of now.
 
     Args:
       installed: `Manifest.installed`.
@@ -45,11 +45,11 @@ def versions(python: str) -> dict[str, str]:
     for info in sorted(prefix.glob("lib/python3.*/site-packages/tfx-*.dist-info")):
         version = info.name.split("-")[1].removesuffix(".dist")
         return {"tfx": version, "python": info.parts[-3], "packages": fingerprint.packages_key(info.parent)}
-    return _asked(python)
+    return _ask_interpreter(python)
 
 
 @functools.lru_cache(maxsize=8)
-def _asked(python: str) -> dict[str, str]:
+def _ask_interpreter(python: str) -> dict[str, str]:
     """Not a venv of its own (a system or user install): ask it, which takes some 50 ms."""
     code = (
         "import sys, importlib.metadata as m; print(m.version('tfx'), 'python%d.%d' % sys.version_info[:2])"

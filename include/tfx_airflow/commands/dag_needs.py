@@ -1,4 +1,4 @@
-"""What DAGs name and this Airflow must have: pools, queues, Connections."""
+"""Finds what DAGs name and this Airflow must have: pools, queues, Connections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from include.tfx_airflow.airflow_side.airflow_names import AirflowNotFoundException, BaseHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 # (kind, name) of what is named -> the tasks that name it, as `dag_id.task_id`.
 Needs = dict[tuple[str, str], list[str]]
@@ -21,12 +22,12 @@ def dag_bags() -> Iterator[Any]:
     for bundle in DagBundlesManager().get_all_dag_bundles():
         bundle.initialize()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Airflow, about itself
+            warnings.simplefilter("ignore")  # Airflow's, about itself
             yield BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=bundle.name)
 
 
 def needs(dags: list[Any]) -> Needs:
-    """Collects what the tasks of DAGs name: pools, queues but the default one, Connections."""
+    """Collects what the tasks of DAGs name: pools, queues other than the default, Connections."""
     from airflow.configuration import conf
 
     default_queue = conf.get("operators", "default_queue")
@@ -36,7 +37,7 @@ def needs(dags: list[Any]) -> Needs:
             named = [("pool", task.pool)]
             if task.queue != default_queue:
                 named.append(("queue", task.queue))
-            # Only those that the author wrote: many operators have a default that is not looked up.
+            # Only what the author wrote: many operators have a default that is never looked up.
             for key, value in _given(task).items():
                 written = key.endswith("conn_id") and not _is_default(task, key, value)
                 if written and isinstance(value, str) and value and "{{" not in value:
@@ -52,7 +53,7 @@ def _given(task: Any) -> dict[str, Any]:
 
 
 def _is_default(task: Any, key: str, value: Any) -> bool:
-    """Whether a class of the operator has this value of its own; it hands it on as if it were given."""
+    """Whether this value is the default of one of the operator's classes, which passes it on as if it were given."""
     classes = getattr(task, "operator_class", type(task)).__mro__
     signatures = [inspect.signature(vars(cls)["__init__"]) for cls in classes if "__init__" in vars(cls)]
     found = [signature.parameters[key] for signature in signatures if key in signature.parameters]
@@ -60,7 +61,7 @@ def _is_default(task: Any, key: str, value: Any) -> bool:
 
 
 def findings() -> Iterator[tuple[bool | None, str]]:
-    """Says of each DAG file and each need whether all is there: (good, text); None is a note."""
+    """Checks each DAG file and each need; yields (good, text), where None means a note."""
     dags: list[Any] = []
     for bag in dag_bags():
         dags += bag.dags.values()
@@ -77,18 +78,18 @@ def findings() -> Iterator[tuple[bool | None, str]]:
             lacking += 1
             yield (
                 False,
-                f"pool {name!r} of {who} does not exist, so these tasks wait for ever; "
-                f"airflow pools set {name} 1 'what it is for'",
+                f"pool {name!r} of {who} does not exist, so these tasks wait forever; create it with "
+                f"\"airflow pools set {name} 1 'what it is for'\"",
             )
         elif kind == "Connection" and not _has_connection(name):
             lacking += 1
             yield (
                 False,
-                f"Connection {name!r} of {who} does not exist; make it in the UI (Admin > Connections) or by "
+                f"Connection {name!r} of {who} does not exist; create it in the UI (Admin > Connections) or with "
                 f"'airflow connections add {name} ...'",
             )
     if not lacking:
-        yield True, f"DAGs: {len(dags)}; the pools and Connections that they name are there"
+        yield True, f"DAGs: {len(dags)}; the pools and Connections that they name exist"
 
 
 def _pools() -> set[str]:
@@ -110,5 +111,5 @@ def _queue(name: str) -> str:
 
     executors = [str(one.module_path).rpartition(".")[2] for one in ExecutorLoader.get_executor_names()]
     if any("Celery" in executor or "Edge" in executor for executor in executors):
-        return f"a worker must listen to it ('--queues {name}'); which do is not known here"
-    return f"{', '.join(executors)} knows no queues, so it changes nothing"
+        return f"a worker must listen to it ('--queues {name}'); whether one does is not known here"
+    return f"{', '.join(executors)} has no queues, so it has no effect"

@@ -1,4 +1,4 @@
-"""`demo` and `compile`: from DAG files to a finished run, with progress on the terminal."""
+"""`demo` and `compile`: compile all DAG files, run one DAG, and show the progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Next:
   make up                          Airflow's UI, with this DAG and this run
   eval "$(make -s env)"            this shell's `airflow` is the bundle's:
   airflow dags test {dag_id} 2014-01-01
-  make demo                        again: what has not changed comes from the cache
+  make demo                        again: unchanged nodes come from the cache
 """
 
 
@@ -46,11 +46,11 @@ def main(dag_id: str) -> int:
         return 1
     log_path = Path(read_settings().home) / "demo.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    print(f"==> airflow dags test {dag_id}   (its whole log: {log_path})", flush=True)
+    print(f"==> airflow dags test {dag_id}   (full log: {log_path})", flush=True)
     code = _run(dag_id, log_path)
     if code:
         print("".join(log_path.read_text(errors="replace").splitlines(keepends=True)[-40:]), file=sys.stderr)
-        print(f"\nThe run failed (exit code {code}); its whole log: {log_path}", file=sys.stderr)
+        print(f"\nThe run failed (exit code {code}); full log: {log_path}", file=sys.stderr)
         return code
     print(f"==> done in {time.monotonic() - start:.0f} s", flush=True)
     report.main(dag_id, None)

@@ -1,4 +1,4 @@
-"""`doctor`: what is configured, found and missing, each with its cure."""
+"""`doctor`: shows what is configured, found and missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GOOD, _BAD, _NOTE = "ok  ", "BAD ", "    "
 
 
 def main() -> int:
-    """Prints the findings; returns 1 when something is missing that runs need."""
+    """Prints the findings; returns 1 if something that runs need is missing."""
     lines = list(_findings(read_settings()))
     print("\n".join(lines))
     return 1 if any(line.startswith(_BAD) for line in lines) else 0
@@ -38,7 +38,7 @@ def _findings(settings: Settings) -> list[str]:
 
 
 def _dags() -> list[str]:
-    """Missing pools and Connections: a task that names one waits for ever, or fails."""
+    """Missing pools and Connections: a task that names one waits forever, or fails."""
     try:
         return [
             f"{_NOTE if good is None else _GOOD if good else _BAD}{text}"
@@ -76,18 +76,22 @@ def _tfx_side(settings: Settings) -> list[str]:
 
 
 def _node_server(settings: Settings) -> list[str]:
-    """The server's state; a server that cannot be is no fault, since new processes do its work."""
+    """The server's state; no server is not a fault, since new processes do its work."""
     if not settings.node_server:
-        return [f"{_NOTE}node server: switched off"]
+        return [f"{_NOTE}node server: disabled"]
     try:
         status = server_client.ask(settings, process.child_environment(settings), "status")
     except (wire.WireError, OSError) as error:
-        return [f"{_BAD}node server cannot be used, each node is a new process: {error}"]
+        return [f"{_BAD}node server cannot be used, so each node is a new process: {error}"]
     if status is None:
-        return [f"{_GOOD}node server: not running, the first node starts it"]
+        return [f"{_GOOD}node server: not running; the first node starts it"]
     if not status:
         return [f"{_GOOD}node server: importing TFX"]
-    end = f"ends after {status['idle_timeout']:.0f} s without a node" if status["idle_timeout"] else "stays"
+    end = (
+        f"stops after {status['idle_timeout']:.0f} s without a node"
+        if status["idle_timeout"]
+        else "never stops"
+    )
     lines = [
         f"{_GOOD}node server {status['pid']}: {status['megabytes']} MB, up {status['seconds']:.0f} s, {end}; "
         f"{status['served']} served, {len(status['running'])} of {status['slots']} running, "
@@ -105,5 +109,5 @@ def _writable(home: str) -> str:
     while not folder.exists():
         folder = folder.parent
     if os.access(folder, os.W_OK):
-        return f"{_GOOD}{home} can be written"
-    return f"{_BAD}{home} cannot be written; set [{SECTION}] home to a folder of this user."
+        return f"{_GOOD}{home} is writable"
+    return f"{_BAD}{home} is not writable; set [{SECTION}] home to a folder that this user can write to."

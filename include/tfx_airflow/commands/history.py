@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
 
 from include.tfx_airflow.commands import report
 
@@ -25,10 +25,10 @@ class Row:
       window: Spans that it trained on.
       metrics: Metric to {"value", "lower", "upper"}, overall.
       blessed: None when no model was evaluated.
-      failed_thresholds: Why not.
+      failed_thresholds: Why it was not blessed.
       pushed: Folder of the pushed model; empty when none was.
       seconds: From the run's start to its end.
-      copy: Task group and map index, where the DAG has the pipeline more than once; else empty.
+      copy: Task group and map index if the DAG contains the pipeline more than once; else empty.
     """
 
     run_id: str
@@ -61,7 +61,7 @@ def _row(run: dict[str, Any], values: list[dict[str, Any]], copy: str) -> Row:
     window: tuple[int, ...] = ()
     for value in values:
         summary |= value["summary"]
-        # As the Resolver strategy of include/components/rolling_window.py calls them.
+        # The keys of the Resolver strategy in include/components/rolling_window.py.
         if {"newest", "examples"} <= value["outputs"].keys():
             window = tuple(sorted(_spans(value["outputs"]["examples"])))
     spans = [span for value in values for span in _spans(value["outputs"].get("examples", []))]
@@ -90,10 +90,10 @@ def lines(rows: list[Row], metric: str) -> list[str]:
 
     Args:
       rows: Runs, in the order in which they are shown.
-      metric: Which metric is shown; such as "auc".
+      metric: The metric to show, such as "auc".
 
     Returns:
-      Lines of text, one a run, and one more for each threshold that failed.
+      Lines of text: one per run, and one more for each failed threshold.
     """
     several = any(found.copy for found in rows)
     table = [
@@ -141,7 +141,7 @@ def main(dag_id: str, metric: str) -> int:
     """Prints the table of a DAG's runs, oldest data first; returns the exit code."""
     runs = report.read_runs(dag_id)
     if not runs:
-        print(f"no runs of DAG {dag_id!r} in this Airflow's database")
+        print(f"DAG {dag_id!r} has no runs in this Airflow's database")
         return 1
     print("\n".join(lines([found for run in runs for found in rows(run)], metric)))
     return 0

@@ -1,6 +1,6 @@
-"""`mlmd init|status`: the MLMD store of the Airflow Connection, asked through the TFX interpreter.
+"""`mlmd init|status`: creates the schema of the MLMD store, or shows its state, in the TFX interpreter.
 
-The address goes through standard input: there may be a password in it.
+The address goes through standard input, because it may contain a password.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECONDS = 300
 
 
 def main(command: str) -> int:
-    """Runs `init` or `status` and prints what it says; returns 1 when the store cannot be used.
+    """Runs `init` or `status` and prints its output; returns 1 if the store cannot be used.
 
     Raises:
       SettingsError: There is no usable interpreter.
@@ -37,6 +37,6 @@ def main(command: str) -> int:
     )
     if not done.stdout:
         tail = "\n".join(done.stderr.splitlines()[-5:])
-        raise MlmdError(f"{settings.python} cannot run 'mlmd {command}':", tail)
+        raise MlmdError(f"{settings.python} cannot run 'mlmd {command}'; its last lines:", tail)
     print(done.stdout, end="", file=sys.stderr if done.returncode else sys.stdout)
     return done.returncode

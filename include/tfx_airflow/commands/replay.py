@@ -1,4 +1,4 @@
-"""`replay`: plays past data intervals of a DAG through the real scheduler, with progress and a picture.
+"""`replay`: runs past data intervals of a DAG through the real scheduler, with progress and a chart.
 
 A backfill, as `airflow backfill create` makes it: one run after the other, oldest first, since each trains on
 the data of those before it.
@@ -32,14 +32,14 @@ _DONE = ("success", "failed")
 
 
 def main(dag_id: str, first: str, last: str, before: str | None, metric: str) -> int:
-    """Starts Airflow, plays the intervals, prints the table; returns the exit code.
+    """Starts Airflow, runs the intervals, prints the table; returns the exit code.
 
     Args:
-      dag_id: The DAG to play.
+      dag_id: The DAG to run.
       first: Date of the first data interval's start, such as "2013-12-01".
       last: Date of the last data interval's start.
-      before: DAG to run once before, such as one that delivers the data.
-      metric: Metric of the table and the picture.
+      before: DAG to run once beforehand, such as one that delivers the data.
+      metric: Metric of the table and the chart.
     """
     begun = time.monotonic()
     try:
@@ -50,12 +50,12 @@ def main(dag_id: str, first: str, last: str, before: str | None, metric: str) ->
         return 1
     print(f"==> {len(rows)} runs in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
     print("\n".join(history.lines(rows, metric)))
-    print(f"Picture: {draw(dag_id, rows, metric)}")
+    print(f"Chart: {draw(dag_id, rows, metric)}")
     return 1 if any(row.state == "failed" for row in rows) else 0
 
 
 def _play(dag_id: str, first: str, last: str, before: str | None, metric: str) -> list[history.Row]:
-    # Airflow keeps it with the backfill and each new run, and shows it: what bears it was made here, all else is not.
+    # Airflow stores and shows it with the backfill and each new run: only what bears it was made here.
     mark = f"{_user()}replay {secrets.token_hex(4)}"
     with up.running(0) as airflow:
         if airflow is None or (before and not _run_once(before)) or not _backfill(dag_id, first, last, mark):
@@ -76,7 +76,7 @@ def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
     """Draws the metric over the runs, in the TFX interpreter, which has the library for it.
 
     Returns:
-      The picture, an SVG file below `home`.
+      The chart, an SVG file below `home`.
     """
     settings = read_settings()
     path = Path(settings.home) / "history" / f"{dag_id}.svg"
@@ -118,7 +118,7 @@ def _unpause(dag_id: str) -> bool:
 
 
 def _is_parsed(dag_id: str) -> bool:
-    """Waits until a DAG is parsed: before that `unpause` does nothing, and says that all is well."""
+    """Waits until a DAG is parsed: before that, `unpause` does nothing and reports success."""
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
 
@@ -136,11 +136,11 @@ def _is_parsed(dag_id: str) -> bool:
 
 
 def _backfill(dag_id: str, first: str, last: str, mark: str) -> bool:
-    # Paused until the backfill stands whole: in the meantime the scheduler leaves the DAG alone.
+    # Paused until the backfill is complete: meanwhile the scheduler leaves the DAG alone.
     if not _is_parsed(dag_id):
         return False
     dates = ("--from-date", _midnight(dag_id, first), "--to-date", _midnight(dag_id, last))
-    # What has run well stays: a second replay shows it again.
+    # Successful runs stay: a second replay shows them again.
     options = ("--max-active-runs", "1", "--reprocess-behavior", "failed")
     before = _failed_runs(dag_id)
     return _airflow(
@@ -151,7 +151,7 @@ def _backfill(dag_id: str, first: str, last: str, mark: str) -> bool:
 
 
 def _midnight(dag_id: str, date: str) -> str:
-    """A date as the moment at which it begins on the clock of the DAG's schedule; anything else as it is."""
+    """A date as its midnight in the time zone of the DAG's schedule; anything else unchanged."""
     from airflow.models.serialized_dag import SerializedDagModel
 
     dag = SerializedDagModel.get_dag(dag_id)
@@ -163,7 +163,7 @@ def _midnight(dag_id: str, date: str) -> str:
 
 
 def _failed_runs(dag_id: str) -> dict[int, dict[str, Any]]:
-    """By id, what a backfill changes about the failed runs that it takes over: whose they are."""
+    """By id, what a backfill changes in the failed runs that it takes over: whose they are."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -178,10 +178,10 @@ def _failed_runs(dag_id: str) -> dict[int, dict[str, Any]]:
 
 
 def _remove_half_a_backfill(dag_id: str, mark: str, before: dict[int, dict[str, Any]]) -> None:
-    """Takes back what a failed `backfill create` has done: it commits run by run, and no other may follow an open one.
+    """Undoes a failed `backfill create`: it commits run by run, and while one is open no other can start.
 
-    Only what bears this replay's mark: backfills and runs of somebody else stay. A failed run of theirs that was to run
-    again is failed, as it was.
+    Only what bears this replay's mark: other backfills and runs stay. A failed run that it had queued again is marked
+    failed, as before.
     """
     from airflow.models.backfill import Backfill
     from airflow.models.dagrun import DagRun
@@ -201,7 +201,7 @@ def _remove_half_a_backfill(dag_id: str, mark: str, before: dict[int, dict[str, 
 
 
 def _run_ids(dag_id: str, mark: str) -> set[str]:
-    """Runs of the intervals of this replay's backfill, those that there were before included."""
+    """Runs of the intervals of this replay's backfill, including those that existed before."""
     from airflow.models.backfill import Backfill, BackfillDagRun
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -215,24 +215,24 @@ def _run_ids(dag_id: str, mark: str) -> set[str]:
 
 
 def _follow(dag_id: str, mark: str, metric: str) -> list[history.Row]:
-    """Prints a line for each run that ends, until all have."""
-    told: set[str] = set()
+    """Prints a line for each run that ends, until all have ended."""
+    printed: set[str] = set()
     while True:
         mine = _run_ids(dag_id, mark)
         runs = [run for run in report.read_runs(dag_id) if run["run_id"] in mine]
         ended = [run for run in runs if run["state"] in _DONE]
         for run in ended:
-            if run["run_id"] not in told:
-                told.add(run["run_id"])
+            if run["run_id"] not in printed:
+                printed.add(run["run_id"])
                 line = history.lines(history.rows(run), metric)[1:]
-                print(f"    {len(told):>3} of {len(runs)}  " + "\n".join(line), flush=True)
+                print(f"    {len(printed):>3} of {len(runs)}  " + "\n".join(line), flush=True)
         if runs and len(ended) == len(runs):
             return [row for run in runs for row in history.rows(run)]
         time.sleep(_POLL_SECONDS)
 
 
 def _wait_for_the_end(mark: str) -> None:
-    """Waits until the scheduler has seen that the backfill is complete: as long as one is open, none can follow."""
+    """Waits until the scheduler has closed the backfill: while one is open, no other can start."""
     from airflow.models.backfill import Backfill
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -248,12 +248,12 @@ def _wait_for_the_end(mark: str) -> None:
 
 
 def _airflow(*arguments: str, user: str = "", undo: Callable[[], None] | None = None) -> bool:
-    """Runs an `airflow` command; again, when SQLite let the scheduler write first. Prints why it failed.
+    """Runs an `airflow` command; retries while SQLite is locked by the scheduler. Prints why it failed.
 
     Args:
       *arguments: Of the command.
-      user: Whom Airflow names as the one who made what the command makes; empty for the user of this process.
-      undo: Takes back what a failed command may have done.
+      user: The user Airflow records for what the command creates; empty for the user of this process.
+      undo: Undoes what a failed command may have done.
     """
     environment = {**os.environ, **({"LOGNAME": user} if user else {})}
     for attempt in range(_TRIES):

@@ -10,7 +10,7 @@ import json
 from datetime import timezone, tzinfo
 from typing import Any
 
-from tabulate import tabulate
+from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
 
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
@@ -21,20 +21,22 @@ def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
 
     Args:
       dag_id: The DAG.
-      run_id: The run; None for the one that started last.
+      run_id: The run; None for the latest one.
 
     Returns:
       {"run_id", "state", "date", "seconds", "tasks": [{"task", "map_index", "state", "seconds", "value", "skip"}]}:
-      `date` is the start of the data interval, or when it was to run, in ISO format, on the clock of the
-      DAG's schedule; tasks stand in the order they started; `value` is the XCom of a TFX node, None for
-      other tasks; `skip` says why it was skipped, where it could.
+      `date` is the start of the data interval, or the time the run was due, in ISO format and in the time
+      zone of the DAG's schedule; tasks are in the order they started; `value` is the XCom of a TFX node, None
+      for other tasks; `skip` says why the task was skipped, if it is known.
 
     Raises:
       LookupError: There is no such run.
     """
     runs = read_runs(dag_id, run_id, latest=True)
     if not runs:
-        raise LookupError(f"no run {run_id or ''!r} of DAG {dag_id!r} in this Airflow's database")
+        raise LookupError(
+            f"DAG {dag_id!r} has no run{f' {run_id!r}' if run_id else ''} in this Airflow's database"
+        )
     return runs[0]
 
 
@@ -44,7 +46,7 @@ def read_runs(dag_id: str, run_id: str | None = None, latest: bool = False) -> l
     Args:
       dag_id: The DAG.
       run_id: This run only.
-      latest: The one that was made last only.
+      latest: Only the run that was created last.
 
     Returns:
       Runs as `read_run` has them.
@@ -89,7 +91,7 @@ def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
         for instance in instances
     ]
     date = run.data_interval_start or run.run_after
-    # Of the tasks: `dags test` makes a run that starts at its logical date.
+    # From the tasks: a run of `dags test` starts at its logical date.
     begun = [instance.start_date for instance in instances if instance.start_date]
     ended = [instance.end_date for instance in instances if instance.end_date]
     seconds = (max(ended) - min(begun)).total_seconds() if begun and ended else 0.0
@@ -103,7 +105,7 @@ def _read(run: Any, session: Any, clock: tzinfo) -> dict[str, Any]:
 
 
 def _decode(value: Any, field: str) -> dict[str, Any] | None:
-    try:  # JSON text on SQLite; on PostgreSQL, where it comes decoded, a text may be just that
+    try:  # JSON text on SQLite; PostgreSQL returns it decoded, and a string may be just a string
         decoded = json.loads(value) if isinstance(value, str) else value
     except ValueError:
         return None
@@ -111,10 +113,10 @@ def _decode(value: Any, field: str) -> dict[str, Any] | None:
 
 
 def copies(run: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The tasks of a run by the copy of a pipeline that they belong to.
+    """The tasks of a run, by the copy of a pipeline that they belong to.
 
     Returns:
-      By task group and map index, such as `each.train[0]`; empty for tasks that stand in none.
+      By task group and map index, such as `each.train[0]`; the empty string for tasks in no group.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for task in run["tasks"]:
@@ -140,18 +142,18 @@ def lines(run: dict[str, Any]) -> list[str]:
         if task["state"] == "skipped":
             made = [_why_skipped(task["task"], task.get("skip"))]
         state = value["state"] if task["state"] == "success" else str(task["state"] or "-")
-        for index, text in enumerate(made or [""]):
+        for index, item in enumerate(made or [""]):
             first = (name, state, f"{task['seconds']:.1f}") if index == 0 else ("", "", "")
-            rows.append((*first, text))
+            rows.append((*first, item))
         warnings += [f"Warning: {name}: {warning}" for warning in value["summary"].get("warnings", [])]
-    text = tabulate(
+    table = tabulate(
         rows, tablefmt="plain", disable_numparse=True, colalign=("left", "left", "right", "left")
-    ).splitlines()
-    text = [*(line.rstrip() for line in text), "", *warnings]
-    told = {copy: _evaluation(_summary(tasks)) for copy, tasks in copies(run).items()}
-    told = {copy: found for copy, found in told.items() if found}
-    for copy, found in told.items():
-        text += [*([f"{copy or 'The pipeline'}:"] if len(told) > 1 else []), *found]
+    )
+    text = [*(line.rstrip() for line in table.splitlines()), "", *warnings]
+    evaluations = {copy: _evaluation(_summary(tasks)) for copy, tasks in copies(run).items()}
+    evaluations = {copy: found for copy, found in evaluations.items() if found}
+    for copy, found in evaluations.items():
+        text += [*([f"{copy or 'The pipeline'}:"] if len(evaluations) > 1 else []), *found]
     return text
 
 
@@ -171,7 +173,7 @@ def _summary(tasks: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def number(value: float | str, width: int = 0) -> str:
-    """A metric's value; NaN and infinity are texts in XCom, because JSON does not have them."""
+    """A metric's value; NaN and infinity are strings in XCom, because JSON lacks them."""
     return f"{float(value):>{width}.4f}"
 
 
@@ -203,7 +205,7 @@ def _after(reason: str | None) -> str:
 
 
 def main(dag_id: str, run_id: str | None) -> int:
-    """Prints the report; returns 1 when there is no such run."""
+    """Prints the report; returns 1 if there is no such run."""
     try:
         run = read_run(dag_id, run_id)
     except LookupError as error:

@@ -1,7 +1,7 @@
-"""`serve`: the node server in the foreground, for a service manager; and its end.
+"""`serve`: runs the node server in the foreground, for a service manager, or stops it.
 
-The service's environment should be that of Airflow's workers: a variable that libraries read when
-they are loaded (`server_client.socket_path`) makes tasks look for another server.
+The service should have the environment of Airflow's workers: if a variable that libraries read when
+loaded differs (`server_client.socket_path`), tasks look for another server.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _LEAVE_SECONDS = 10.0
 
 
 def main() -> int:
-    """Becomes the server, in the place of one that tasks have started."""
+    """Becomes the server, replacing one that tasks have started."""
     settings = read_settings()
     if not settings.node_server:
         raise SettingsError(
-            "[tfx_airflow] node_server is False: no task would ask the server; set it to True."
+            "[tfx_airflow] node_server is False, so no task would use the server; set it to True."
         )
     environment = process.child_environment(settings)
     os.makedirs(settings.home, exist_ok=True)
@@ -37,17 +37,17 @@ def main() -> int:
 
 
 def stop() -> int:
-    """Asks this home's servers to end; nodes that run are seen through. Returns 1 when one cannot be asked."""
+    """Asks this home's servers to stop once their running nodes have finished. Returns 1 if one cannot be asked."""
     settings = read_settings()
     deadline = time.monotonic() + _LEAVE_SECONDS
     try:
         for path in server_client.socket_paths(settings):
             while server_client.ask_at(path, "retire") is not None:
                 if time.monotonic() > deadline:
-                    print("The node server is busy with its start; try again.", file=sys.stderr)
+                    print("The node server is still starting; try again.", file=sys.stderr)
                     return 1
                 time.sleep(0.1)
     except (wire.WireError, OSError) as error:
-        print(f"The node server cannot be asked: {error}", file=sys.stderr)
+        print(f"The node server cannot be reached: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""`up`: an Airflow with everything it needs in one process group, ended by Ctrl-C."""
+"""`up`: runs Airflow with everything it needs in one process group, stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ _START_SECONDS, _STOP_SECONDS = 180, 20
 
 
 def main(port: int) -> int:
-    """Starts `airflow standalone`, says where it is, and waits.
+    """Starts `airflow standalone`, prints its URL, and waits.
 
     Args:
       port: TCP port of the UI and API on localhost.
 
     Returns:
-      0 after Ctrl-C or SIGTERM, 1 when Airflow did not start or ended by itself.
+      0 after Ctrl-C or SIGTERM, 1 if Airflow did not start or stopped by itself.
     """
     if _is_taken(port):
-        print(f"Port {port} is taken; choose another: AIRFLOW__API__PORT={port + 1} make up", file=sys.stderr)
+        print(
+            f"Port {port} is in use; choose another: AIRFLOW__API__PORT={port + 1} make up", file=sys.stderr
+        )
         return 1
     try:
         with running(port) as process:
@@ -41,7 +43,7 @@ def main(port: int) -> int:
                 return 1
             print("Ctrl-C stops it.", flush=True)
             code = process.wait()
-            print(f"Airflow ended with exit code {code}; its log: {_log()}", file=sys.stderr)
+            print(f"Airflow ended with exit code {code}; see {_log()}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         return 0
@@ -49,24 +51,24 @@ def main(port: int) -> int:
 
 @contextlib.contextmanager
 def running(port: int) -> Iterator[subprocess.Popen[bytes] | None]:
-    """Runs `airflow standalone`, and with it the node server, as long as the block takes.
+    """Runs `airflow standalone`, and with it the node server, while the block runs.
 
     Ctrl-C and SIGTERM leave the block with KeyboardInterrupt.
 
     Args:
-      port: TCP port of the UI and API on localhost; 0 for any that is free.
+      port: TCP port of the UI and API on localhost; 0 for any free one.
 
     Yields:
-      Its process, once it is healthy; None when it did not start, which is said.
+      Its process, once it is healthy; None if it did not start, which is printed.
     """
-    # A shell starts background jobs with SIGINT ignored; both signals end all of it.
+    # A shell starts background jobs with SIGINT ignored; either signal must stop everything.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     port = port or _free_port()
     url = f"http://localhost:{port}"
     print(f"==> starting Airflow (log: {_log()})", flush=True)
     with open(_log(), "wb") as log:
-        # SIGTERM to `standalone` alone leaves its four children running; the group takes them along.
+        # SIGTERM to `standalone` alone leaves its four children running, so the whole group gets it.
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
             stdout=log,
@@ -77,7 +79,7 @@ def running(port: int) -> Iterator[subprocess.Popen[bytes] | None]:
     try:
         if not _wait_until_healthy(process, url):
             print("".join(_log().read_text(errors="replace").splitlines(True)[-30:]), file=sys.stderr)
-            print(f"Airflow did not start; its log: {_log()}", file=sys.stderr)
+            print(f"Airflow did not start; see {_log()}", file=sys.stderr)
             yield None
             return
         print(f"Airflow is at {url}", flush=True)
@@ -128,7 +130,7 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends Airflow and all it has started, a process group: asked first, killed after a while."""
+    """Stops Airflow and all it has started, a process group: first SIGTERM, after a while SIGKILL."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS

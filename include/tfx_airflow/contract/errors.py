@@ -1,15 +1,15 @@
-"""Errors of the orchestrator: one base class, each naming what failed, its value and the cure."""
+"""The orchestrator's errors: each says what failed, on which object, and how to fix it."""
 
 from __future__ import annotations
 
 
 class TfxAirflowError(Exception):
-    """Base of everything this package raises; `headline` says what kind of trouble it is."""
+    """Base class of the errors that this package raises; `headline` names the kind."""
 
     headline = "TFX on Airflow failed"
 
     def __init__(self, message: str, tail: str = ""):
-        """Joins headline, message and the last lines of a child process, which stand at the end.
+        """Joins headline, message and, at the end, the last lines of a child process.
 
         Args:
           message: What failed, the object with its value, and what to do.
@@ -32,7 +32,7 @@ class CompileError(TfxAirflowError):
 
 
 class UnsupportedNodeError(CompileError):
-    """A pipeline has something that one-node-one-task cannot honour."""
+    """A pipeline uses something that cannot run as one Airflow task per node."""
 
     headline = "Pipeline cannot run on Airflow"
 
@@ -56,7 +56,7 @@ class MlmdError(TfxAirflowError):
 
 
 class MlmdConnectionError(MlmdError):
-    """The Connection of the store cannot be read now; a retry may help."""
+    """The store's Connection cannot be read now; a retry may help."""
 
 
 class MlmdSchemaError(MlmdError):

@@ -1,4 +1,4 @@
-"""Content fingerprints: what a pipeline was compiled from, by content and never by mtime.
+"""Fingerprints of what a pipeline was compiled from: by content, never by modification time.
 
 Synced deployments (git bundles, images, shared volumes) touch files without changing them, and
 change files while keeping their times. Standard library only; both interpreters use it.
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Files over this size (data, not code) are not read again at each parse while they stay the same.
+# Bytes; larger files (data, not code) are read again only when they change, not at each parse.
 _LARGE = 4 * 1024 * 1024
 
 
@@ -33,7 +33,7 @@ def abstract(text: str, roots: Mapping[str, str]) -> str:
     """
     for name, folder in sorted(roots.items(), key=lambda item: -len(item[1])):
         path = re.escape(folder.rstrip("/"))
-        text = re.sub(rf"(?<![\w./$}}~-]){path}(?![\w.-])", lambda _, name=name: f"${{{name}}}", text)
+        text = re.sub(rf"(?<![\w./$}}~-]){path}(?![\w.-])", f"${{{name}}}", text)
     return text
 
 
@@ -67,7 +67,7 @@ def packages_key(folder: Path) -> str:
 def variables_key(names: Iterable[str], environment: Mapping[str, str]) -> str:
     """Key of the values that environment variables have: 16 hexadecimal digits, empty without names.
 
-    The values are hashed all together, so that a store of keys tells nobody a single one.
+    The values are hashed all together, so that the key reveals none of them.
     """
     given = {name: environment.get(name) for name in sorted(set(names))}
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16] if given else ""
@@ -83,10 +83,10 @@ def content_key(
 
     Args:
       files: Paths as `${NAME}/relative/path`, or absolute. `folder:` before a path stands for the names in
-        a folder, `exists:` for whether there is a file, a folder or nothing, `glob:` for the paths that fit a
+        a folder, `exists:` for whether there is a file, a folder or nothing, `glob:` for the paths that match a
         pattern, `tree:` for a file, or all files below a folder.
       roots: Absolute folder by name.
-      environment: TFX version, Python version and whatever else compiles.
+      environment: TFX version, Python version and whatever else affects compiling.
       seen: Keys of files that were read already; added to.
 
     Returns:
@@ -151,7 +151,7 @@ def _file_key(path: str) -> str:
 
 
 def _large_file_key(path: str, file: BinaryIO, status: os.stat_result) -> str:
-    """By content too, but read once: the kernel's own note of the last change (ctime) cannot be set back."""
+    """By content too, but read only once: the kernel's time of the last change (ctime) cannot be set back."""
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
     memory = os.path.join(
         tempfile.gettempdir(), f"tfx-airflow-{os.getuid()}", hashlib.sha256(path.encode()).hexdigest()[:32]
@@ -168,7 +168,7 @@ def _large_file_key(path: str, file: BinaryIO, status: os.stat_result) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     key = digest.hexdigest()
-    # A file that has changed just now may change once more with the same stamp.
+    # A file that has just changed may change again within the same time stamp.
     if time.time_ns() - status.st_ctime_ns > 2_000_000_000:
         try:
             os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)

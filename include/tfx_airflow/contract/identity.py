@@ -1,11 +1,11 @@
-"""How MLMD tells Airflow's task instances apart: names of contexts, made of Airflow's ids.
+"""Names of the MLMD contexts that tell Airflow's task instances apart, made from Airflow's ids.
 
     pipeline_run            <dag_id>:<run_id>
     airflow_task_instance   <dag_id>:<run_id>:<task_id>:<map_index>:<try_number>...   one try
     airflow_task_tries      <dag_id>:<run_id>:<task_id>:<map_index>                   all tries of a task instance
     airflow_task_group      <dag_id>:<group_id>[<item>]                               a pipeline's place in a DAG, in all runs
 
-A task id holds the task groups around it, so that a pipeline may stand in a DAG more than once.
+A task id includes its task groups, so a DAG can contain a pipeline more than once.
 Standard library only; both interpreters use it.
 """
 
@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from typing import Any
 
 # MLMD's names are VARCHAR(255) on MySQL and PostgreSQL. Counted in bytes, because its MySQL client
-# stores each byte as a letter of its own.
+# stores each byte as a character.
 _LONGEST = 255
 _DIGITS = 16
 
 
 def bounded(name: str) -> str:
-    """The name; if MLMD could not hold it, its beginning, `~` and a hash of all of it."""
+    """The name; if it is too long for MLMD, its beginning, `~` and a hash of the whole name."""
     data = name.encode()
     if len(data) <= _LONGEST:
         return name
@@ -50,7 +50,7 @@ def try_name(task: Mapping[str, Any], unique: str) -> str:
 
     Args:
       task: With dag_id, run_id, task_id, map_index and try_number.
-      unique: Tells apart what has the same try number: `dags test` makes a run anew under its old id.
+      unique: Distinguishes tries of the same number: `dags test` recreates a run under its old id.
     """
     name = f"{_instance(task, task['task_id'])}:{task['try_number']}"
     return bounded(f"{name}:{unique}" if unique else name)
@@ -61,8 +61,8 @@ def group_name(dag_id: str, group_id: str, item: str = "") -> str:
 
     Args:
       dag_id: Its DAG.
-      group_id: Its task group, with those around it; empty when it is the DAG's own.
-      item: What tells the copies of a mapped task group apart, in every run.
+      group_id: Its task group, with the enclosing ones; empty for the DAG's root group.
+      item: What distinguishes the copies in a mapped task group, in every run.
     """
     return bounded(f"{dag_id}:{group_id}" + (f"[{item}]" if item else ""))
 

@@ -1,4 +1,4 @@
-"""Which file names a run may ask for: names below a folder that the author of the DAG has chosen.
+"""The file names that a run may ask for: names below a folder that the DAG's author has chosen.
 
 Standard library only; both interpreters use it.
 """

@@ -1,7 +1,7 @@
-"""The manifest: all that the Airflow side knows of a compiled pipeline.
+"""The manifest: everything the Airflow side knows about a compiled pipeline.
 
 Standard library only; written by the TFX interpreter, read by Airflow at every parse. The IR that
-TFX itself runs lies beside it, in `pipeline.json`. Neither holds a machine path or a secret.
+TFX itself runs is beside it, in `pipeline.json`. Neither holds a machine path or a secret.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from include.tfx_airflow.contract.errors import ManifestError
 FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 IR_FILE = "pipeline.json"
-# What stands there instead of a manifest when the pipeline did not compile.
+# Written instead of a manifest when the pipeline does not compile.
 FAILED_FILE = "failed.json"
 # Exit codes of the process that compiles.
 COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
@@ -27,8 +27,8 @@ COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
 class RuntimeParameter:
     """A `tfx.dsl.RuntimeParameter`; `kind` is `string`, `integer` or `number`.
 
-    `default` is None where the pipeline gave none. `conflict` says where the pipeline gives it which
-    defaults, when there is more than one.
+    `default` is None if the pipeline gives none. `conflict` says which defaults the pipeline gives, and
+    where, if they differ.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Node:
       kind: Class name, such as `Trainer`.
       type: Full name of the component class, the MLMD execution type.
       upstream: Ids of the nodes that must have ended.
-      required: For each input that the node cannot do without, the upstream nodes that may give it: when all of
-        them are skipped, so is this one.
+      required: For each input that the node needs, the upstream nodes that may provide it: when all of them are
+        skipped, so is this one.
       history: Whether it has inputs from earlier runs of its own pipeline.
       outputs: Artifact type by output key.
       parameters: Names of the runtime parameters the node uses.
-      conditional: Whether it stands in a `Cond` and may be skipped.
+      conditional: Whether it is inside a `Cond` and may be skipped.
       trigger_rule: Airflow trigger rule. `none_failed` where an upstream node may be skipped: the task itself
-        then says whether it can do without, see `skips.py`.
+        then decides whether it can run, see `skips.py`.
       retries: Retries its TFX execution options ask for; None leaves the DAG's default.
       timeout_seconds: Time limit its TFX execution options ask for; 0 is none.
       doc: First paragraph of the component's docstring.
@@ -113,7 +113,9 @@ class Manifest:
         try:
             data = json.loads(text)
             if data["format"] != FORMAT:
-                raise ManifestError(f"format {data['format']!r} where {FORMAT} is needed; compile again.")
+                raise ManifestError(
+                    f"its format is {data['format']!r}, and {FORMAT} is needed; compile again."
+                )
             data["nodes"] = tuple(
                 Node(
                     **{

@@ -1,4 +1,4 @@
-"""What a node is asked, and what it answers."""
+"""The request for one node, and its result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-# Exit codes of a node's process: what became of the node, also when its record got lost.
+# Exit codes of a node's process: they say how the node ended even if its record is lost.
 EXECUTED, FAILED, CACHED, SKIPPED, REFUSED = 0, 1, 20, 21, 22
 EXIT_CODES = {
     "executed": EXECUTED,
@@ -56,7 +56,7 @@ class NodeRequest:
 
 @dataclasses.dataclass(frozen=True)
 class NodeResult:
-    """What became of a node.
+    """How a node ended.
 
     Attributes:
       state: `executed`, `cached`, `skipped`, `failed` or `refused` (failed, and a retry cannot help).

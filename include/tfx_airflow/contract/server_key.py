@@ -1,8 +1,8 @@
-"""What a node server has in memory: this package, its interpreter's packages, and variables read as they load.
+"""The key of a node server: a hash of this package, its interpreter's packages, and variables read while they load.
 
-A change of any of these needs another server. Every other variable reaches a forked node in time. The lists hold
-what Python, TFX and what it imports read, in Python and in C, as recorded while `tfx_side/node_server/preload.py` was imported;
-the tests record it again.
+When any of these changes, another server is needed. Every other variable still reaches a forked node. The lists hold
+the variables that Python, TFX and its imports read, in Python and in C, as recorded while importing
+`tfx_side/node_server/preload.py`; the tests record them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FAMILIES = tuple(
         " OMP ONEDNN OPENBLAS OPENSSL PANDAS PILLOW PROTOCOL PSUTIL ROCM SCIPY SKLEARN TCMALLOC TF TF2 TORNADO TPU"
         " TRAITLETS WRAPT XLA"
     ).split()
-)  # Of these families most are read in time, and some (credentials, what a login sets) change often.
+)  # Single names below: most of their families is read after the fork, and some (credentials, logins) change often.
 _NAMES = frozenset(
     "API_ENDPOINT_OVERRIDE API_VERSION_OVERRIDE APPENGINE_RUNTIME AWS_CONFIG_FILE AWS_CSM_CLIENT_ID AWS_CSM_ENABLED"
     " AWS_CSM_HOST AWS_CSM_PORT AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION AWS_EC2_METADATA_DISABLED AWS_MAX_ATTEMPTS"
@@ -40,13 +40,13 @@ _NAMES = frozenset(
 
 
 def is_read_at_import(name: str) -> bool:
-    """Whether a library reads the variable of this name when it is loaded, and may not read it again."""
+    """Whether a library reads this variable when it is loaded, and may not read it again."""
     # PYTHONPATH names the bundle's folder, which a forked node changes.
     return name != "PYTHONPATH" and (name in _NAMES or name.startswith((*_FAMILIES, "PYTHON")))
 
 
 def key(python: str, pythonpath: str, environment: Mapping[str, str]) -> str:
-    """Key of all of it, where this package and `pythonpath` are as they are now.
+    """Key of a server with this package and these packages as they are now.
 
     Args:
       python: The interpreter.
@@ -60,7 +60,7 @@ def key(python: str, pythonpath: str, environment: Mapping[str, str]) -> str:
 
 
 def files_key(python: str) -> str:
-    """Key of this package's code, wherever it lies, and of the interpreter with its packages."""
+    """Key of this package's code, wherever it is, and of the interpreter with its packages."""
     digest = hashlib.sha256(str(wire.PROTOCOL).encode())
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())

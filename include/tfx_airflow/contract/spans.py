@@ -1,4 +1,4 @@
-"""Where the data of a span lie, and when they are complete: what a sensor waits for, and ExampleGen reads.
+"""The layout of a span's data, and the marker of a complete version, for which a sensor and ExampleGen look.
 
     <root>/<span>/v<version>/data-00000-of-00002.csv
     <root>/<span>/v<version>/_SUCCESS                   written last
@@ -9,5 +9,5 @@ Standard library only; both interpreters use it.
 
 from __future__ import annotations
 
-# Spark's and Hadoop's name for it, so that their output can be waited for as it is.
+# Spark's and Hadoop's name for it, so a sensor can wait for their output directly.
 MARKER = "_SUCCESS"

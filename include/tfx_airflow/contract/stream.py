@@ -1,4 +1,4 @@
-"""What a child says: log lines with levels on one pipe, its result record on another."""
+"""Reads a child's output: log lines with levels from one pipe, its result record from another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVEL_MARK = "\x1f"
 _RECORD = re.compile(rf"{LEVEL_MARK}(\d{{1,2}}){LEVEL_MARK}")
 _BLOCK = 1 << 16
 _LONGEST_LINE = 1 << 20
-# A grandchild in a session of its own may keep the pipes open for ever; the child's last words are
+# A grandchild in a session of its own may keep the pipes open forever; the child's last words are
 # in the pipe when it ends.
 _DRAIN_SECONDS = 2.0
 
@@ -33,7 +33,7 @@ class Stream:
         self.record = b""
 
     def end(self) -> None:
-        """Says, from any thread, that the child has ended: what is in the pipes now is all there is."""
+        """Signals, from any thread, that the child has ended: the pipes now hold all there is."""
         os.close(self._end)
 
     def lines(self) -> Iterator[tuple[int, str]]:

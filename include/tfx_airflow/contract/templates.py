@@ -1,4 +1,4 @@
-"""What is a Jinja template; standard library only, both interpreters use it."""
+"""Recognizes Jinja templates. Standard library only; both interpreters use it."""
 
 from __future__ import annotations
 

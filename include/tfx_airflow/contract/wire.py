@@ -1,7 +1,7 @@
-"""What task and node server say to each other: JSON packets with open files, on a private socket.
+"""The protocol between a task and the node server: JSON packets with open files, on a private socket.
 
 Standard library only; both interpreters use it. A packet arrives whole or not at all
-(SOCK_SEQPACKET), so there are no halves to put together.
+(SOCK_SEQPACKET), so there is nothing to reassemble.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def private_folder(path: Path) -> None:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
             return
         raise WireError(
-            f"{str(path)!r} must be a folder of user {os.getuid()} that no other user can enter; it has "
-            f"owner {found.st_uid} and mode {stat.filemode(found.st_mode)}. Remove it."
+            f"{str(path)!r} must be a folder of user {os.getuid()} that no other user can enter; its owner is "
+            f"{found.st_uid} and its mode {stat.filemode(found.st_mode)}. Remove it."
         ) from None
 
 
@@ -53,9 +53,9 @@ def check_peer(connection: socket.socket) -> None:
     size = struct.calcsize("3i")
     pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     if user != os.getuid():
-        raise WireError(f"the process at the other end is user {user}'s, this one user {os.getuid()}'s.")
+        raise WireError(f"the process at the other end runs as user {user}, this one as user {os.getuid()}.")
     if not pid:  # seen across containers that share the folder
-        raise WireError("the process at the other end lives in another container.")
+        raise WireError("the process at the other end runs in another container.")
 
 
 def send(connection: socket.socket, message: Mapping[str, Any], files: Sequence[int] = ()) -> None:
@@ -83,7 +83,7 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]
       Message and descriptors, which the caller closes; None when the other end has closed.
 
     Raises:
-      WireError: The packet is too large, or no JSON object; its files are closed.
+      WireError: The packet is too large, or not a JSON object; its files are closed.
       OSError: The connection broke, or timed out.
     """
     data, files, flags, _ = socket.recv_fds(connection, MAX_BYTES, MAX_FILES)
@@ -102,6 +102,6 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]
         for file in files:
             os.close(file)
         raise (
-            error if isinstance(error, WireError) else WireError("a packet that is no JSON object.")
+            error if isinstance(error, WireError) else WireError("a packet that is not a JSON object.")
         ) from None
     return message, files

@@ -1,7 +1,7 @@
-"""One node in a child of the TFX interpreter: request, log, result, kill.
+"""Runs one node in a child of the TFX interpreter: request, log, result, kill.
 
-A node is asked for with a `NodeRequest` and answers with a `NodeResult`; whether the child is forked
-by the node server or a new process (`process.py`) makes no difference here.
+The child gets a `NodeRequest` and returns a `NodeResult`; it makes no difference here whether the node
+server forks it or it is a new process (`process.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class NodeProcess:
             self._make_files,
             request.task.get("key", ""),
         )
-        # Only now: should the server fork a child for a request that this process has given up, it
+        # Only now: if the server forks a child for a request that this process has given up, the child
         # finds nothing to do.
         self._writer = threading.Thread(target=self._write_request, daemon=True)
         self._writer.start()
@@ -80,7 +80,7 @@ class NodeProcess:
 
         Returns:
           The result record. Without one (the child was killed or crashed) the state is `failed`,
-          the message holds the child's last lines, and MLMD has been told.
+          the message holds the child's last lines, and the execution is FAILED in MLMD.
         """
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         stream = Stream(self._output, self._result)
@@ -99,13 +99,13 @@ class NodeProcess:
         self._writer.join(1)
         self._close()
         result = NodeResult(**json.loads(stream.record)) if stream.record.endswith(b"\n") else None
-        # Of a child whose server was killed nobody knows the exit code.
+        # If the server was killed, the child's exit code is unknown.
         if result and code[0] in (None, EXIT_CODES[result.state]):
             return result
         self._abandon()
         return NodeResult(
             "failed",
-            message=f"the child {_end(code[0])} before it could say more\n" + "\n".join(tail),
+            message=f"the child {_how_it_ended(code[0])} before it could report more\n" + "\n".join(tail),
         )
 
     def kill(self) -> None:
@@ -132,14 +132,14 @@ class NodeProcess:
                 check=True,
             )
         except subprocess.SubprocessError as error:
-            # The next attempt marks it, so the run goes on; but never in silence.
+            # The next attempt marks it, so the run goes on; but not silently.
             lines = (getattr(error, "stdout", None) or b"").decode(errors="replace").strip().splitlines()
             logging.getLogger(__name__).warning(
                 "Could not mark node %r as FAILED in MLMD: %s", self._request.node_id, lines[-1:] or error
             )
 
 
-def _end(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     if code is None:
         return "and the node server were killed"
     return process.end_of(code)

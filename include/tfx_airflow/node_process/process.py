@@ -1,4 +1,4 @@
-"""A module of `tfx_side` in the TFX interpreter: forked by the node server, or as a new process."""
+"""Runs a module of `tfx_side` in the TFX interpreter: forked by the node server, or as a new process."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Process(Protocol):
     pid: int
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Waits for its end; then what it left in its group is ended as well.
+        """Waits for its end, then kills what it left in its process group.
 
         Returns:
-          The exit code, negative for a signal; None when nobody can know it.
+          The exit code, negative for a signal; None if it cannot be known.
 
         Raises:
           subprocess.TimeoutExpired: It has not ended in time.
         """
 
     def signal(self, number: int) -> None:
-        """Sends a signal to it, SIGKILL to its group; nothing once it has ended.
+        """Sends a signal to the child, SIGKILL to its group; does nothing once it has ended.
 
-        What the child itself has started is ended by the child: its failing workers must not look like its failure.
+        The child itself ends what it has started: its failing workers must not look like its own failure.
         """
 
 
@@ -52,7 +52,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     env["PYTHONUNBUFFERED"] = "1"
     env["PATH"] = os.path.dirname(settings.python) + os.pathsep + env.get("PATH", os.defpath)
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    env.setdefault("GLOG_minloglevel", "3")  # ml-metadata logs every connection, and guesses at reasons
+    env.setdefault("GLOG_minloglevel", "3")  # ml-metadata logs every connection
     return env
 
 
@@ -62,7 +62,7 @@ def end_of(code: int) -> str:
 
 
 class ColdProcess:
-    """A new process, which imports all it needs."""
+    """A new process, which imports everything it needs."""
 
     def __init__(self, settings: Settings, module: str, files: tuple[int, int, int]):
         """Starts it.
@@ -113,15 +113,15 @@ def start(
       settings: `node_server` says whether to ask the server first.
       module: Runs as `python -m module FD`.
       make_files: Makes the child's standard input, its standard output and error, and the extra
-        file FD. They are closed here. Called again when the server would not: a child that it may
-        yet fork, too late, must not share them with the one that did the work.
+        file FD. They are closed here. Called again if the server fails: a child that it may still fork,
+        too late, must not share them with the one that does the work.
       label: What the child is for, for people.
       detached: The child outlives this process.
-      timeout: Seconds in which a detached child must be there.
+      timeout: Seconds in which a detached child must have started.
 
     Raises:
       SettingsError: There is no usable interpreter.
-      subprocess.TimeoutExpired: A detached child is not there in time; it will be.
+      subprocess.TimeoutExpired: A detached child has not started in time; it still will.
     """
     settings.interpreter()
     for last in (False, True) if settings.node_server else ():
@@ -138,8 +138,8 @@ def start(
             )
         except server_client.UnavailableError as error:
             if isinstance(error, server_client.EndedError) and not last:
-                continue  # idle for too long, or killed: at this very moment
-            log.warning("The node server cannot be used, a new process does the work: %s", error)
+                continue  # idle for too long, or killed, at this very moment
+            log.warning("The node server cannot be used, so a new process does the work: %s", error)
             break
         finally:
             _close(files)

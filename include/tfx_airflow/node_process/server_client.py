@@ -1,9 +1,9 @@
-"""The node server as tasks use it: found or started, asked to fork, followed to the child's end.
+"""The tasks' side of the node server: finds or starts it, has it fork a child, follows the child to its end.
 
-The server's place says what it has imported: user, Airflow home, interpreter, and a key of its
-packages and of this package's code. Whatever of these changes, tasks look in another place and
-find or start another server; nobody ever asks one that is out of date. Where this package's code
-lies does not count: all commits of a bundle that have the same are served by one server.
+The server's socket path reflects what it has imported: user, Airflow home, interpreter, and a key of its
+packages and of this package's code. When any of these changes, tasks look at another path and find or
+start another server, so an outdated one is never used. The location of this package's code does not
+matter: one server serves all commits of a bundle that share it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from include.tfx_airflow.settings import Settings
 _CONNECT_SECONDS = 10.0
 # A first import from a cold disk took 35 s.
 _START_SECONDS = 180.0
-# On top of the child's own grace: its asking task kills it first, and the server what is left.
+# On top of the child's own grace: the asking task kills it first, the server only what is left.
 _MORE_GRACE = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class UnavailableError(Exception):
-    """No server can do it; the text says why. A new process can."""
+    """No server can do the work; the text says why. A new process can."""
 
 
 def socket_path(settings: Settings, environment: Mapping[str, str]) -> Path:
@@ -60,16 +60,16 @@ def _folder(settings: Settings) -> Path:
 
 
 class EndedError(UnavailableError):
-    """The server that was there ended before it answered; the next one can do it."""
+    """The server ended before it answered; the next one can do the work."""
 
 
 class WarmProcess:
     """A child that the server forked."""
 
     def __init__(self, connection: socket.socket, pid: int):
-        """Takes over the connection on which the server will tell of the child's end."""
+        """Takes over the connection on which the server will report the child's end."""
         self._connection = connection
-        self._born = _birth(pid)
+        self._started = _start_time(pid)
         self._ended = False
         self.pid = pid
 
@@ -77,7 +77,7 @@ class WarmProcess:
         """Waits for the child's end.
 
         Returns:
-          The exit code, negative for a signal; None when nobody can know it, because the server was
+          The exit code, negative for a signal; None if it cannot be known, because the server was
           killed while the child ran.
 
         Raises:
@@ -93,25 +93,25 @@ class WarmProcess:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0) from None
         except (OSError, wire.WireError):
             pass
-        while code is None and _birth(self.pid) == self._born is not None:
+        while code is None and _start_time(self.pid) == self._started is not None:
             if deadline and time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
             time.sleep(0.1)
         if code is None:
-            self.signal(signal.SIGKILL)  # what it left behind; the server can no longer see to it
+            self.signal(signal.SIGKILL)  # what it left behind, which the server can no longer kill
         self._ended = True
         self._connection.close()
         return code
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the child, SIGKILL to its process group; nothing once it has ended."""
+        """Sends a signal to the child, SIGKILL to its process group; does nothing once it has ended."""
         if not self._ended:
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if number == signal.SIGKILL else os.kill)(self.pid, number)
 
 
-def _birth(pid: int) -> str | None:
-    """What tells a process from a later one of the same number; None when it has ended."""
+def _start_time(pid: int) -> str | None:
+    """The start time of a process, which tells it from a later one of the same number; None when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, ValueError):
@@ -135,14 +135,14 @@ def fork(
       environment: Of the child.
       module: Runs as `python -m module FD`, FD being the extra file.
       files: The child's standard input, its standard output and error, and the extra file.
-      label: For people who ask what the server does.
+      label: What the child is for, shown in the server's status.
       detached: The child outlives this process, as a new process of its own session would.
-      timeout: Seconds for the child to be there.
+      timeout: Seconds in which the child must have started.
 
     Raises:
-      EndedError: The server that was there has just ended.
+      EndedError: The server has just ended.
       UnavailableError: There is no server and none can be started, or it refuses.
-      subprocess.TimeoutExpired: A detached child is not there in time; it will be.
+      subprocess.TimeoutExpired: A detached child has not started in time; it still will.
     """
     deadline = time.monotonic() + (timeout or _START_SECONDS)
     connection = found = None
@@ -176,7 +176,7 @@ def fork(
             connection.close()
         ended = isinstance(error, (ConnectionResetError, BrokenPipeError, EndedError))
         raise (EndedError if ended and found else UnavailableError)(str(error)) from None
-    except BaseException:  # the task is being ended: the server hears of it
+    except BaseException:  # the task is being ended: closing tells the server
         if connection:
             connection.close()
         raise
@@ -203,15 +203,16 @@ def _answer(connection: socket.socket, path: Path, deadline: float) -> int:
             raise UnavailableError(message["refused"])
         if "pid" in message:
             return message["pid"]
-        # As long as it takes: a new process would break the limit that these slots are.
+        # However long it takes: a new process would break the limit on slots.
         log.info(
-            "Waiting: %s nodes run, as many as [tfx_airflow] node_server_slots allows.", message["waiting"]
+            "Waiting for a slot: %s nodes are running, as many as [tfx_airflow] node_server_slots allows.",
+            message["waiting"],
         )
         connection.settimeout(None)
 
 
 def _connect(path: Path) -> socket.socket | None:
-    """Connects to a server that is there.
+    """Connects to a running server; None when there is none.
 
     Raises:
       WireError: It is not this user's.
@@ -243,7 +244,7 @@ def command(settings: Settings, path: Path, idle: float) -> list[str]:
 
 
 def _start(settings: Settings, environment: Mapping[str, str], path: Path) -> socket.socket:
-    """Starts a server in a session of its own and connects to it; it is still importing then."""
+    """Starts a server in a session of its own and connects to it while it is still importing."""
     log.info("Starting the node server, which imports TFX once for all nodes (10-20 s).")
     with open(path.with_suffix(".log"), "wb") as output:
         process = subprocess.Popen(
@@ -271,23 +272,23 @@ def _last_line(path: Path) -> str:
         lines = path.with_suffix(".log").read_text(errors="replace").strip().splitlines()
     except OSError as error:
         return str(error)
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"
 
 
 def ask(settings: Settings, environment: Mapping[str, str], what: str) -> dict[str, Any] | None:
-    """Asks a server that is there for its `status`, or to `retire`; see `ask_at`."""
+    """Asks a running server for its `status`, or to `retire`; see `ask_at`."""
     return ask_at(socket_path(settings, environment), what)
 
 
 def ask_at(path: Path, what: str) -> dict[str, Any] | None:
-    """Asks the server of that place, if it is there, for its `status`, or to `retire`.
+    """Asks the server at that path, if it runs, for its `status`, or to `retire`.
 
     Returns:
       Its answer; {} when it is still importing; None when there is no server.
 
     Raises:
-      WireError: The place of its socket is not this user's alone.
-      OSError: That place cannot be used.
+      WireError: The folder of its socket is not private to this user.
+      OSError: The socket cannot be used.
     """
     connection = _connect(path)
     if connection is None:

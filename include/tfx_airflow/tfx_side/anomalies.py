@@ -1,4 +1,4 @@
-"""Anomalies as ExampleValidator and DistributionValidator write them."""
+"""Reads anomalies as ExampleValidator and DistributionValidator write them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def read(uri: str) -> Iterator[tuple[str, anomalies_pb2.Anomalies]]:
     """Reads an ExampleAnomalies artifact.
 
     Args:
-      uri: Of the artifact: a folder with `Split-<name>/SchemaDiff.pb`.
+      uri: URI of the artifact, a folder with `Split-<name>/SchemaDiff.pb`.
 
     Yields:
-      Name of a split, and what was found wrong with it.
+      Name of a split, and its anomalies.
     """
     for folder in sorted(fileio.listdir(uri)):
         path = os.path.join(uri, folder, "SchemaDiff.pb")

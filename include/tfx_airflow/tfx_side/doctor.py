@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Says which packages are there and whether the store can be used."""
+    """Checks which packages are installed and whether the store can be used."""
     found: list[tuple[bool, str]] = [(True, f"{sys.executable} is Python {platform.python_version()}")]
     for package in _PACKAGES:
         try:

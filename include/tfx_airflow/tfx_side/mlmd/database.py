@@ -1,8 +1,8 @@
-"""A MySQL or PostgreSQL server with an MLMD store, asked what ml_metadata does not tell.
+"""Asks the MySQL or PostgreSQL server of an MLMD store what ml_metadata cannot.
 
-ml_metadata can make a schema (on MySQL the database too) or refuse another version, when it cannot connect
-its error is empty, and it knows neither locks nor a change under a condition. The drivers are pure Python; a
-connection is made and closed in milliseconds.
+ml_metadata can create a schema (on MySQL the database too) or refuse another version; when it cannot connect,
+its error is empty, and it has neither locks nor conditional updates. The drivers are pure Python; a connection
+is opened and closed in milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SECONDS = 10.0  # for the connection, and for each answer
 _NO_TABLE = (1146, "42P01")
 # MySQL has two: no such database, or none that this user may see.
 _NO_DATABASE = (1049, 1044, "3D000")
-# For the transaction that holds a lock; the second is new in PostgreSQL 17.
+# For the transaction that holds a lock; the second setting is new in PostgreSQL 17.
 _NO_LIMITS = (
     "select set_config(name, '0', true) from pg_settings"
     " where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
@@ -28,11 +28,11 @@ _NO_LIMITS = (
 
 
 class _Held(Exception):
-    """Another connection has the lock."""
+    """Another connection holds the lock."""
 
 
 def describe(address: dict[str, Any]) -> str:
-    """The address for people: without the password."""
+    """The address as text, without the password."""
     if address["kind"] == "sqlite":
         return f"sqlite:///{address['path']}"
     port = f":{address['port']}" if address.get("port") else ""
@@ -40,7 +40,7 @@ def describe(address: dict[str, Any]) -> str:
 
 
 def unusable(address: dict[str, Any], error: Exception | str) -> MlmdError:
-    """The error for a store that cannot be used; without the password, should the server repeat it."""
+    """The error for a store that cannot be used; without the password, in case the server repeats it."""
     text = " ".join(str(error).split())
     for secret in (address.get("password"), address.get("ssl", {}).get("sslpassword")):
         if secret:
@@ -65,7 +65,7 @@ class Server:
             self._connection = _mysql(self._address) if self._is_mysql else _postgresql(self._address)
         # TLS files that cannot be read are OSErrors, a login that needs a missing package a RuntimeError.
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,12 +73,12 @@ class Server:
             self._connection.close()
 
     def versions(self) -> list[int]:
-        """What MLMD's table says of the schema's version; empty without that table."""
+        """Schema versions in MLMD's table; empty without that table."""
         try:
             found = [row[0] for row in self._rows("select schema_version from MLMDEnv")]
         except Exception as error:
             if _code(error) not in _NO_TABLE:
-                raise self._named(error) from None
+                raise self._mlmd_error(error) from None
             found = []
         with contextlib.suppress(Exception):
             self._connection.rollback()  # a failed query ends the transaction on PostgreSQL
@@ -89,17 +89,17 @@ class Server:
         try:
             return self._rows(sql)
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def wait_for_lock(self, name: str, seconds: float) -> None:
-        """Takes a lock of this store; whatever ends this connection gives it back, the death of the process too.
+        """Takes a lock of this store; the end of this connection releases it, even if the process dies.
 
-        On PostgreSQL it is the transaction's, for poolers that share sessions; on MySQL the session's. The server's
-        own limits for idle connections are lifted for this one.
+        On PostgreSQL it belongs to the transaction, because poolers share sessions; on MySQL to the session. The
+        server's own limits for idle connections are lifted for this one.
 
         Args:
           name: What is locked.
-          seconds: How long to wait for another program that has it.
+          seconds: How long to wait for another program that holds it.
 
         Raises:
           MlmdError: Another program kept it for longer.
@@ -114,11 +114,11 @@ class Server:
         except _Held:
             raise MlmdError(
                 f"{describe(self._address)}: another program has held the lock {name!r} for {seconds:.0f} s; "
-                "nothing was written. Try again; if it stays so, end the program that "
+                "nothing was written. Try again; if this persists, end the program that "
                 f"{'information_schema.processlist' if self._is_mysql else 'pg_locks'} shows."
             ) from None
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def _take_lock(self, name: str) -> bool:
         digest = hashlib.sha256(f"{self._address['database']} {name}".encode())
@@ -131,7 +131,7 @@ class Server:
         return bool(self._rows("select pg_try_advisory_xact_lock(%s)", (number,))[0][0])
 
     def has_lock(self) -> bool:
-        """Whether this connection still has the lock that it took: it may have been lost meanwhile."""
+        """Whether this connection still holds the lock that it took: it may have been lost meanwhile."""
         try:
             if self._is_mysql:
                 return bool(self._rows("select is_used_lock(%s) = connection_id()", (self._lock,))[0][0])
@@ -140,13 +140,13 @@ class Server:
             return False
 
     def fail_executions(self, ids: Sequence[int]) -> list[int]:
-        """Marks those of some executions that are NEW or RUNNING as FAILED, in one step.
+        """Marks the given executions that are NEW or RUNNING as FAILED, in one step.
 
-        ml_metadata can only read a state and then write another: what a process that is dying has still sent to
-        the server would be published in between. Here the server waits for it, then looks.
+        ml_metadata can only read a state and then write another: in between, the server could still publish what
+        a dying process has sent. Here the server waits for that first.
 
         Args:
-          ids: Of executions.
+          ids: Ids of executions.
 
         Returns:
           Ids of those that were marked.
@@ -163,7 +163,7 @@ class Server:
             self._connection.commit()
             return found
         except Exception as error:
-            raise self._named(error) from None
+            raise self._mlmd_error(error) from None
 
     def _rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Any]:
         return list(self._run(sql, arguments).fetchall())
@@ -173,13 +173,14 @@ class Server:
         cursor.execute(sql, arguments)
         return cursor
 
-    def _named(self, error: Exception) -> MlmdError:
+    def _mlmd_error(self, error: Exception) -> MlmdError:
         if _code(error) not in _NO_DATABASE:
             reason = _reason(error)
             if type(error) is FileNotFoundError:  # which does not say the file
-                reason += f" among the files of {self._address['ssl']}"
+                reason += f": one of the files in {self._address['ssl']}"
             return unusable(
-                self._address, f"{reason}. See that it runs, and that the Airflow Connection is right."
+                self._address,
+                f"{reason}. Make sure that it is running, and that the Airflow Connection is right.",
             )
         database, user = self._address["database"], self._address["user"]
         if self._is_mysql:
@@ -187,13 +188,13 @@ class Server:
         else:
             sql = f'CREATE DATABASE "{database}" OWNER "{user}";'
         return MlmdSchemaError(
-            f"{describe(self._address)}: there is no database {database!r}, or not for this user; "
-            f"its administrator makes it: {sql}"
+            f"{describe(self._address)}: there is no database {database!r}, or none that this user may use; "
+            f"its administrator can create it: {sql}"
         )
 
 
 def _mysql(address: dict[str, Any]) -> Any:
-    import pymysql
+    import pymysql  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
 
     options = dict(address.get("ssl", {}))
     if "verify_server_cert" in options:
@@ -228,7 +229,7 @@ def _postgresql(address: dict[str, Any]) -> Any:
 
 
 def tls(options: dict[str, Any]) -> ssl.SSLContext | bool | None:
-    """What libpq makes of these options; None tries TLS and goes on without."""
+    """TLS settings as libpq understands these options; None tries TLS and falls back to none."""
     mode = options.get("sslmode", "prefer")
     if mode in ("disable", "allow"):
         return False
@@ -244,7 +245,7 @@ def tls(options: dict[str, Any]) -> ssl.SSLContext | bool | None:
 
 
 def is_true(value: object) -> bool:
-    """Of an option that is a truth value; of a Connection given as a URI it is text."""
+    """The value of a boolean option, which is text if the Connection is given as a URI."""
     return value.lower() in ("true", "1", "yes") if isinstance(value, str) else bool(value)
 
 
@@ -254,7 +255,7 @@ def _code(error: Exception) -> object:
 
 
 def _reason(error: Exception) -> str:
-    """MySQL's errors are (number, text), PostgreSQL's a dict, or stand before what the socket said."""
+    """The text of a driver's error: MySQL's is (number, text), PostgreSQL's a dict or caused by a socket error."""
     first = error.args[0] if error.args else ""
     text = first.get("M") if isinstance(first, dict) else error.args[-1] if error.args else ""
     if error.__cause__ is not None:

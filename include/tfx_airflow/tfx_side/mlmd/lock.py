@@ -1,4 +1,4 @@
-"""The lock that a node holds while it talks to the store."""
+"""The lock that a node holds while it uses the store."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from include.tfx_airflow.tfx_side.mlmd.database import Server, unusable
 
-_NODE_SECONDS = 60.0  # that an attempt waits for an earlier one that talks to the store
+_NODE_SECONDS = 60.0  # that an attempt waits for an earlier one that is using the store
 
 
 class StoreLock:
-    """A lock held while a node talks to the store: beside a SQLite store a file, on a server one for each node.
+    """A lock held while a node uses the store: a file beside a SQLite store, one lock per node on a server.
 
     MLMD's writers starve one another in SQLite's rollback journal (single calls took 10 s), and two
     first users race on creating the schema. Held only over driver and publisher steps, never while
-    an executor works, so parallel branches stay parallel. On a server it keeps apart only what would change
-    the same executions: the tries of one task instance, and who cleans up after them.
+    an executor works, so parallel branches stay parallel. On a server it separates only what would change
+    the same executions: the tries of one task instance, and their clean-up.
     """
 
     def __init__(self, address: dict[str, Any], node: str = ""):
-        """Takes nothing yet.
+        """Does not take the lock yet.
 
         Args:
           address: The store.
-          node: Names one task instance, see `identity.tries_name`; empty: no lock on a server.
+          node: One task instance, see `identity.tries_name`; empty for no lock on a server.
         """
         self._address = address
         self._node = node
@@ -37,7 +37,7 @@ class StoreLock:
         self._server: Server | None = None
 
     def acquire(self) -> None:
-        """Takes the lock; may be taken again by the thread that has it.
+        """Takes the lock; the thread that holds it may take it again.
 
         Raises:
           MlmdError: The store cannot be used, or another attempt at the node has kept it for too long.
@@ -74,11 +74,11 @@ class StoreLock:
         self._server = server
 
     def is_held(self) -> bool:
-        """Whether it was kept until now: a server may have lost the connection that holds it."""
+        """Whether it is still held: a server may have lost the connection that holds it."""
         return self._server is None or self._server.has_lock()
 
     def release(self) -> None:
-        """Gives the lock back."""
+        """Releases the lock."""
         self._depth -= 1
         if self._depth == 0:
             if self._path:

@@ -1,4 +1,4 @@
-"""`ml_metadata.MetadataStore` as nodes use it."""
+"""`ml_metadata.MetadataStore` with ordered answers and a safe way to mark executions FAILED."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUN
 
 
 class MetadataStore(mlmd.MetadataStore):
-    """A store whose answers have an order, see `order`, and which changes a state under a condition."""
+    """A store whose answers are ordered, see `order`, and whose states can be changed conditionally."""
 
     def __init__(self, config: metadata_store_pb2.ConnectionConfig, address: dict[str, Any]):
         """Opens the store.
 
         Args:
-          config: How ml_metadata connects.
-          address: Where to, as in a `NodeRequest`.
+          config: Connection of ml_metadata.
+          address: The same as in a `NodeRequest`.
         """
         super().__init__(config)
         self._address = address
 
     def fail_executions(self, ids: Sequence[int], reason: str) -> list[int]:
-        """Marks those of some executions that are NEW or RUNNING as FAILED.
+        """Marks the given executions that are NEW or RUNNING as FAILED.
 
-        Nothing that is published meanwhile is marked: on a server by its own means, on SQLite by the lock under
-        which a store is open.
+        What is published meanwhile is not marked: a server ensures that itself, SQLite through the lock under which
+        the store is open.
 
         Args:
-          ids: Of executions.
+          ids: Ids of executions.
           reason: Stored beside the state, for people.
 
         Returns:

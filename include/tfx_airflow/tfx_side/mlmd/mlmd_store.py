@@ -1,4 +1,4 @@
-"""The ML Metadata store as nodes use it: opened by address, locked where SQLite needs it, never migrated.
+"""Opens the ML Metadata store for nodes: by address, under its lock, never migrating it.
 
 Imports ml_metadata only: the process that cleans up after a killed node must start in a second.
 """
@@ -24,11 +24,11 @@ from include.tfx_airflow.tfx_side.mlmd.metadata_store import UNFINISHED, Metadat
 from include.tfx_airflow.tfx_side.mlmd.postgresql import PostgresqlStore
 
 _ATTEMPTS = 8
-# In a RuntimeError of MetadataStore(): another writer was in the way.
+# In a RuntimeError of MetadataStore(): another writer interfered.
 _CONTENTION = ("concurrent writes", "deadlock", "locked")
 _REFUSED_BY_MYSQL = (
-    "the server lets a driver in but not ml_metadata, whose MySQL client knows one way to log in, "
-    "mysql_native_password, and its own rules for a server's certificate (verify_server_cert)."
+    "the server accepts a driver but not ml_metadata, whose MySQL client can log in only with "
+    "mysql_native_password, and has its own rules for a server's certificate (verify_server_cert)."
 )
 _Result = TypeVar("_Result")
 
@@ -64,7 +64,7 @@ def connection_config(address: dict[str, Any]) -> metadata_store_pb2.ConnectionC
 
 
 def retried(action: Callable[[], _Result]) -> _Result:
-    """Runs an idempotent MLMD action again when another writer was in the way.
+    """Runs an idempotent MLMD action, and again if another writer interfered.
 
     Two nodes that start together both create the types and contexts of their run; the loser gets
     AlreadyExists or Aborted, and finds them on the next try.
@@ -84,7 +84,7 @@ def _pause(attempt: int) -> None:
 
 
 def connect(address: dict[str, Any]) -> MetadataStore:
-    """Opens a store that was checked (`schema.check`): where there is no schema, this makes one.
+    """Opens a store that was checked (`schema.check`): if there is no schema, this creates one.
 
     Raises:
       MlmdError: It cannot be opened.
@@ -99,13 +99,13 @@ def connect(address: dict[str, Any]) -> MetadataStore:
             if attempt == _ATTEMPTS - 1 or (attempt and not contention):
                 raise lost(address, error) from None
             if not contention:
-                schema.check(address)  # says why; or the server is back already, and it is tried again
+                schema.check(address)  # raises with the reason; if the server is back, try again
             _pause(attempt)
     raise AssertionError("unreachable")
 
 
 def lost(address: dict[str, Any], error: Exception) -> MlmdError:
-    """The error for a store that failed in use: with what its server says, which ml_metadata does not."""
+    """The error for a store that failed in use, with the server's own reason, which ml_metadata omits."""
     try:
         schema.check(address)
     except MlmdError as reason:
@@ -132,19 +132,19 @@ def open_store(address: dict[str, Any], node: str = "") -> Iterator[MetadataStor
 
 
 def tries_of(store: MetadataStore, task: dict[str, Any]) -> list[metadata_store_pb2.Execution]:
-    """Executions of a task instance, one for each try that came so far, oldest first.
+    """Executions of a task instance, one for each try so far, oldest first.
 
     Args:
       task: dag_id, run_id, task_id and map_index, as in a `NodeRequest`.
     """
-    # From a context of its own: those of node and run grow with every run and every task of it.
+    # From a context of its own: those of node and run grow with every run and task.
     context = store.get_context_by_type_and_name(mlmd_facts.TRIES_CONTEXT, identity.tries_name(task))
     found = store.get_executions_by_context(context.id) if context else []
     return sorted(found, key=lambda execution: execution.id)
 
 
 def fail_unfinished(store: MetadataStore, task: dict[str, Any], reason: str) -> list[int]:
-    """Marks the tries of a task instance that a dead process left NEW or RUNNING as FAILED.
+    """Marks as FAILED the tries of a task instance that a dead process left NEW or RUNNING.
 
     Args:
       task: As for `tries_of`.

@@ -1,15 +1,15 @@
-"""The order of what MLMD answers.
+"""Puts MLMD's answers into a fixed order.
 
-ml_metadata answers in the order in which its database finds the rows: by id on SQLite, on PostgreSQL as a join
-comes out. TFX pairs some answers with its questions by their places. So here: what was asked for by id comes in
-the order of these ids, one that was asked for twice comes twice; everything else comes by id.
+ml_metadata answers in the order in which its database finds the rows: by id on SQLite, in the order of a join on
+PostgreSQL. TFX pairs some answers with its questions by position. So what was requested by id comes in the order of
+these ids, twice if requested twice; everything else comes by id.
 """
 
 from __future__ import annotations
 
 import graphlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from typing import Any
 
 from google.protobuf import message
@@ -29,13 +29,13 @@ _ASKED = {
 def arrange(method_name: str, request: message.Message, response: message.Message) -> None:
     """Puts an answer into the order described above, in place.
 
-    An answer to a request with list options (GetExecutions and others) has the order that these name.
+    The answer to a request with list options (GetExecutions and others) keeps the order that these specify.
     """
     if "options" in request.DESCRIPTOR.fields_by_name and request.HasField("options"):
         return
     graph = getattr(response, "lineage_subgraph", response)
     for field, value in graph.ListFields():
-        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not field.message_type:
+        if not isinstance(value, MutableSequence) or not field.message_type:
             continue
         name, asked = _ASKED.get(method_name, ("", ""))
         before = list(value)
@@ -55,7 +55,7 @@ def arrange(method_name: str, request: message.Message, response: message.Messag
 
 
 def events(found: Sequence[metadata_store_pb2.Event]) -> list[metadata_store_pb2.Event]:
-    """Events by execution, and those of one execution so that the artifacts of each key stand by their index."""
+    """Events by execution, those of one execution such that the artifacts of each key are ordered by index."""
     by_place = sorted(found, key=_place)
     return [
         event
@@ -71,7 +71,7 @@ def _place(event: metadata_store_pb2.Event) -> tuple[Any, ...]:
 
 
 def places(event: metadata_store_pb2.Event) -> list[tuple[str, int]]:
-    """Keys and indexes of an event's path; several when the artifact stands under several keys."""
+    """Keys and indexes of an event's path; several if the artifact is under several keys."""
     steps = [*event.path.steps, metadata_store_pb2.Event.Path.Step()]
     return [(steps[i].key, steps[i + 1].index) for i in range(0, len(steps) - 1, 2)]
 
@@ -90,5 +90,5 @@ def _by_index(of_one: list[Any]) -> list[Any]:
             after[second].add(first)
     try:
         return [of_one[number] for number in graphlib.TopologicalSorter(after).static_order()]
-    except graphlib.CycleError:  # two keys hold the same artifacts the other way round
+    except graphlib.CycleError:  # two keys hold the same artifacts in opposite order
         return of_one

@@ -1,8 +1,8 @@
-"""An MLMD store on PostgreSQL that takes any text.
+"""An MLMD store on PostgreSQL that accepts any text.
 
-ml_metadata 1.16 builds its SQL from libpq's PQescapeLiteral less its first and last letter. Of a text with a backslash
-that makes a syntax error, so that an Evaluator with settings of a metric could never be recorded. Here a backslash
-is kept as another letter, which no JSON and no path has.
+ml_metadata 1.16 builds its SQL from libpq's PQescapeLiteral without the first and last character. For text with a
+backslash that is a syntax error, so an Evaluator with settings of a metric could never be recorded. Here a backslash
+is stored as another character, which occurs in no JSON and no path.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from include.tfx_airflow.contract.mlmd_facts import POSTGRESQL_BACKSLASH
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
-
-# Of Unicode's private use area: what a reader of the tables finds where a backslash was.
 
 
 class PostgresqlStore(MetadataStore):
@@ -30,7 +28,7 @@ class PostgresqlStore(MetadataStore):
 
 
 def replace(proto: message.Message, old: str, new: str) -> None:
-    """Replaces a letter in every string of a message, in place.
+    """Replaces a character in every string of a message, in place.
 
     Not in structs, which MLMD keeps as base64.
     """

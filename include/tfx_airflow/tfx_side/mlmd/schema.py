@@ -1,7 +1,7 @@
-"""The schema of the MLMD store: looked at, never migrated.
+"""Checks the schema of the MLMD store, and never migrates it.
 
-Tasks ask here before ml_metadata opens a store, because it would make a schema that is not there, and two
-that do so at once break the store.
+Tasks check before ml_metadata opens a store, because it would create a missing schema, and two processes that
+do so at once break the store.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _VERSIONS = "select schema_version from MLMDEnv"
 
 
 def version(address: dict[str, Any]) -> int | None:
-    """The store's schema version; None when it has no MLMD schema, or is a file that is not there.
+    """The store's schema version; None when it has no MLMD schema, or is a file that does not exist.
 
     Raises:
-      MlmdSchemaError: There is no such database, or it says more than one version.
+      MlmdSchemaError: There is no such database, or it has more than one version.
       MlmdError: The store cannot be reached.
     """
     if address["kind"] == "sqlite":
-        return _one(address, [row[0] for row in sqlite_rows(address, [_VERSIONS])[0]])
+        return _only_version(address, [row[0] for row in sqlite_rows(address, [_VERSIONS])[0]])
     with Server(address) as server:
-        return _one(address, server.versions())
+        return _only_version(address, server.versions())
 
 
 def check(address: dict[str, Any]) -> None:
@@ -48,10 +48,10 @@ def check(address: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def checked(address: dict[str, Any]) -> Iterator[None]:
-    """`check`; on a server then lets in one task at a time, for as long as it registers types.
+    """`check`; on a server, then admits one task at a time while it registers types.
 
-    MLMD's tables on PostgreSQL let two tasks register one type twice, and each then sees a part of its
-    artifacts; on MySQL they abort one another for seconds.
+    MLMD's tables on PostgreSQL let two tasks register one type twice, and each then sees only some of its
+    artifacts; on MySQL the tasks abort one another for seconds.
 
     Raises:
       MlmdSchemaError: As `check`.
@@ -62,11 +62,11 @@ def checked(address: dict[str, Any]) -> Iterator[None]:
         yield
         return
     with Server(address) as server:
-        _check(address, _one(address, server.versions()))
+        _check(address, _only_version(address, server.versions()))
         server.wait_for_lock(TYPES_LOCK, LOCK_SECONDS)
         yield
         if not server.has_lock():
-            raise unusable(address, "the connection that held the lock for its types was lost; try again")
+            raise unusable(address, "the connection that held the lock on its types was lost; try again")
 
 
 def _check(address: dict[str, Any], found: int | None) -> None:
@@ -80,30 +80,30 @@ def _check(address: dict[str, Any], found: int | None) -> None:
         else "use the ml_metadata that made it"
     )
     raise MlmdSchemaError(
-        f"{describe(address)} has MLMD schema version {found}, and this ml_metadata needs version {SCHEMA_VERSION}. "
-        f"Nothing here migrates it: {cure}, or let the Airflow Connection name another store."
+        f"{describe(address)} has MLMD schema version {found}, but this ml_metadata needs version {SCHEMA_VERSION}. "
+        f"It is not migrated automatically: {cure}, or point the Airflow Connection to another store."
     )
 
 
-def _one(address: dict[str, Any], versions: list[int]) -> int | None:
+def _only_version(address: dict[str, Any], versions: list[int]) -> int | None:
     if len(versions) > 1:
         raise MlmdSchemaError(
-            f"{describe(address)} says {len(versions)} schema versions, {versions}: two programs made its "
+            f"{describe(address)} has {len(versions)} schema versions, {versions}, as after two programs created its "
             "schema at once; leave one row in its table MLMDEnv."
         )
     return versions[0] if versions else None
 
 
 def sqlite_rows(address: dict[str, Any], queries: list[str]) -> list[list[Any]]:
-    """Rows of each query; none where there is no file, or no schema in it.
+    """Rows of each query; none if there is no file, or no schema in it.
 
     Raises:
-      MlmdError: It is no SQLite database, or cannot be read.
+      MlmdError: It is not a SQLite database, or cannot be read.
     """
     if not os.path.exists(address["path"]):
         return [[] for _ in queries]
     try:
-        # Not read-only: what a killed writer left must be rolled back. A file that is not there is not made.
+        # Not read-only: what a killed writer left must be rolled back. A missing file is not created.
         uri = Path(address["path"]).absolute().as_uri() + "?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)) as connection:
             if not connection.execute("select 1 from sqlite_master where name = 'MLMDEnv'").fetchall():

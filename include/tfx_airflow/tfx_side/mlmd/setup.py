@@ -1,6 +1,6 @@
-"""`python -m include.tfx_airflow.tfx_side.mlmd.setup init|status`: makes the schema of the MLMD store, or says what is there.
+"""`python -m include.tfx_airflow.tfx_side.mlmd.setup init|status`: creates the schema of the MLMD store, or shows its state.
 
-Reads the store's address from standard input: there may be a password in it.
+Reads the store's address from standard input, because it may contain a password.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNTS = {
 
 
 def init(address: dict[str, Any]) -> str:
-    """Makes the schema where there is none; says what is there.
+    """Creates the schema if there is none, and reports the state.
 
     Raises:
       MlmdError: As `schema.check`, but a store without a schema is no error.
@@ -40,18 +40,18 @@ def init(address: dict[str, Any]) -> str:
             mlmd_store.connect(address)
     schema.check(address)
     if found is None:
-        return f"{describe(address)}: made MLMD schema version {SCHEMA_VERSION}."
+        return f"{describe(address)}: created MLMD schema version {SCHEMA_VERSION}."
     return f"{describe(address)}: has MLMD schema version {found} already; nothing was changed."
 
 
 def status(address: dict[str, Any]) -> str:
-    """What is in the store.
+    """Reports what is in the store.
 
     Raises:
-      MlmdError: It cannot be used; a file that is not there can.
+      MlmdError: It cannot be used; a SQLite file that does not exist yet is no error.
     """
     if address["kind"] == "sqlite" and schema.version(address) is None:
-        return f"{describe(address)}: not there yet; the first node or '{schema.INIT}' makes it"
+        return f"{describe(address)}: does not exist yet; the first node or '{schema.INIT}' creates it"
     with mlmd_store.open_store(address):
         pass
     if address["kind"] == "sqlite":
@@ -64,7 +64,7 @@ def status(address: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Runs `init` or `status` for the address of standard input; returns the exit code."""
+    """Runs `init` or `status` for the address from standard input; returns the exit code."""
     command = {"init": init, "status": status}[sys.argv[1]]
     try:
         print(command(json.load(sys.stdin)))

@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow.tfx_side.node.abandon`: marks what a killed node left RUNNING as FAILED.
+"""`python -m include.tfx_airflow.tfx_side.node.abandon`: marks as FAILED what a killed node left RUNNING.
 
 Reads the `NodeRequest` of the dead child from standard input. Starts in under a second: no TFX.
 """
@@ -15,12 +15,12 @@ from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
 
 def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda: None) -> None:
-    """Marks what the request's task instance has left unfinished.
+    """Marks as FAILED what the request's task instance left unfinished.
 
     Args:
-      request: What the dead or dying child was asked.
+      request: The request of the dead or dying child.
       reason: Stored beside the state, for people.
-      last: Called while the lock is still held: the child cannot publish between mark and call.
+      last: Called while the lock is still held, so the child cannot publish before the call.
     """
     with mlmd_store.open_store(request.mlmd, identity.tries_name(request.task)) as store:
         mlmd_store.retried(lambda: mlmd_store.fail_unfinished(store, request.task, reason))

@@ -1,9 +1,9 @@
-"""Each try of an Airflow task instance is an execution of its own, and finds what belongs to it.
+"""Makes each try of an Airflow task instance an execution of its own, with the inputs that belong to it.
 
-TFX knows a node by pipeline, run and node id. That is not enough for Airflow, where one run may hold a
-pipeline several times (task groups, mapped task groups) and each task may be tried and cleared. Here
-contexts tell the tries apart (`identity.py`), and an input from this run is what the latest successful try
-of the producer in the same copy of the pipeline has made.
+TFX knows a node by pipeline, run and node id. That is not enough for Airflow, where one run may contain
+a pipeline several times (task groups, mapped task groups) and each task may be retried and cleared. Here
+contexts tell the tries apart (`identity.py`), and an input from this run is the output of the latest
+successful try of the producer in the same copy of the pipeline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Execution = metadata_store_pb2.Execution
 
 
 def succeeded(execution: metadata_store_pb2.Execution) -> bool:
-    """Whether an execution has outputs that serve."""
+    """Whether an execution has usable outputs."""
     return execution.last_known_state in (_Execution.COMPLETE, _Execution.CACHED)
 
 
@@ -38,10 +38,10 @@ def prepare(
     node: pipeline_pb2.PipelineNode,
     request: NodeRequest,
 ) -> frozenset[int] | None:
-    """Makes this try an execution of its own, fed by the tries that belong to it.
+    """Makes this try an execution of its own, with inputs from the tries that belong to it.
 
     Args:
-      handle: Open store, which nobody else registers types in meanwhile.
+      handle: Open store, in which nothing else registers types meanwhile.
       pipeline: IR with the run's parameters.
       node: The node to run; changed in place: contexts, inputs, cache option.
       request: What Airflow asked for.
@@ -51,7 +51,9 @@ def prepare(
     """
     store = handle.store
     mlmd_store.retried(
-        lambda: mlmd_store.fail_unfinished(store, request.task, "its process died; a later attempt found it")
+        lambda: mlmd_store.fail_unfinished(
+            store, request.task, "its process died; a later attempt found this"
+        )
     )
     earlier_tries = _decide_on_cache(store, node, request)
     for context in node.contexts.contexts:
@@ -62,7 +64,7 @@ def prepare(
                 _bound(query.name)
             _keep_to_this_copy(store, pipeline, channel, request)
     _add_contexts(node, request)
-    # Two nodes that start together create the same types and contexts: here it can be tried again,
+    # Two nodes that start together create the same types and contexts: here that can be retried,
     # in the middle of the launcher it cannot.
     mlmd_store.retried(lambda: context_lib.prepare_contexts(handle, node.contexts))
     types = [
@@ -80,8 +82,8 @@ def _bound(name: pipeline_pb2.Value) -> None:
 
 
 def _add_contexts(node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None:
-    # TFX looks for an earlier execution in all contexts of the node and takes it up again, with its
-    # old inputs, or leaves at once when it succeeded. The first context makes sure that it finds none.
+    # TFX looks for an earlier execution in all contexts of the node and resumes it, with its old inputs,
+    # or returns at once if it succeeded. The first context makes sure that it finds none.
     names = {
         mlmd_facts.TASK_CONTEXT: request.task["key"],
         mlmd_facts.TRIES_CONTEXT: identity.tries_name(request.task),
@@ -107,9 +109,9 @@ def _add_contexts(node: pipeline_pb2.PipelineNode, request: NodeRequest) -> None
 def _decide_on_cache(
     store: Any, node: pipeline_pb2.PipelineNode, request: NodeRequest
 ) -> frozenset[int] | None:
-    """A cleared task runs again without cache; a retry takes what an earlier try of it has finished.
+    """A cleared task runs again without the cache; a retry reuses what an earlier try has finished.
 
-    A backfill clears whole runs, to bring them up to date: there the pipeline's own setting stays.
+    A backfill clears whole runs to bring them up to date: there the pipeline's own setting applies.
     """
     first, this = request.task["first_try"], request.task["try_number"]
     tries = [
@@ -120,11 +122,11 @@ def _decide_on_cache(
     ]
     finished = frozenset(id_ for earlier, id_ in tries if first <= earlier < this)
     if finished:
-        log.info("An earlier try of this task finished the node and died afterwards: its outputs serve.")
+        log.info("An earlier try of this task finished the node and died afterwards: its outputs are used.")
         node.execution_options.caching_options.enable_cache = True
         return finished
     if not request.task.get("backfill") and any(earlier < first for earlier, _ in tries):
-        log.info("This task was cleared after it had finished: the node runs again, without cache.")
+        log.info("This task was cleared after it had finished: the node runs again, without the cache.")
         node.execution_options.caching_options.enable_cache = False
     return None
 
@@ -137,8 +139,8 @@ def _keep_to_this_copy(
 ) -> None:
     """Narrows what a channel sees to what was made for this copy of the pipeline.
 
-    From this run it sees the latest successful try of its producer: otherwise a cleared producer has two live
-    outputs, and another task group's node of the same id has made some as well. From earlier runs it sees what
+    From this run it sees the latest successful try of its producer: otherwise a cleared producer would have two
+    live outputs, and a node of the same id in another task group would be seen too. From earlier runs it sees what
     the same task group made, where the DAG has several copies of the pipeline.
     """
     names = {query.type.name: query.name.field_value.string_value for query in channel.context_queries}

@@ -1,7 +1,7 @@
-"""TFX's cache without executions whose outputs stand in the wrong places.
+"""Looks up TFX's cache without executions whose outputs are under the wrong keys.
 
-TFX pairs events with artifacts as they come (`order`). On PostgreSQL, a cache hit of a node with several outputs
-could so be recorded with each artifact under another one's key, and was then itself taken as cache.
+TFX pairs events with artifacts in the order they come (`order`). On PostgreSQL, a cache hit of a node with several
+outputs could therefore be recorded with artifacts under each other's keys, and then serve as cache itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _Artifact = metadata_store_pb2.Artifact
 _Execution = metadata_store_pb2.Execution
 _Outputs = dict[str, list[types.Artifact]]
-_MAKERS = 100  # that a cached execution is compared with
+_MAKERS = 100  # executions that a cached one is compared with
 # Where TFX puts an output: <root>/<node>/<key>/<execution id>, and below it the file of a value.
 _URI = re.compile(r"/([^/]+)/\d+(?:/[^/]*)?$")
 
@@ -35,12 +35,12 @@ _URI = re.compile(r"/([^/]+)/\d+(?:/[^/]*)?$")
 def checked(
     node: pipeline_pb2.PipelineNode, check: Callable[[Any], None], only: Container[int] | None = None
 ) -> Iterator[None]:
-    """Lets TFX, which has no place for it, look up the node's cached outputs by `outputs`.
+    """Makes TFX, which has no hook for this, look up the node's cached outputs with `outputs`.
 
     Args:
       node: Of the launcher.
       check: Called with the store before the look-up, under the lock under which TFX then publishes what it found.
-      only: Ids of the executions that may serve; None: all.
+      only: Ids of the executions that may be used; None for all.
     """
     original = cache_utils.get_cached_outputs
 
@@ -63,16 +63,16 @@ def outputs(
     cache_context: metadata_store_pb2.Context,
     only: Container[int] | None = None,
 ) -> _Outputs | None:
-    """Outputs of the newest execution with the same inputs that can serve again.
+    """Outputs of the newest execution with the same inputs that can be reused.
 
     Args:
-      node: Whose outputs they are to be.
+      node: The node that needs outputs.
       metadata_handle: The store.
       cache_context: Holds the executions of this node with the same inputs and properties.
       only: As for `checked`.
 
     Returns:
-      The outputs by key; None when no execution has such as are live, there, and under the right keys.
+      The outputs by key; None if no execution has outputs that are live, still exist and are under the right keys.
     """
     store = metadata_handle.store
     executions = execution_lib.sort_executions_newest_to_oldest(
@@ -102,7 +102,7 @@ def outputs(
     if wrong:
         newest = max(wrong)
         log.warning(
-            "Not used as cache: %s, whose outputs stand in the wrong places (of %d: %s).",
+            "Not used as cache: %s, whose outputs are under the wrong keys (of %d: %s).",
             f"execution {newest}" if len(wrong) == 1 else f"{len(wrong)} executions, {newest} the newest",
             newest,
             wrong[newest],

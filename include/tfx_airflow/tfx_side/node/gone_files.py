@@ -1,6 +1,6 @@
-"""Artifacts whose files somebody has removed: found before a node works, and passed over by Resolvers.
+"""Finds artifacts whose files were removed: nodes refuse them as inputs, and Resolvers pass over them.
 
-MLMD knows nothing of files. Without this, a baseline that was deleted ends in the traceback of a Beam worker.
+MLMD does not track files. Without this, a deleted baseline ends in the traceback of a Beam worker.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from include.tfx_airflow.contract.errors import NodeError
 
 log = logging.getLogger(__name__)
 
-# What they say stands in their properties; their files are marks for people.
+# Their content is in their properties; their files are only markers for people.
 _WITHOUT_CONTENT = ("ModelBlessing", "InfraBlessing", "PushedModel")
 _Event = metadata_store_pb2.Event
 
 
 class GoneFilesError(NodeError):
-    """An input's files are not there."""
+    """An input's files are missing."""
 
     headline = "Input is gone"
 
 
 def is_gone(artifact: types.Artifact) -> bool:
-    """Whether an artifact's files are known not to be there; what cannot be known is not gone."""
+    """Whether an artifact's files are known to be missing; if that is unknown, they are not."""
     uri = artifact.uri
     if artifact.type_name in _WITHOUT_CONTENT or not (uri.startswith("/") or "://" in uri):
         return False  # without files, or a name that only its component understands
@@ -45,14 +45,14 @@ def is_gone(artifact: types.Artifact) -> bool:
 
 
 def check_inputs(store: Any, inputs: dict[str, Sequence[types.Artifact]]) -> None:
-    """Refuses to work without the files of an input.
+    """Refuses inputs whose files are missing.
 
     Args:
-      store: Open `MetadataStore`, asked which run made them.
+      store: Open `MetadataStore`, used to find which run made them.
       inputs: Artifacts by input key.
 
     Raises:
-      GoneFilesError: Files are gone; names each artifact, and the cure.
+      GoneFilesError: Files are gone; the message names each artifact, and the cure.
     """
     gone = [
         (key, artifact) for key, artifacts in inputs.items() for artifact in artifacts if is_gone(artifact)
@@ -64,9 +64,9 @@ def check_inputs(store: Any, inputs: dict[str, Sequence[types.Artifact]]) -> Non
         for key, artifact in gone
     ]
     raise GoneFilesError(
-        f"{len(gone)} of this node's input artifacts have no files any more:\n"
+        f"{len(gone)} of this node's input artifacts no longer have files:\n"
         + "\n".join(lines)
-        + "\nPut the files back, or clear the task that made them, so that it runs again with what follows it."
+        + "\nRestore the files, or clear the task that made them together with its downstream tasks."
     )
 
 
@@ -83,11 +83,11 @@ def _made_by(store: Any, artifact_id: int) -> str:
 def passed_over(node: pipeline_pb2.PipelineNode) -> Iterator[None]:
     """Lets the strategies of a Resolver choose among artifacts of earlier runs that still have their files.
 
-    Only what was chosen is looked at, and all candidates of its input when that is gone: a store
+    Only chosen artifacts are checked, and all candidates of an input once its choice is gone: a store
     may hold thousands.
 
     Args:
-      node: Of any kind; only that of a Resolver is treated so.
+      node: Any node; only a Resolver is affected.
     """
     if not node.inputs.input_graphs:
         yield

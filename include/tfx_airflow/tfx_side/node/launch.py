@@ -1,4 +1,4 @@
-"""TFX's launcher and its handle on the store, with what several attempts at one node need beside them."""
+"""TFX's launcher and store handle, extended for several attempts at one node."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededE
 class LockedMetadata(metadata.Metadata):
     """TFX's store handle; entering it takes the lock (see `lock.StoreLock`).
 
-    The store must have been checked (`schema.check`). A server that goes away in the block ends the
-    block with one clear MlmdError: ml_metadata's says nothing, and a second one crashes the process.
+    The store must have been checked (`schema.check`). If the server goes away inside the
+    block, the block ends with one clear MlmdError: ml_metadata's own says nothing, and a second one crashes the process.
     """
 
     def __init__(self, address: dict[str, Any], node: str = ""):
@@ -40,7 +40,7 @@ class LockedMetadata(metadata.Metadata):
     def __enter__(self) -> LockedMetadata:
         self._lock.acquire()
         try:
-            if not self._users:  # not TFX's own way, which tries for ten seconds whatever the error
+            if not self._users:  # not TFX's own way, which retries for ten seconds whatever the error
                 self._store = mlmd_store.connect(self._address)
             self._users += 1
         except BaseException:
@@ -57,16 +57,16 @@ class LockedMetadata(metadata.Metadata):
             raise mlmd_store.lost(self._address, error) from None
 
     def is_locked(self) -> bool:
-        """Whether the lock was kept until now."""
+        """Whether the lock is still held."""
         return self._lock.is_held()
 
 
 class Launcher(launcher.Launcher):
-    """TFX's launcher, which publishes only what is still asked for.
+    """TFX's launcher, which publishes only what is still wanted.
 
     Attributes:
-      given_up: Set when the asking task is dead: its retry may be at work by now.
-      earlier_tries: Executions that alone may serve as cache; None: all of the node.
+      given_up: Set when the asking task is dead: its retry may be running by now.
+      earlier_tries: The only executions to use as cache; None for all of the node.
     """
 
     given_up: threading.Event
@@ -83,7 +83,7 @@ class Launcher(launcher.Launcher):
             return super()._run_executor(execution_info)
 
     def _check_wanted(self, store: Any) -> None:
-        """Refuses to publish for an attempt that was given up: TFX itself would make COMPLETE of FAILED."""
+        """Refuses to publish for an attempt that was given up: TFX itself would turn FAILED into COMPLETE."""
         for execution in self._attempt(store):
             if execution.last_known_state == _Execution.FAILED:
                 raise RuntimeError(f"a later attempt has taken over: execution {execution.id} is FAILED.")
@@ -101,7 +101,7 @@ class Launcher(launcher.Launcher):
         return []
 
     def launch(self) -> Any:
-        """As TFX's, which leaves RUNNING when a driver raises, when publishing fails and when user code exits."""
+        """As TFX's, which leaves an execution RUNNING when a driver raises, publishing fails or user code exits."""
         try:
             return super().launch()
         except BaseException as error:
@@ -111,7 +111,7 @@ class Launcher(launcher.Launcher):
                     self._fail_attempt(f"{type(error).__name__}: {error}"[:_MAX_REASON])
                     break
                 except (MlmdError, errors.StatusError):
-                    continue  # what cannot be reached now is marked by the next attempt
+                    continue  # the next attempt marks it
             raise
 
     def _fail_attempt(self, reason: str) -> None:
@@ -119,7 +119,7 @@ class Launcher(launcher.Launcher):
             handle.store.fail_executions([execution.id for execution in self._attempt(handle.store)], reason)
 
     def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
-        # Under one lock: whoever gives this attempt up does so before it or after it.
+        # Under one lock: this attempt is given up before or after publishing, never in the middle.
         with self._mlmd_connection as handle:
             self._check_wanted(handle.store)
             published = not self.given_up.is_set()
@@ -132,7 +132,7 @@ class Launcher(launcher.Launcher):
             self._withdraw_if_overtaken(execution_id)
 
     def _withdraw_if_overtaken(self, execution_id: int) -> None:
-        """Decides anew when a server lost the lock in the middle: of two attempts the later one counts."""
+        """Decides again when the server lost the lock meanwhile: of two attempts the later one counts."""
         with self._mlmd_connection as handle:
             store = handle.store
             if max(e.id for e in self._executions(store, mlmd_facts.TRIES_CONTEXT)) == execution_id:

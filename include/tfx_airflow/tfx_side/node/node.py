@@ -1,8 +1,8 @@
-"""One node of one run through TFX's own launcher: driver, executor, publisher.
+"""Runs one node of one run with TFX's own launcher: driver, executor, publisher.
 
-The recipe is that of `tfx/orchestration/local/local_dag_runner.py`; added is what Airflow needs:
-every try is an execution of its own (`attempts.py`), a cleared task really runs again, and what became of
-the node is said in a `NodeResult`.
+This follows `tfx/orchestration/local/local_dag_runner.py` and adds what Airflow needs: every try is an
+execution of its own (`attempts.py`), a cleared task really runs again, and a `NodeResult` says how the
+node ended.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
 
     Args:
       request: What to run.
-      given_up: Set, from another thread that ends this process, when nobody wants the result any more.
+      given_up: Set by another thread, which then ends this process, when the result is no longer wanted.
 
     Returns:
       The result; a node that failed without an exception (inputs that cannot be resolved) has state
@@ -59,11 +59,11 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
 
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
-    # In this order: who waits for an earlier attempt must not keep others from registering types.
+    # In this order: waiting for an earlier attempt must not keep others from registering types.
     with connection as handle, schema.checked(request.mlmd):
         earlier_tries = attempts.prepare(handle, pipeline, node, request)
-    told = _ToldToTheLog()
-    logging.getLogger("absl").addFilter(told)
+    only_logged = _OnlyLogged()
+    logging.getLogger("absl").addFilter(only_logged)
     try:
         try:
             node_launcher = launch.Launcher(
@@ -84,13 +84,13 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         with gone_files.passed_over(node):
             info = node_launcher.launch()
     finally:
-        logging.getLogger("absl").removeFilter(told)
+        logging.getLogger("absl").removeFilter(only_logged)
     if info is None or not info.execution_id:
-        return NodeResult("skipped", message=told.why_skipped or _condition(node))
+        return NodeResult("skipped", message=only_logged.why_skipped or _condition(node))
     with connection as handle:
         result = _result(handle.store, info.execution_id)
-    if result.summary.get("infra_blessed") is False and told.why_not_blessed:
-        result.summary["infra_failure"] = told.why_not_blessed
+    if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
+        result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
 
 
@@ -109,8 +109,8 @@ def _register_failure(handle: metadata.Metadata, node: pipeline_pb2.PipelineNode
     execution_publish_utils.publish_failed_execution(handle, contexts, execution.id)
 
 
-class _ToldToTheLog(logging.Filter):
-    """Picks up what TFX tells nobody but the log.
+class _OnlyLogged(logging.Filter):
+    """Picks up what TFX reports only in its log.
 
     Attributes:
       why_skipped: Text of a SkipSignal.
@@ -120,8 +120,9 @@ class _ToldToTheLog(logging.Filter):
     why_skipped = why_not_blessed = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.msg == "Input resolution skipped; reason = %s" and record.args:
-            self.why_skipped = str(record.args[0])
+        arguments = record.args
+        if record.msg == "Input resolution skipped; reason = %s" and isinstance(arguments, tuple):
+            self.why_skipped = str(*arguments)
         if record.msg == "Infra validation (attempt %d/%d) failed." and record.exc_info:
             error = record.exc_info[1]
             self.why_not_blessed = f"{type(error).__name__}: {error}"
@@ -135,12 +136,12 @@ def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2
             break
     else:
         known = [entry.pipeline_node.node_info.id for entry in pipeline.nodes]
-        raise ManifestError(f"{request.ir!r} has no node {request.node_id!r}; it has {known}.")
+        raise ManifestError(f"{request.ir!r} has no node {request.node_id!r}; its nodes are {known}.")
     for key, value in node.parameters.parameters.items():
         if value.HasField("runtime_parameter"):
             raise ManifestError(
                 f"parameter {value.runtime_parameter.name!r} ({key!r} of {request.node_id!r}) has no value; "
-                "give it in the trigger form, or a default in the pipeline or in AirflowPipelineConfig."
+                "enter one in the trigger form, or give a default in the pipeline or in AirflowPipelineConfig."
             )
     return node
 
@@ -155,7 +156,7 @@ def _result(store: Any, execution_id: int) -> NodeResult:
 
 
 def _failure(execution: metadata_store_pb2.Execution) -> str:
-    """Why TFX itself gave an execution up: it stores an ExecutionResult proto as JSON."""
+    """Why TFX itself marked an execution FAILED: it stores an ExecutionResult proto as JSON."""
     text = execution.custom_properties["__execution_result__"].string_value
     try:
         message = json.loads(text)["resultMessage"]

@@ -1,6 +1,6 @@
-"""What an execution made, in short: for the end of the task's log, for XCom and for the report.
+"""Summarizes what an execution made, for the end of the task's log, for XCom and for the report.
 
-Reading here must never fail a node that succeeded: what cannot be read is said in the note.
+Nothing here may fail a node that succeeded: what cannot be read is mentioned in the note.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
         if reader:
             try:
                 facts = reader(artifact)
-                # Of examples that a node has read, the node before has told the number.
+                # For examples that the node only passes on, the node before has given the number.
                 if artifact.type == "Examples" and from_outside and event.type == _Event.OUTPUT:
                     facts |= _records(artifact, facts.get("note", ""))
             except Exception as error:
@@ -82,7 +82,11 @@ def _records(artifact: metadata_store_pb2.Artifact, note: str) -> dict[str, Any]
         return {}
     empty = [name for name, number in found.items() if number == 0]
     warnings = {"warnings": [f"no records in split {name!r}" for name in empty]} if empty else {}
-    return {"records": found, "note": "; ".join(filter(None, [note, record_counts.told(found)])), **warnings}
+    return {
+        "records": found,
+        "note": "; ".join(filter(None, [note, record_counts.as_text(found)])),
+        **warnings,
+    }
 
 
 def _infra_blessing(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
 
 
 def _metric(key: Any) -> str:
-    """Name of a metric with what tells it from others: `auc (dnn, classId:0, weighted)`."""
+    """Name of a metric with what distinguishes it: `auc (dnn, classId:0, weighted)`."""
     import tensorflow_model_analysis as tfma
 
     parts = [key.model_name if key.model_name != tfma.CANDIDATE_KEY else "", key.output_name]
@@ -159,8 +163,8 @@ def _metric(key: Any) -> str:
             parts.append(f"{label}:{getattr(key.sub_key, field).value}")
     aggregation = key.aggregation_type.WhichOneof("type")
     parts += [(aggregation or "").replace("_average", ""), "weighted" if key.example_weighted.value else ""]
-    told = ", ".join(filter(None, parts))
-    return f"{key.name} ({told})" if told else key.name
+    details = ", ".join(filter(None, parts))
+    return f"{key.name} ({details})" if details else key.name
 
 
 def _validation(result: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many records an Examples artifact holds per split, counted in its files; TFX keeps no number."""
+"""Counts the records of an Examples artifact per split, in its files; TFX stores no number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
-# Of a large data set the number is worth less than the time it takes.
+# For a large data set the number is not worth the time it takes.
 _SECONDS = 3.0
 # tensorflow/core/lib/io/record_writer.h: length, checksum of it, data, checksum of it.
 _HEAD, _FOOT = struct.Struct("<Q4x"), 4
@@ -26,7 +26,7 @@ def count(artifact: metadata_store_pb2.Artifact) -> dict[str, int | None]:
       artifact: Examples, as TFRecords (gzip or not) or Parquet.
 
     Returns:
-      Number by split; None for what was not counted in time.
+      Number by split; None for a split that was not counted in time.
 
     Raises:
       OSError: The files cannot be read.
@@ -77,8 +77,8 @@ def _tfrecords(file: Any, deadline: float) -> int | None:
     raise AssertionError("unreachable")
 
 
-def told(records: dict[str, int | None]) -> str:
-    """The numbers for people: `train 10,036, eval 4,966 records`."""
+def as_text(records: dict[str, int | None]) -> str:
+    """The numbers as text: `train 10,036, eval 4,966 records`."""
     if not any(number is None for number in records.values()):
         return ", ".join(f"{name} {number:,}" for name, number in records.items()) + " records"
     known = [f"{name} {number:,}" for name, number in records.items() if number is not None]

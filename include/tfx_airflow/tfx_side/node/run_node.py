@@ -1,8 +1,8 @@
-"""`python -m include.tfx_airflow.tfx_side.node.run_node FD`: one node in a process of its own.
+"""`python -m include.tfx_airflow.tfx_side.node.run_node FD`: runs one node in a process of its own.
 
 Reads one `NodeRequest` from standard input and keeps reading: end-of-file means that the asking
-task is dead. Writes the `NodeResult` to file descriptor FD; the exit code says the same in short.
-User code finds an empty standard input, and may start processes as it likes (`workers.py`).
+task is dead. Writes the `NodeResult` to file descriptor FD; the exit code gives its state.
+User code finds an empty standard input, and may freely start processes (`workers.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from include.tfx_airflow.contract.stream import LEVEL_MARK
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.node import abandon
 
-# TFX itself logs whole protos at INFO; more lines than this help nobody and are cut.
+# TFX itself logs whole protos at INFO; they are cut to this many lines.
 _MAX_INFO_LINES = 3
 _frames_to_skip = ("run_node.py", "include/tfx_airflow/tfx_side/node/node.py")
 
@@ -50,23 +50,23 @@ def configure_logging() -> None:
     absl_logging.use_python_logging(quiet=True)
     absl_logging.set_verbosity(absl_logging.INFO)
     logging.captureWarnings(True)
-    # One line a Beam stage, and every HTTP connection attempt of a cloud library.
+    # They log each Beam stage, and every HTTP connection attempt of a cloud library.
     for name in ("apache_beam", "py.warnings", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR if name == "py.warnings" else logging.WARNING)
 
 
 def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Terminated) -> threading.Event:
-    """On SIGTERM, or when the asking task dies: records the failure, then ends the process group.
+    """On SIGTERM, or when the asking task dies, records the failure and then ends the process group.
 
-    Threads do it, because the main thread may sit in C++ for minutes.
+    Threads do this, because the main thread may be in C++ for minutes.
 
     Args:
-      request: What this process was asked.
-      asking: Reads nothing more until the asking task is dead, and then its end.
-      terminated: SIGTERM.
+      request: The request of this process.
+      asking: File that reaches its end when the asking task is dead.
+      terminated: Receives SIGTERM.
 
     Returns:
-      Set from that moment on: nothing may be published any more.
+      An event, set from that moment on: nothing may be published any more.
     """
     asked = threading.Event()
 
@@ -84,8 +84,8 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
 
     def end() -> None:
         asked.wait()
-        # The lock of a SQLite store may be held by our own main thread; then the next attempt,
-        # or the asking task, records it.
+        # The main thread may hold the lock of a SQLite store; then the next attempt or the asking task
+        # records the failure.
         threading.Timer(request.kill_grace, kill).start()
         try:
             abandon.abandon(request, "the task was killed", last=kill)
@@ -98,9 +98,9 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
 
 
 def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
-    """Runs the node; turns what it raises into a result that ends with the node's own traceback."""
+    """Runs the node; turns an exception into a result that ends with the node's own traceback."""
     started = time.time()
-    gc.disable()  # it takes nearly half of the time of these imports, and finds nothing
+    gc.disable()  # it takes nearly half the time of these imports, and frees nothing
     try:
         from include.tfx_airflow.tfx_side.node import node
 
@@ -108,11 +108,11 @@ def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> No
         gc.enable()
         started = time.time()
         result = node.run(request, given_up)
-    except BaseException as error:  # the asking task must hear of SystemExit in user code as well
+    except BaseException as error:  # includes SystemExit in user code, which must be reported too
         from include.tfx_airflow.contract.errors import ManifestError, MlmdError, MlmdSchemaError, NodeError
 
         state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError)) else "failed"
-        # A store that fails, or an input that is gone, says so; where in TFX it was needed helps nobody.
+        # A failing store or a missing input has a clear message; TFX's frames would not help.
         clear = isinstance(error, (MlmdError, NodeError))
         result = NodeResult(state, message=str(error) if clear else _traceback(error))
     return dataclasses.replace(result, started=started, seconds=time.time() - started)
@@ -135,13 +135,13 @@ def _read_line(file: int) -> bytes:
 
 
 def main() -> int:
-    """Runs the request of standard input; returns the exit code."""
-    result_fd = int(sys.argv.pop())  # TFX hands what is left in argv to executors
+    """Runs the request from standard input; returns the exit code."""
+    result_fd = int(sys.argv.pop())  # TFX passes the rest of argv to executors
     os.set_inheritable(result_fd, False)
     asking = workers.take_standard_input()
     line = _read_line(asking)
     if not line.endswith(b"\n"):
-        return FAILED  # the asking task has gone, or gave this child up before it was there
+        return FAILED  # the asking task has gone, or gave this child up before it started
     request = NodeRequest(**json.loads(line))
     configure_logging()
     terminated = workers.Terminated()
@@ -149,7 +149,7 @@ def main() -> int:
     given_up = end_when_asked(request, asking, terminated)
     result = outcome(request, given_up)
     if result.state == "failed" and given_up.is_set():
-        threading.Event().wait()  # workers that were killed along with us are not what failed
+        threading.Event().wait()  # a killed worker is not the reason for the failure
     sys.stdout.flush()
     with open(result_fd, "w", encoding="utf-8") as file:
         file.write(json.dumps(dataclasses.asdict(result)) + "\n")

@@ -1,9 +1,9 @@
-"""User modules of a node: made importable, and their code made part of TFX's cache key.
+"""Makes a node's user modules importable, and their code part of TFX's cache key.
 
-TFX keys its cache on a module's name or, for a wheel, on every file of its folder: the first never
-notices an edit, the second notices edits of unrelated files. Here the key holds the module and
-what it imports of the user's own files, transitively, and nothing else. The same holds for data that
-a property names: a file beside the user's code, and the reviewed schema of ImportSchemaGen.
+TFX keys its cache on a module's name or, for a wheel, on every file of its folder: the former misses
+edits, the latter includes unrelated files. Here the key covers the module and what it imports of the
+user's own files, transitively, and nothing else. It also covers data that a property names: a file
+beside the user's code, and the reviewed schema of ImportSchemaGen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from include.tfx_airflow.contract.fingerprint import content_key
 
 # Execution property that carries the key; the panel compares it between runs.
 FINGERPRINT_PROPERTY = "code_fingerprint"
-# Whatever names a module does so with dots: run_fn, an executor class, a metric of an EvalConfig.
+# Module references are dotted: run_fn, an executor class, a metric of an EvalConfig.
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
@@ -64,7 +64,7 @@ def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: lis
 
 
 def _is_data(key: str, value: str, folders: list[str]) -> bool:
-    # Elsewhere a path may be one that the node writes to.
+    # Other paths may be ones that the node writes to.
     ours = key == "schema_file" or any(Path(folder) in Path(value).parents for folder in folders)
     return os.path.isabs(value) and ours and os.path.isfile(value)
 
@@ -102,7 +102,7 @@ def fingerprint(names: list[str], folders: list[str], files: list[str]) -> str:
     if not seen and not files:
         return ""
     digest = hashlib.sha256()
-    for path in sorted(files):  # by content: where it lies may differ from machine to machine
+    for path in sorted(files):  # by content: the folder may differ from machine to machine
         folder, name = os.path.split(path)
         digest.update(str(content_key([f"${{FOLDER}}/{name}"], {"FOLDER": folder}, {})).encode())
     for name, source in sorted(seen.items()):
@@ -126,7 +126,7 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return  # importing it will say so better
+        return  # importing it gives a better error
     for statement in ast.walk(tree):
         if isinstance(statement, ast.Import):
             names = [alias.name for alias in statement.names]

@@ -1,4 +1,4 @@
-"""One client of the node server: its connection, what it asks for, the child that serves it."""
+"""One client of the node server: its connection, its request, the child that serves it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _FILES = 3  # standard input, standard output and error, extra
 
 @dataclasses.dataclass(eq=False)
 class Client:
-    """A connection from its first moment on; `request` and `files` once it has asked to run something.
+    """A connection; `request` and `files` are set once it has asked to run something.
 
     Attributes:
       since: When it connected, in seconds of the monotonic clock.
-      told: It was told that it waits for a slot.
-      pid: Of the child; 0 before and after.
-      gone: It has closed its end.
+      notified: Whether it was notified that it waits for a slot.
+      pid: Process id of the child; 0 before and after.
+      gone: Whether it has closed its end.
       kill_at: When a child whose asking task has gone is killed; 0 for never.
     """
 
@@ -44,18 +44,18 @@ class Client:
     asked: bool = False
     request: dict[str, Any] = dataclasses.field(default_factory=dict)
     files: list[int] = dataclasses.field(default_factory=list)
-    told: bool = False
+    notified: bool = False
     pid: int = 0
     gone: bool = False
     kill_at: float = 0.0
 
-    def complaint(self, message: dict[str, Any], home: str) -> str:
-        """What is wrong with a request to run something; empty when nothing is."""
+    def problem(self, message: dict[str, Any], home: str) -> str:
+        """What is wrong with a request to run something; empty if nothing is."""
         wrong = [name for name, kind in _FIELDS.items() if type(message.get(name)) is not kind]
         if wrong:
-            return f"its fields {wrong} are not as they should be"
+            return f"its fields {wrong} are missing or of the wrong type"
         if message["protocol"] != wire.PROTOCOL:
-            return f"it speaks protocol {message['protocol']}, the server {wire.PROTOCOL}"
+            return f"it uses protocol {message['protocol']}, the server {wire.PROTOCOL}"
         if len(self.files) != _FILES:
             return f"it came with {len(self.files)} files instead of {_FILES}"
         if message["home"] != home:
@@ -69,25 +69,25 @@ class Client:
 
     @property
     def needs_slot(self) -> bool:
-        """Whether its child is a node; a detached one compiles a pipeline, for which a DAG file waits."""
+        """Whether its child is a node; a detached one compiles a pipeline while a DAG file waits."""
         return bool(self.request) and not self.request["detached"]
 
     def answer(self, message: dict[str, Any]) -> None:
-        """Sends a packet; that it has gone meanwhile is heard elsewhere."""
+        """Sends a packet; a lost connection is noticed elsewhere."""
         if not self.gone:
             with contextlib.suppress(OSError):
                 wire.send(self.connection, message)
 
     def forked(self, pid: int) -> None:
-        """Keeps of the request what is needed until the child's end, and no secrets."""
+        """Records the child's start; drops the request's files and environment, which may hold secrets."""
         self.pid = pid
         self.close_files()
         self.request["environment"] = {}
         self.answer({"pid": pid})
 
     def has_ended(self) -> bool:
-        """Ends what the child left behind (Beam workers) if it has ended, and tells the asking task."""
-        # Seen, but not yet waited for: until then nobody else can get its number.
+        """If the child has ended, kills what it left behind (Beam workers) and tells the asking task."""
+        # Not reaped yet: until then no other process can get its number.
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return False
         self.kill_child()
@@ -102,7 +102,7 @@ class Client:
             os.killpg(self.pid, signal.SIGKILL)
 
     def describe(self) -> dict[str, Any]:
-        """Its child for people."""
+        """Its child, for the server's status."""
         return {
             "pid": self.pid,
             "module": self.request["module"],
@@ -118,13 +118,13 @@ class Client:
         self.files = []
 
     def close(self) -> None:
-        """Closes all it has."""
+        """Closes the connection and the received files."""
         self.connection.close()
         self.close_files()
 
 
 def megabytes(pid: int) -> int:
-    """Memory of a process, pages that it shares with others counted in part."""
+    """Memory of a process in MB (PSS: shared pages count in part)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The first moments of a forked child: it becomes what `python -m MODULE FD` would have been."""
+"""Turns a forked child into what `python -m MODULE FD` would have been."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, NoReturn
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 
-# Of the server's signal handlers none may survive in a child; these are those of a new interpreter.
-_HANDLERS = {
+# A child must not keep the server's signal handlers; these are those of a new interpreter.
+_HANDLERS: Mapping[int, Callable[[int, FrameType | None], object] | signal.Handlers] = {
     signal.SIGCHLD: signal.SIG_DFL,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
@@ -23,14 +24,14 @@ _HANDLERS = {
 _EXTRA = 3
 
 
-def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, str]) -> NoReturn:
+def run_as_main(message: Mapping[str, Any], files: list[int], set_by_imports: Mapping[str, str]) -> NoReturn:
     """Runs a module as the main program of this forked process, and ends it.
 
     Args:
       message: `module`, `bundle`, `environment`, `umask`.
       files: Standard input, standard output and error, and the extra file whose number the module
         gets as its argument.
-      learned: Environment variables that importing TFX has set, as it would in a new process.
+      set_by_imports: Environment variables that importing TFX has set, as it would in a new process.
     """
     code = 1
     try:
@@ -38,14 +39,14 @@ def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, s
         signal.set_wakeup_fd(-1)
         for number, handler in _HANDLERS.items():
             signal.signal(number, handler)
-        _take(files)
+        _move_files(files)
         os.umask(message["umask"])
         os.environ.clear()
-        os.environ.update({**learned, **message["environment"]})
+        os.environ.update({**set_by_imports, **message["environment"]})
         time.tzset()
         _reseed()
-        _enter(message["bundle"])
-        importlib.invalidate_caches()  # files that came after the server's start
+        _import_from(message["bundle"])
+        importlib.invalidate_caches()  # files newer than the server
         module = message["module"]
         sys.argv[:] = [module, str(_EXTRA)]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -60,11 +61,11 @@ def become(message: Mapping[str, Any], files: list[int], learned: Mapping[str, s
                 stream.flush()
             except (OSError, ValueError):
                 pass
-        # The server's own exit handlers and threads are not this process's to end.
+        # Without the server's exit handlers and threads, which are not this process's.
         os._exit(code)
 
 
-def _take(files: list[int]) -> None:
+def _move_files(files: list[int]) -> None:
     """Puts the received files where a program expects them."""
     stdin, output, extra = (os.dup(file) for file in files)  # none of them 0, 1 or 2
     for file in files:
@@ -77,11 +78,11 @@ def _take(files: list[int]) -> None:
         os.close(file)
 
 
-def _enter(bundle: str) -> None:
-    """Makes the asking task's bundle the one that is imported from: another commit's folder than the server's, say.
+def _import_from(bundle: str) -> None:
+    """Imports from the asking task's bundle, which may be another commit's folder than the server's.
 
-    The server's code is the same there, see `server_key.key`; it is imported anew, since the user's own modules lie in
-    the same package.
+    The server's own code is the same there, see `server_key.key`; it is imported again, because the user's modules are
+    in the same package.
     """
     os.chdir(bundle)
     if bundle == str(BUNDLE_ROOT):
@@ -93,6 +94,6 @@ def _enter(bundle: str) -> None:
 
 
 def _reseed() -> None:
-    """Random numbers that differ from those of the next child; `random` sees to itself."""
+    """Reseeds NumPy, so that children get different random numbers; `random` reseeds itself after a fork."""
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()

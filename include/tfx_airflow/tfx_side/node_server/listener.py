@@ -1,4 +1,4 @@
-"""The node server's place: a socket in a private folder, a lock beside it, one server at a time."""
+"""The node server's socket: in a private folder, with a lock beside it, for one server at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Listener:
 
     Attributes:
       socket: Non-blocking, of type SOCK_SEQPACKET.
-      open: Whether new connections come in.
+      open: Whether it accepts new connections.
     """
 
     def __init__(self, path: Path):
-        """Takes the place.
+        """Takes the lock and makes the socket.
 
         Raises:
           WireError: The folder is not private, or another process serves this socket.
@@ -43,12 +43,12 @@ class Listener:
 
     def _take_lock(self) -> None:
         deadline = time.monotonic() + _LOCK_SECONDS
-        while True:  # one that is just ending holds it for a moment
+        while True:  # a server that is just ending holds it for a moment
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             if time.monotonic() > deadline:
-                raise wire.WireError(f"another process serves {str(self._path)!r} already.")
+                raise wire.WireError(f"another process already serves {str(self._path)!r}.")
             time.sleep(0.05)
 
     def is_reachable(self) -> bool:
@@ -59,21 +59,21 @@ class Listener:
             return False
 
     def close(self) -> None:
-        """Leaves the place to others."""
+        """Leaves the path to others."""
         if self.open and self.is_reachable():
             _remove(self._path)
         self.close_in_child()
 
     def close_in_child(self) -> None:
-        """Closes what a forked child has inherited; the server's place stays the server's."""
+        """Closes what a forked child has inherited; the path stays the server's."""
         if self.open:
             self.open = False
             self.socket.close()
             os.close(self._lock)
 
 
-def tell_others(path: Path) -> None:
-    """Tells servers of the same home, but of other code, packages or variables, that this one has followed."""
+def notify_older_servers(path: Path) -> None:
+    """Tells servers of the same home with other code, packages or variables that this one has started."""
     for other in path.parent.glob("*.sock"):
         if other == path:
             continue

@@ -1,8 +1,8 @@
-"""What the node server imports before it forks: importing this module is all there is to it.
+"""Imports what the node server needs before it forks.
 
 Only imports: no TensorFlow operation, no Beam pipeline, no gRPC channel and no store, whose threads
-a fork would not carry over. And no module of the user: those are imported after the fork, so that
-an edit is always seen.
+would not survive a fork. And none of the user's modules: they are imported after the fork, so that
+edits are always seen.
 """
 
 # ruff: noqa: F401

@@ -1,11 +1,11 @@
 """`python -m include.tfx_airflow.tfx_side.node_server.server`: imports TFX once, then forks a process per request.
 
-One thread and one loop, because only a process without threads of its own can be forked safely. A
-request names a module and carries three open files; the child becomes that module's main program
-(`forked.py`). So nodes and compilers of pipelines are served, and whatever else wants TFX imported
-(a pool of Beam's SDK harnesses) needs a module and no change here.
+One thread and one loop, because only a process without other threads can be forked safely. A request
+names a module and carries three open files; the child runs that module as its main program
+(`forked.py`). This serves nodes and the compiling of pipelines, and anything else that needs TFX imported
+(a pool of Beam's SDK harnesses) takes a module and no change here.
 
-The child talks to the asking task through its own pipes: it lives on when this process is killed.
+The child communicates with the asking task through its own pipes: it survives when this process is killed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from include.tfx_airflow.contract import server_key, wire
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.tfx_side.node_server import forked
 from include.tfx_airflow.tfx_side.node_server.client import Client, megabytes
-from include.tfx_airflow.tfx_side.node_server.listener import Listener, tell_others
+from include.tfx_airflow.tfx_side.node_server.listener import Listener, notify_older_servers
 
-# Of a client: its connection, and what it asks with while it waits.
+# Open files per client: its connection, and the files of its request while it waits.
 _FILES_OF_A_CLIENT, _OTHER_FILES, _MOST_FILES = 4, 64, 16384
-# A server that a newer one has followed may still be asked: by tasks of an older commit, or with other variables.
+# A superseded server may still get requests: from tasks of an older commit, or with other variables.
 _FOLLOWED_SECONDS = 60.0
-_REQUEST_SECONDS = 10.0  # that a connection may take to say what it wants
+_REQUEST_SECONDS = 10.0  # that a connection may take to send its request
 _TICK_SECONDS = 2.0
 
 log = logging.getLogger("node server")
 
 
 class Server:
-    """Accepts, forks, reaps; until it is idle for too long, retired or ended by a signal."""
+    """Accepts, forks and reaps, until it is idle for too long, retired or stopped by a signal."""
 
     def __init__(
         self,
@@ -49,25 +49,25 @@ class Server:
         home: str,
         idle_seconds: float,
         slots: int,
-        learned: dict[str, str],
+        set_by_imports: dict[str, str],
         files_key: str,
     ):
         """Makes a server that is ready to serve.
 
         Args:
-          listener: Its place.
-          home: [tfx_airflow] home; requests of another are refused.
-          idle_seconds: After which a server without requests ends; 0 for never.
-          slots: Nodes at one time.
-          learned: Environment variables that the imported modules have set, for children.
-          files_key: Of what was imported, see `imported.files_key`.
+          listener: Its socket.
+          home: [tfx_airflow] home; requests for another one are refused.
+          idle_seconds: Time after which a server without requests ends; 0 for never.
+          slots: Nodes at the same time.
+          set_by_imports: Environment variables that the imported modules have set, for children.
+          files_key: Key of what was imported, see `server_key.files_key`.
         """
         self._listener, self._home, self._idle, self._slots = listener, home, idle_seconds, slots
-        self._learned, self._files_key = learned, files_key
+        self._set_by_imports, self._files_key = set_by_imports, files_key
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
         most = self._files[1] if self._files[1] != resource.RLIM_INFINITY else _MOST_FILES
-        # More wait in the kernel's queue, unheard.
+        # Further ones wait in the kernel's queue.
         self._most_clients = (min(most, _MOST_FILES) - _OTHER_FILES) // _FILES_OF_A_CLIENT
         self._clients: set[Client] = set()
         self._served = 0
@@ -80,7 +80,7 @@ class Server:
         self._listening = False
 
     def serve(self) -> None:
-        """Serves until its end was decided and no child is left."""
+        """Serves until it has retired and no child is left."""
         signal.set_wakeup_fd(self._wake_out, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         ended: list[int] = []
@@ -95,15 +95,15 @@ class Server:
                 elif key.data is None:
                     self._accept()
                 elif key.data in self._clients:
-                    self._hear(key.data)
+                    self._read(key.data)
             if ended and self._listener.open:
-                self._retire(f"{signal.Signals(ended[0]).name} came")
+                self._retire(f"{signal.Signals(ended[0]).name} was received")
             self._reap()
             self._fork_waiting()
             self._tick()
 
     def _listen(self) -> None:
-        """Waits for connections while there is room for more; else the selector would return for them for ever."""
+        """Waits for connections only while there is room for more; else the selector would return at once, forever."""
         room = self._listener.open and len(self._clients) < self._most_clients
         if room and not self._listening:
             self._selector.register(self._listener.socket, selectors.EVENT_READ)
@@ -112,7 +112,7 @@ class Server:
         self._listening = room
 
     def _retire(self, why: str) -> None:
-        """Leaves the place to others at once; what runs is seen through."""
+        """Leaves the path to others at once; running children finish."""
         log.info("ends: %s", why)
         if self._listening:
             self._selector.unregister(self._listener.socket)
@@ -123,7 +123,7 @@ class Server:
         while self._listener.open and len(self._clients) < self._most_clients:
             try:
                 connection, _ = self._listener.socket.accept()
-            except OSError:  # nobody there, or no descriptor free: the next round tries again
+            except OSError:  # no connection, or no descriptor free: the next round tries again
                 return
             connection.setblocking(False)
             client = Client(connection)
@@ -134,19 +134,19 @@ class Server:
             except (wire.WireError, OSError) as error:
                 self._refuse(client, str(error))
 
-    def _hear(self, client: Client) -> None:
+    def _read(self, client: Client) -> None:
         try:
             message, files = wire.receive(client.connection)
         except BlockingIOError:
             return
         except wire.WireError as error:
-            self._refuse(client, f"what came is {error}")
+            self._refuse(client, f"received {error}")
             return
         except OSError:
             message, files = None, []
         client.files += files
         if message is None:
-            self._lose(client)
+            self._on_disconnect(client)
         elif client.asked:
             self._refuse(client, "it asked twice on one connection")
         else:
@@ -156,9 +156,9 @@ class Server:
     def _serve(self, client: Client, message: dict[str, Any]) -> None:
         ask = message.get("ask")
         if ask == "run":
-            complaint = client.complaint(message, self._home)
-            if complaint:
-                self._refuse(client, f"a request was refused: {complaint}")
+            problem = client.problem(message, self._home)
+            if problem:
+                self._refuse(client, f"a request was refused: {problem}")
                 return
             client.request = message
         elif ask == "status":
@@ -170,26 +170,26 @@ class Server:
             if self._listener.open and ask == "retire":
                 self._retire("it was asked to")
             elif self._listener.open and server_key.files_key(sys.executable) != self._files_key:
-                self._retire("what it has imported has changed since, and nobody will ask for it")
+                self._retire("what it has imported has changed since, so no task will use it")
             elif self._listener.open:
-                log.info("another server has started: this one ends soon, unless it is asked")
+                log.info("another server has started: this one ends soon, unless it gets requests")
                 self._idle = min(self._idle or _FOLLOWED_SECONDS, _FOLLOWED_SECONDS)
         else:
-            self._refuse(client, f"the server does not know what {str(ask)[:50]!r} is")
+            self._refuse(client, f"the server does not know the request {str(ask)[:50]!r}")
 
     def _running(self) -> int:
-        """Nodes that run, each in a slot."""
+        """Number of running nodes, each in a slot."""
         return sum(1 for client in self._clients if client.pid and client.needs_slot)
 
     def _fork_waiting(self) -> None:
-        """Forks for those who wait, first come first served, nodes while there are slots; tells the others."""
+        """Forks for waiting clients, first come first served, nodes while there are slots; notifies the others."""
         running = self._running()
         for client in sorted((c for c in self._clients if c.waits), key=lambda client: client.since):
             if not client.needs_slot or running < self._slots:
                 self._fork(client)
                 running = self._running()
-            elif not client.told:
-                client.told = True
+            elif not client.notified:
+                client.notified = True
                 client.answer({"waiting": running})
 
     def _fork(self, client: Client) -> None:
@@ -201,12 +201,12 @@ class Server:
         if not pid:
             request, files, client.files = client.request, client.files, []
             self._close_in_child()
-            forked.become(request, files, self._learned)
+            forked.run_as_main(request, files, self._set_by_imports)
         self._served += 1
         client.forked(pid)
 
     def _close_in_child(self) -> None:
-        """Closes what a child must not keep open: others would wait in vain for its end."""
+        """Closes what a child must not keep open: others wait for these files to be closed."""
         self._selector.close()
         self._listener.close_in_child()
         for client in self._clients:
@@ -219,8 +219,8 @@ class Server:
         for client in [client for client in self._clients if client.pid and client.has_ended()]:
             self._drop(client)
 
-    def _lose(self, client: Client) -> None:
-        """The asking task has gone. Its child sees that too and ends itself; it gets the time for it."""
+    def _on_disconnect(self, client: Client) -> None:
+        """The asking task has gone. Its child notices that too and ends itself, and gets time for that."""
         client.gone = True
         if not client.request or client.waits and not client.request["detached"]:
             self._drop(client)
@@ -232,8 +232,8 @@ class Server:
     def _refuse(self, client: Client, reason: str) -> None:
         log.warning("%s", reason)
         client.answer({"refused": reason})
-        if client.pid:  # its child is ended like that of a task that has gone
-            self._lose(client)
+        if client.pid:  # its child ends like that of a task that has gone
+            self._on_disconnect(client)
         else:
             self._drop(client)
 
@@ -258,7 +258,7 @@ class Server:
         needed = (self._home, str(BUNDLE_ROOT), sys.executable)
         missing = [path for path in needed if not os.path.exists(path)]
         if self._idle and now - self._last > self._idle:
-            self._retire(f"nothing was asked for {self._idle:.0f} s")
+            self._retire(f"no requests for {self._idle:.0f} s")
         elif not self._listener.is_reachable():
             self._retire("its socket was removed")
         elif missing:
@@ -278,7 +278,7 @@ class Server:
 
 
 def main() -> int:
-    """Serves until idle, retired or ended; returns the exit code."""
+    """Serves until idle, retired or stopped; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--home", required=True)
@@ -298,18 +298,18 @@ def main() -> int:
     except (wire.WireError, OSError) as error:
         log.error("cannot start: %s", error)
         return 1
-    tell_others(arguments.socket)
+    notify_older_servers(arguments.socket)
     before, start = dict(os.environ), time.monotonic()
     files_key = server_key.files_key(sys.executable)
-    # The collector takes nearly half of the time of these imports, and would touch, and so copy,
-    # every page of what they leave in every child.
+    # The collector takes nearly half the time of these imports, and in every child it would touch,
+    # and so copy, all of their memory.
     gc.disable()
     importlib.import_module(arguments.preload)
     gc.freeze()
     gc.enable()
-    learned = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     log.info("serves %s (imported in %.1f s)", arguments.socket, time.monotonic() - start)
-    Server(listener, arguments.home, arguments.idle, arguments.slots, learned, files_key).serve()
+    Server(listener, arguments.home, arguments.idle, arguments.slots, set_by_imports, files_key).serve()
     log.info("has ended")
     return 0
 
@@ -317,4 +317,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    os._exit(code)  # threads of TensorFlow's libraries may hang an ordinary exit
+    os._exit(code)  # threads of TensorFlow's libraries may block an ordinary exit

@@ -1,4 +1,4 @@
-"""Values of a run in place of the parameters of a pipeline's IR."""
+"""Puts a run's values in place of the parameters of a pipeline's IR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.tfx_airflow.tfx_side.pipeline import embedded, paths
 
 
 def bind(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
-    """Fills in what the request gives, in place: run id, pipeline root and the node's RuntimeParameters.
+    """Fills in, in place: run id, pipeline root and the node's RuntimeParameters.
 
     Raises:
       ManifestError: A parameter inside a text has no value, or a value makes a path relative.
@@ -26,7 +26,7 @@ def bind(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
     root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
     if not root:
         root = f"{request.roots['TFX_AIRFLOW_HOME']}/pipelines/{pipeline.pipeline_info.id}"
-    # On its own: a parameter of the user may have the root's name.
+    # Separately, because a user's parameter may have the same name as the root's.
     runtime_parameter_utils.substitute_runtime_parameter(
         pipeline.runtime_spec, {**run, constants.PIPELINE_ROOT_PARAMETER_NAME: root}
     )

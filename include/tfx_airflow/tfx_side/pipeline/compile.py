@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow.tfx_side.pipeline.compile`: a pipeline function becomes manifest and IR.
+"""`python -m include.tfx_airflow.tfx_side.pipeline.compile`: compiles a pipeline function to manifest and IR.
 
 Reads one JSON request from standard input: reference, arguments, roots, environment, folder. Writes
 `<folder>/<content key>/` atomically, or `<folder>/failed.json` when the pipeline is at fault.
@@ -34,8 +34,8 @@ from include.tfx_airflow.contract.manifest import (
 from include.tfx_airflow.tfx_side.pipeline import watch
 
 
-def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, Any]:
-    """What was read up to now, and what the DAG file declares: `files`, `installed`, `variables`, `unseen`."""
+def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, list[str]]:
+    """What was read so far, and what the DAG file declares: `files`, `installed`, `variables`, `unseen`."""
     roots = request["roots"]
     found = watched.inputs(roots)
     declared = [fingerprint.abstract(path, roots) for path in request["compiled_from"]]
@@ -47,8 +47,8 @@ def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _key(inputs: dict[str, Any], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
-    """The key as `compiled.find` will work it out, and the environment in it."""
+def _key(inputs: dict[str, list[str]], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
+    """The key as `compiled.find` will compute it, and the environment in it."""
     roots = request["roots"]
     environment = dict(request["environment"])
     if inputs["installed"]:
@@ -76,7 +76,9 @@ def _function(reference: str) -> Any:
             for n, v in vars(module).items()
             if inspect.isfunction(v) and v.__module__ == module_name and n[0] != "_"
         ]
-        raise LookupError(f"module {module_name!r} has no function {function_name!r}; it has {known}.")
+        raise LookupError(
+            f"module {module_name!r} has no function {function_name!r}; its functions are {known}."
+        )
     return function
 
 
@@ -111,11 +113,11 @@ def _own_traceback() -> str:
 
 
 def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
-    """Compiles what is asked for; see the module docstring.
+    """Compiles the pipeline of a request; see the module docstring.
 
     Args:
-      request: What is asked for.
-      watched: Has been started.
+      request: The request read from standard input.
+      watched: A watch that has been started.
 
     Returns:
       COMPILED, PIPELINE_ERROR or CHANGED_MEANWHILE, the exit code.
@@ -148,15 +150,19 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     except (Exception, SystemExit) as error:
         return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
     inputs = user_inputs(watched, request)
-    # mtime only raises doubt, it is in no key: a file saved while TFX was imported may have been
-    # read before, and its new content must not stand for the old pipeline.
+    # mtime is only a warning sign and in no key: a file saved while TFX was being imported may have been
+    # read before, and its new content must not be recorded for the old pipeline.
     if any(_saved_after(started, fingerprint.concrete(name, roots)) for name in inputs["files"]):
         return CHANGED_MEANWHILE
     content, environment = _key(inputs, request)
     if not content:
         return CHANGED_MEANWHILE  # a file has gone
     made = dataclasses.replace(
-        manifest(()), environment=environment, **{key: tuple(names) for key, names in inputs.items()}
+        manifest(tuple(inputs["files"])),
+        environment=environment,
+        installed=tuple(inputs["installed"]),
+        variables=tuple(inputs["variables"]),
+        unseen=tuple(inputs["unseen"]),
     )
     _write(folder, content, made.to_json(), text)
     _remove_old(folder, {content, *request["kept"]})
@@ -173,7 +179,7 @@ def _saved_after(moment: float, path: str) -> bool:
 
 
 def _remove_old(folder: Path, kept: set[str]) -> None:
-    """Removes all entries but the newest, and what a killed compiler left."""
+    """Removes all entries but those to keep, and what a killed compiler left."""
     for entry in folder.iterdir():
         old = entry.name.startswith(".new-") and time.time() - entry.stat().st_mtime > 3600
         if entry.is_dir() and (old or (not entry.name.startswith(".") and entry.name not in kept)):
@@ -189,18 +195,18 @@ def _cycle(error: Exception) -> str:
         try:
             list(graphlib.TopologicalSorter(graph).static_order())
         except graphlib.CycleError as cycle:
-            return f"it has a cycle: {' -> '.join(cycle.args[1])}; one of these must not wait for the other."
+            return f"it has a cycle: {' -> '.join(cycle.args[1])}; remove one of these dependencies."
         frames = frames.tb_next
     return f"it has a cycle ({error})."
 
 
 def _last_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    # TFX's own refusal says neither what it is about nor what to do.
+    # TFX's own error says neither what is wrong nor what to do.
     parameter = "RuntimeParameter" in text or "NoneType.__new__" in text
     hint = (
-        " (a RuntimeParameter needs ptype=str, int or float and may stand in properties of components, in "
-        "dicts, lists and texts, and compared as str() in a Cond; elsewhere give an argument of the function)"
+        " (a RuntimeParameter needs ptype=str, int or float; it can be used in properties of components, in "
+        "dicts, lists and texts, and compared as str() in a Cond; elsewhere use an argument of the function)"
     )
     return f"{type(error).__name__}: {text[:300]}{hint if parameter else ''}"
 
@@ -213,13 +219,13 @@ def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
     try:
         temporary.rename(folder / content)
     except OSError:
-        # An entry of that content is there already (a damaged one when we came here): replace it.
+        # An entry for that content exists (a damaged one, or it would have been found): replace it.
         shutil.rmtree(folder / content, ignore_errors=True)
         temporary.rename(folder / content)
 
 
 if __name__ == "__main__":
-    gc.disable()  # it takes nearly half of the time of importing TFX, and this process ends soon
+    gc.disable()  # it takes nearly half the time of importing TFX, and this process ends soon
     asked = json.load(sys.stdin)
     watching = watch.Watch()
     watching.start()

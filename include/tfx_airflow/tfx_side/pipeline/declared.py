@@ -1,4 +1,4 @@
-"""RuntimeParameters that a pipeline declares: of which node and property, and where they cannot be."""
+"""Finds the RuntimeParameters of a pipeline, and refuses them where they cannot be filled in."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ROOT = "the pipeline's root"
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """A RuntimeParameter where it stands; `node` is empty for the pipeline's root."""
+    """A RuntimeParameter and where it is used; `node` is empty for the pipeline's root."""
 
     node: str
-    property: str
+    part: str
     kind: str
     name: str
     default: Any
@@ -36,15 +36,15 @@ class Declaration:
 
     @property
     def place(self) -> str:
-        """Where it stands, for people."""
-        return f"{self.property} of {self.node!r}" if self.node else self.property
+        """Where it is used, for people."""
+        return f"{self.part} of {self.node!r}" if self.node else self.part
 
 
 def make_texts(pipeline: pipeline_lib.Pipeline) -> None:
-    """Puts texts in place of parameters where TFX's compiler takes no object: lists, dicts, the root.
+    """Replaces parameters by strings where TFX's compiler takes no objects: in lists, dicts and the root.
 
     Raises:
-      UnsupportedNodeError: A parameter stands where none can be filled in.
+      UnsupportedNodeError: A parameter is used where it cannot be filled in.
     """
     root = pipeline.pipeline_info.pipeline_root
     if isinstance(root, data_types.RuntimeParameter):
@@ -64,13 +64,13 @@ def _refuse_objects(pipeline: pipeline_lib.Pipeline, node: Any) -> None:
     for place, value in (
         ("the Beam arguments", [*pipeline.beam_pipeline_args, *spec.get("beam_pipeline_args", [])]),
         ("the executor spec", {k: v for k, v in spec.items() if k != "beam_pipeline_args"}),
-        ("the Cond", [_parts(c.predicate) for c in contexts if hasattr(c, "predicate")]),
+        ("the Cond", [_parts_of(c.predicate) for c in contexts if hasattr(c, "predicate")]),
     ):
         for found in embedded.parameters_in(value):
-            raise _cannot_stand(found.name, f"{place} of {node.id!r}")
+            raise _not_fillable(found.name, f"{place} of {node.id!r}")
 
 
-def _parts(predicate: Any) -> list[Any]:
+def _parts_of(predicate: Any) -> list[Any]:
     """What a placeholder is made of, all levels in one list."""
     found: list[Any] = []
     queue = [predicate]
@@ -85,18 +85,20 @@ def _parts(predicate: Any) -> list[Any]:
     return found
 
 
-def _cannot_stand(name: str, place: str) -> UnsupportedNodeError:
-    hint = "give it as an argument of the pipeline function"
+def _not_fillable(name: str, place: str) -> UnsupportedNodeError:
+    hint = "make it an argument of the pipeline function"
     if "Cond" in place:
-        hint = "compare with str() of it"
-    return UnsupportedNodeError(f"RuntimeParameter {name!r} stands in {place}, which takes none; {hint}.")
+        hint = "compare str() of it"
+    return UnsupportedNodeError(
+        f"RuntimeParameter {name!r} is used in {place}, where none can be filled in; {hint}."
+    )
 
 
 def declarations(pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.Pipeline) -> list[Declaration]:
     """All parameters of a compiled pipeline, in the order of its nodes.
 
     Raises:
-      UnsupportedNodeError: One has no type, stands where none can be filled in, or its text was changed.
+      UnsupportedNodeError: One has no type, is used where it cannot be filled in, or its text was changed.
     """
     _refuse_elsewhere(proto)
     found = [
@@ -121,7 +123,7 @@ def declarations(pipeline: pipeline_lib.Pipeline, proto: pipeline_pb2.Pipeline) 
             one.name == constants.PIPELINE_ROOT_PARAMETER_NAME and found[0].place != _ROOT
         ):
             raise UnsupportedNodeError(
-                f"RuntimeParameter {one.name!r} in {one.place} has a name that TFX keeps for itself; choose another."
+                f"RuntimeParameter {one.name!r} in {one.place} has a name that TFX reserves; choose another."
             )
     return found
 
@@ -148,7 +150,7 @@ def _declaration(node: str, place: str, parameter: data_types.RuntimeParameter) 
         if isinstance(text, str) and embedded.fragment(text):
             raise UnsupportedNodeError(
                 f"RuntimeParameter {name!r} in {where} is made from another one; "
-                "a name, default or description must be plain."
+                "its name, default and description must be plain values."
             )
     if parameter.ptype is float and isinstance(default, int):
         default = float(default)
@@ -156,7 +158,7 @@ def _declaration(node: str, place: str, parameter: data_types.RuntimeParameter) 
 
 
 def _refuse_elsewhere(proto: pipeline_pb2.Pipeline) -> None:
-    """Refuses parameters and templates where nothing fills them in, and what is left of a cut one."""
+    """Refuses parameters and templates where nothing fills them in, and remains of a cut parameter."""
     _refuse_text(proto.pipeline_info.id, "the pipeline's name", fillable=False)
     root = proto.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
     _refuse_text(root, _ROOT, fillable=True)
@@ -170,7 +172,7 @@ def _refuse_elsewhere(proto: pipeline_pb2.Pipeline) -> None:
     config = pipeline_pb2.IntermediateDeploymentConfig()
     if not proto.deployment_config.Unpack(config):
         return
-    # Of these nobody here knows the type: their bytes hold their texts as they are.
+    # Their types are unknown here, but their bytes contain their texts unchanged.
     configs = {
         f"the platform config of {key!r}": one for key, one in config.node_level_platform_configs.items()
     }
@@ -200,23 +202,23 @@ def _unpacked(packed: Any) -> Iterator[message.Message]:
 def _refuse_text(text: str, place: str, fillable: bool) -> None:
     if not fillable:
         for found in embedded.declared_in(text):
-            raise _cannot_stand(found.name, place)
+            raise _not_fillable(found.name, place)
     plain = embedded.without(text)
     if left := embedded.fragment(plain):
         raise UnsupportedNodeError(
-            f"{place[0].upper()}{place[1:]} holds a part of a RuntimeParameter ({left!r}): its text was cut or "
-            "changed, as os.path.dirname() does. Only the run knows the value: put the whole into the text."
+            f"{place[0].upper()}{place[1:]} contains part of a RuntimeParameter ({left!r}): its text was cut or "
+            "changed, as os.path.dirname() does. The value is known only in a run: use the whole parameter."
         )
     if template := templates.in_text(plain):
         raise UnsupportedNodeError(
-            f"{place[0].upper()}{place[1:]} holds the template {template!r}, which nothing renders there: put a "
-            "RuntimeParameter there, and the template into AirflowPipelineConfig.runtime_parameters "
+            f"{place[0].upper()}{place[1:]} contains the template {template!r}, which is not rendered there: use a "
+            "RuntimeParameter, and put the template into AirflowPipelineConfig.runtime_parameters "
             "or computed_parameters."
         )
 
 
 def merged(found: list[Declaration], roots: Mapping[str, str]) -> tuple[RuntimeParameter, ...]:
-    """One parameter per name; where the defaults differ, `conflict` says who wants what.
+    """One parameter per name; where the defaults differ, `conflict` says which there are.
 
     Raises:
       UnsupportedNodeError: Two of one name differ in type.

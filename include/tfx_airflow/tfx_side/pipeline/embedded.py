@@ -1,12 +1,13 @@
-"""RuntimeParameters inside dicts, lists, protos and texts: found when compiling, filled in for a run.
+"""Handles RuntimeParameters inside dicts, lists, protos and texts: finds them when compiling, fills them in for a run.
 
-TFX hands on a parameter that is a whole property. Of one that stands inside a property, an f-string, a
-resolver's config or a Cond it writes the object as JSON into the text, and forgets about it. Here this
-text is the placeholder: a value takes its place before TFX's launcher sees the node.
+TFX supports a parameter that is a whole property. One inside a property, an f-string, a resolver's
+config or a Cond it only writes into the text, as JSON. Here this JSON is the placeholder: it is replaced
+by a value before TFX's launcher sees the node.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -22,16 +23,16 @@ ValueOf = Callable[[data_types.RuntimeParameter], Any]
 
 # json.dumps with sorted keys, as TFX writes it, begins like this.
 _BEGIN = '{"__class__": "RuntimeParameter"'
-# In a list or dict of a custom component TFX keeps no type for a value: this says that the parameter was
-# the value, and not a part of a text.
+# In a list or dict of a custom component TFX keeps no type for a value: this marks a parameter that was
+# the whole value, not part of a text.
 _WHOLE = "whole"
-# What is left of such a text once it was cut, put into upper case, or anything else was done to it.
+# What may remain of such a text after it was cut, put into upper case or changed in another way.
 _FRAGMENT = re.compile(r"__class__\W{1,9}RuntimeParameter|ptype\W{1,9}(null\b|__class__)", re.IGNORECASE)
 _DECODER = json.JSONDecoder()
 
 
 def fragment(text: str) -> str:
-    """Where a text holds what is left of a parameter: some of it, or empty."""
+    """An excerpt of a text around the remains of a parameter; empty if there are none."""
     found = _FRAGMENT.search(text)
     return text[max(0, found.start() - 10) : found.end() + 30] if found else ""
 
@@ -67,7 +68,7 @@ def parameters_in(value: Any) -> Iterator[data_types.RuntimeParameter]:
 def fill(text: str, value_of: ValueOf) -> str:
     """A text with each parameter in it replaced by its value.
 
-    In JSON a parameter becomes a value of its type, in any other text the text of its value.
+    In JSON a parameter becomes a value of its type, in any other text the value as text.
     """
     if "RuntimeParameter" not in text:
         return text
@@ -107,7 +108,7 @@ def _fill_pieces(text: str, value_of: ValueOf) -> str:
         pieces += [text[position:begin], found]
         position = end
     pieces.append(text[position:])
-    # JSON that an f-string has made: what stands in its quotes must not end them.
+    # In JSON made by an f-string, a value inside quotes must not end them.
     tried = "".join(one if isinstance(one, str) else "0" if one.ptype else "" for one in pieces)
     json_ = _decoded(tried) is not None
 
@@ -130,7 +131,7 @@ def _parameter(tree: Any, whole: bool = False) -> data_types.RuntimeParameter | 
         return None
     if whole and _WHOLE not in tree:
         return None
-    kind = (tree.get("ptype") or {}).get("__class__")
+    kind = (tree.get("ptype") or {}).get("__class__", "")
     types = {"str": str, "int": int, "float": float}
     return data_types.RuntimeParameter(
         tree["name"], types.get(kind), tree.get("default"), tree.get("description")
@@ -153,9 +154,9 @@ def texts(proto: message.Message, path: str = "") -> Iterator[tuple[str, str, Ca
         elif field.type == field.TYPE_STRING:
             if field.label == field.LABEL_REPEATED:
                 for index, text in enumerate(value):
-                    yield below, text, lambda new, items=value, i=index: items.__setitem__(i, new)
+                    yield below, text, functools.partial(value.__setitem__, index)
             else:
-                yield below, value, lambda new, field=field: setattr(proto, field.name, new)
+                yield below, value, functools.partial(setattr, proto, field.name)
 
 
 def declared_in(text: str) -> list[data_types.RuntimeParameter]:
@@ -191,8 +192,8 @@ def fill_pipeline(pipeline: pipeline_pb2.Pipeline, node_id: str, values: Mapping
         value = values.get(parameter.name, parameter.default)
         if value is None:
             raise ManifestError(
-                f"parameter {parameter.name!r} of {node_id!r} has no value; give it in the trigger form, "
-                "or a default in the pipeline or in AirflowPipelineConfig."
+                f"parameter {parameter.name!r} of {node_id!r} has no value; enter one in the trigger form, "
+                "or give a default in the pipeline or in AirflowPipelineConfig."
             )
         return value
 

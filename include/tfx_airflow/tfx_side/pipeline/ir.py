@@ -1,4 +1,4 @@
-"""From a live `tfx.dsl.Pipeline` to manifest and IR, and back from the IR text to a runnable IR."""
+"""Compiles a live `tfx.dsl.Pipeline` to manifest and IR, and parses the IR text again for a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compile_pipeline(
     roots: Mapping[str, str],
     environment: dict[str, str],
 ) -> tuple[Callable[[tuple[str, ...]], Manifest], str]:
-    """Compiles with TFX's own compiler, then takes out what belongs to this machine.
+    """Compiles with TFX's own compiler, then removes what belongs to this machine.
 
     Args:
       pipeline: What the user's function returned.
@@ -47,10 +47,10 @@ def compile_pipeline(
       A function from the tuple of compiled files to the manifest, and the IR as JSON text.
 
     Raises:
-      UnsupportedNodeError: It is not a pipeline, or has what one-node-one-task cannot honour.
+      UnsupportedNodeError: It is not a pipeline, or cannot run as one Airflow task per node.
     """
     if not isinstance(pipeline, pipeline_lib.Pipeline):
-        raise UnsupportedNodeError(f"it returned {pipeline!r}, not a tfx.dsl.Pipeline.")
+        raise UnsupportedNodeError(f"the function returned {pipeline!r}, not a tfx.dsl.Pipeline.")
     declared.make_texts(pipeline)
     _refuse_unsupported(pipeline)
     _use_module_names(pipeline, roots)
@@ -76,7 +76,7 @@ def compile_pipeline(
             doc=doc,
         )
 
-    # A path may have letters that JSON escapes, and stand in JSON that stands in a string.
+    # A path may contain characters that JSON escapes, and be in JSON inside a string.
     for escapes in range(5):
         text = fingerprint.abstract(text, {name: _escaped(folder, escapes) for name, folder in roots.items()})
     return manifest, text + "\n"
@@ -111,7 +111,7 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
             for context in pipeline.dsl_context_registry.get_contexts(node)
         ):
             raise UnsupportedNodeError(
-                f"{node.id!r} stands in a ForEach, whose number of runs is not known before the run; "
+                f"{node.id!r} is in a ForEach, whose number of iterations is known only in the run; "
                 "take it out of the ForEach."
             )
         if isinstance(node, base_component.BaseComponent):
@@ -134,11 +134,11 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
 
 
 def _use_module_names(pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str]) -> None:
-    """Names user modules by import path where that is possible.
+    """Refers to user modules by import path where possible.
 
     TFX would package the file's folder as a wheel here and install it again for every execution. Nodes
-    run with the bundle root on `sys.path`, so a module name serves, and no path enters the IR. A
-    file elsewhere keeps its path, see `user_code.py`.
+    run with the bundle root on `sys.path`, so a module name is enough and the IR holds no path. A file
+    elsewhere keeps its path, see `user_code.py`.
     """
     for node in pipeline.components:
         if not isinstance(node, base_component.BaseComponent):
@@ -165,7 +165,7 @@ def _module_name(path: str, root: str) -> str:
 
 
 def _forget_mlmd_address(proto: pipeline_pb2.Pipeline) -> None:
-    """The store is chosen by the Airflow Connection at run time; a password must not get here."""
+    """Removes the store's address: it comes from the Airflow Connection at run time, and may hold a password."""
     config = pipeline_pb2.IntermediateDeploymentConfig()
     if proto.deployment_config.Unpack(config):
         config.ClearField("metadata_connection_config")

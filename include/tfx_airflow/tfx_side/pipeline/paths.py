@@ -1,4 +1,4 @@
-"""Paths in a node's properties: a relative one would end in a folder inside the bundle."""
+"""Checks the paths in a node's properties: a relative one would end up inside the bundle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tfx.proto.orchestration import pipeline_pb2
 from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
 from include.tfx_airflow.tfx_side.pipeline import embedded
 
-# Properties of TFX's components that are paths. A module file is none of them: below the bundle's root it
-# is imported by name.
+# Properties of TFX's components that are paths, except a module file, which is imported by name if it is below the
+# bundle's root.
 _PATHS = ("input_base", "schema_file", "artifact_uri")
 
 
@@ -35,19 +35,19 @@ def _base_directory(text: str) -> str:
         filesystem = json.loads(text)["filesystem"]
         return str(filesystem.get("base_directory") or filesystem.get("baseDirectory") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ""  # of another kind, or the component will say so better
+        return ""  # of another kind, or invalid, which the component reports better
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path is one, on this machine or an object store's; nothing counts as absolute."""
+    """Whether a path is absolute, here or in an object store; an empty one counts as absolute."""
     return not path or path.startswith(("/", "${BUNDLE_ROOT}", "${TFX_")) or "://" in path
 
 
-_CURE = "begin it with '/', '${TFX_AIRFLOW_HOME}/', '${BUNDLE_ROOT}/' or a scheme such as 's3://'"
+_CURE = "start it with '/', '${TFX_AIRFLOW_HOME}/', '${BUNDLE_ROOT}/' or a scheme such as 's3://'"
 
 
 def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
-    """Checks a compiled pipeline.
+    """Checks the paths of a compiled pipeline.
 
     Raises:
       UnsupportedNodeError: Its root, or a path of a node, is relative.
@@ -61,12 +61,12 @@ def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
         for key, path in _relative(entry.pipeline_node):
             raise UnsupportedNodeError(
                 f"{key!r} of {entry.pipeline_node.node_info.id!r} is the relative path {path!r}; {_CURE}. "
-                "A path that only the run knows is a RuntimeParameter."
+                "For a path that is known only in a run, use a RuntimeParameter."
             )
 
 
 def refuse_relative_values(pipeline: pipeline_pb2.Pipeline, node_id: str) -> None:
-    """Checks what a run has made of a node's paths.
+    """Checks a node's paths after a run's values were filled in.
 
     Raises:
       ManifestError: A RuntimeParameter made one relative.

@@ -1,4 +1,4 @@
-"""Which nodes may be skipped, and what a node can do without, read from the IR at compile time.
+"""Finds which nodes may be skipped, and which inputs a node needs, from the IR at compile time.
 
 TFX's launcher skips a node whose Cond is false, or whose Resolver finds nothing to work on, and runs a consumer
 of it that takes the output as an optional input. Airflow's default trigger rule would skip that consumer.
@@ -14,8 +14,8 @@ from tfx.proto.orchestration import pipeline_pb2
 from include.tfx_airflow.contract.manifest import Node
 
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
-# Optional for TFX, because a pipeline may leave them out. One that has them means them: a Pusher must not push what
-# the Evaluator, being skipped, has never judged.
+# Optional for TFX, because a pipeline may leave them out. A pipeline that has them needs them: a Pusher must not push
+# what a skipped Evaluator has never judged.
 _BLESSINGS = ("ModelBlessing", "InfraBlessing")
 _NEEDED = {
     "tfx.components.evaluator.component.Evaluator": "model",
@@ -24,7 +24,7 @@ _NEEDED = {
 
 
 def producer(channel: pipeline_pb2.InputSpec.Channel) -> str:
-    """Id of the node whose outputs a channel reads; empty when it reads those of any.
+    """Id of the node whose outputs a channel reads; empty when it reads those of any node.
 
     `as_optional()` of a channel names it in the node context alone.
     """
@@ -35,13 +35,13 @@ def producer(channel: pipeline_pb2.InputSpec.Channel) -> str:
 
 
 def required(node: pipeline_pb2.PipelineNode) -> tuple[tuple[str, ...], ...]:
-    """For each input that a node cannot do without, the nodes of this run that may give it.
+    """For each input that a node needs, the nodes of this run that may provide it.
 
     Args:
       node: Its IR. An input is optional when its `min_count` is 0, as in TFX's input resolution
         (`tfx/orchestration/portable/input_resolution/node_inputs_resolver.py`).
     """
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for key, spec in node.inputs.inputs.items():
         needed = (
             spec.min_count > 0
@@ -82,7 +82,7 @@ def has_history(node: pipeline_pb2.PipelineNode, pipeline: str) -> bool:
 
 
 def may_skip_itself(node: pipeline_pb2.PipelineNode) -> bool:
-    """Whether a node may be skipped though its inputs are there: by a Cond, or by a strategy's SkipSignal."""
+    """Whether a node may be skipped even with all its inputs: by a Cond, or by a strategy's SkipSignal."""
     return bool(node.inputs.conditionals or node.inputs.input_graphs)
 
 

@@ -1,4 +1,4 @@
-"""Which source files are TFX's, Python's or this program's, and which the user's."""
+"""Tells source files of TFX, Python and this program from the user's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def of_stdlib(path: str) -> bool:
 
 
 class TfxPackages:
-    """Tells TFX and what it needs, which the version stands for, from packages that the user has installed."""
+    """Tells TFX and its requirements, which its version covers, from packages that the user has installed."""
 
     def __init__(self) -> None:
         self._owns: dict[str, bool] = {}
@@ -48,7 +48,7 @@ def _canonical(name: str) -> str:
 
 
 def _needed(name: str) -> set[str]:
-    """Names of a distribution and all that it requires, as far as installed; pip and its like too."""
+    """Names of a distribution and all its installed requirements, and of packaging tools such as pip."""
     found: set[str] = set()
     queue = [name, "pip", "setuptools", "wheel", "apache-beam", "tensorflow", "pytest"]
     while queue:

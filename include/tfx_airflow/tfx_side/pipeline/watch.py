@@ -1,7 +1,7 @@
-"""What a pipeline function is made from: files read, folders listed, places asked for, variables taken.
+"""Records what compiling a pipeline reads: files, folders, checks for existence, environment variables.
 
-An audit hook sees what Python opens, lists and imports. TensorFlow's files are read in C++, and for a look
-at a file or a variable there is no audit event: these functions are wrapped, in this process only.
+An audit hook sees what Python opens, lists and imports. TensorFlow reads files in C++, and checking a file or
+reading a variable raises no audit event: these functions are wrapped, in this process only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 from include.tfx_airflow.contract import fingerprint
@@ -25,7 +26,7 @@ Frames = tuple[str, ...]
 
 
 class Watch:
-    """Everything that was looked at since `start`, with the source files of those who looked."""
+    """Everything that was read since `start`, with the source files of the code that read it."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, Frames]] = set()
@@ -33,17 +34,17 @@ class Watch:
         self._on = False
 
     def start(self) -> None:
-        """Begins to watch; there is no end but that of the process."""
+        """Starts watching; audit hooks stay until the process ends."""
         self._on = True
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
         self._wrap_looks()
         self._wrap_variables()
-        # `import tensorflow` would take seconds that a pipeline's own import takes anyway: when it is
-        # there, its file functions are wrapped.
+        # `import tensorflow` takes seconds, so its file functions are wrapped once the pipeline itself has
+        # imported it.
         self._wrap_tensorflow()
 
     def stop(self) -> None:
-        """What comes now is this program's own."""
+        """Stops watching: from here on only this program's own code runs."""
         self._wrap_tensorflow()
         self._on = False
 
@@ -61,7 +62,7 @@ class Watch:
                 value = os.path.abspath(value)
             self._seen.add((kind, value, _frames()))
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._on:
             return
         if event == "open":
@@ -105,7 +106,7 @@ class Watch:
     def _wrap_variables(self) -> None:
         note = self._note
 
-        class Watched(type(os.environ)):  # type: ignore[misc]
+        class Watched(os._Environ):
             def __getitem__(self, key: Any) -> Any:
                 note("variable", key)
                 return super().__getitem__(key)
@@ -141,24 +142,24 @@ class Watch:
 
 
 def _frames() -> Frames:
-    """Source files of the callers, the nearest first; up to the import of a module, which is no call."""
+    """Source files of the callers, the nearest first; up to the import of a module, which is not a call."""
     files: list[str] = []
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame:
         name = frame.f_code.co_filename
         if name.startswith(_IMPORT) or any(part in name for part in _LOOKS_EVERYWHERE):
             break
         if not name.startswith((OWN, "<")) and not of_stdlib(name) and name not in files[-1:]:
             files.append(name)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return tuple(files)
 
 
 class Inputs:
-    """Names of what a pipeline was made from.
+    """Names of what a pipeline was compiled from.
 
     Attributes:
-      files: Files, folders and places of the user, as in `fingerprint.content_key`.
+      files: The user's files, folders and paths, as in `fingerprint.content_key`.
       installed: Those of them that are installed in the TFX interpreter's folder.
       variables: Names of environment variables.
       unseen: What was read and cannot be checked without TensorFlow, such as gs://bucket/schema.pbtxt.
@@ -265,7 +266,7 @@ def _modules(ours: TfxPackages) -> Iterator[str]:
 
 
 def _where_it_would_be(name: str, folders: tuple[str, ...]) -> list[str]:
-    """Where a module would be that somebody has asked for and that is not there."""
+    """Paths where a module that was imported in vain would be."""
     if name in sys.modules:
         return []
     parent, _, last = name.rpartition(".")
