@@ -90,7 +90,9 @@ def _text(
     kept: sa.Table | None,
 ) -> Any:
     """The text is in one of the columns, the type's name or the display name, or is the id."""
-    parts = [sa.func.lower(column).like(letters.pattern(text).lower(), escape="!") for column in columns]
+    parts: list[sa.ColumnElement[bool]] = [
+        sa.func.lower(column).like(letters.pattern(text).lower(), escape="!") for column in columns
+    ]
     parts.append(
         row.c.type_id.in_([id_ for id_, name in types.items() if text.casefold() in name.casefold()])
     )
@@ -101,7 +103,7 @@ def _text(
     return sa.or_(*parts, *_id_is(row, text))
 
 
-def rare(wanted: PropertyFilter, tables: Tables, letters: Letters, most: int) -> sa.sql.Select | None:
+def rare(wanted: PropertyFilter, tables: Tables, letters: Letters, most: int) -> sa.CompoundSelect | None:
     """Artifact ids that an index of values finds: one more than `most` of them says that they are not rare.
 
     None for comparisons that no index helps.

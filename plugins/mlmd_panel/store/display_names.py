@@ -26,9 +26,10 @@ def of(
       table: ArtifactProperty, ExecutionProperty or ContextProperty.
       names: Of properties, the first that an owner has counts.
     """
-    owner, found = next(iter(table.c)), {}
+    owner = next(iter(table.c))
+    found: dict[int, dict[str, str]] = {}
     for chunk in chunks(ids):
-        query = sa.select(owner, table.c.name, table.c.string_value).where(
+        query: sa.Select[int, str, str | None] = sa.select(owner, table.c.name, table.c.string_value).where(
             owner.in_(chunk), table.c.name.in_(names)
         )
         for id_, name, text in connection.execute(query):

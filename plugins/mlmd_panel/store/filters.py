@@ -34,7 +34,7 @@ class PropertyFilter:
     op: str
     value: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.name:
             raise BadQuery("A filter by property needs the property's name.")
         _known("comparison", self.op or "(none)", OPERATORS)
@@ -62,7 +62,7 @@ class RunFilter:
     text: str = ""
     type: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _known("state of a run", self.state, RUN_STATES)
 
 
@@ -99,7 +99,7 @@ class ExecutionFilter:
     text: str = ""
     context: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _known("state of an execution", self.state, EXECUTION_STATES)
 
 
@@ -148,5 +148,5 @@ class ArtifactFilter:
     text: str = ""
     context: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _known("state of an artifact", self.state, ARTIFACT_STATES)

@@ -210,7 +210,9 @@ def _in_contexts(rows: Rows, contexts: list[int]) -> Any:
 
 def _few(rows: Rows, wanted: ArtifactFilter) -> list[int] | None:
     """All artifacts of a type, or with a value, that few have; None when the filter has no such thing."""
-    queries = [conditions.rare(one, rows.tables, rows.letters, _FEW) for one in wanted.properties]
+    queries: list[sa.Select | sa.CompoundSelect | None] = [
+        conditions.rare(one, rows.tables, rows.letters, _FEW) for one in wanted.properties
+    ]
     if wanted.type:
         row, types = rows.tables.artifact, rows.type_names(ARTIFACT_KIND)
         of_type = row.c.type_id.in_([id_ for id_, name in types.items() if name == wanted.type])

@@ -167,7 +167,8 @@ def last_output(detail: RunDetail, type_name: str) -> Artifact | None:
     """The last of the run's LIVE outputs of a type; when none lives any more the last of all."""
     found = [artifact for _, artifact in outputs(detail, type_name)]
     living = [artifact for artifact in found if artifact.state == "LIVE"]
-    return (living or found or [None])[-1]
+    chosen = living or found
+    return chosen[-1] if chosen else None
 
 
 def _flag(artifact: Artifact | None, name: str) -> bool | None:

@@ -61,7 +61,7 @@ def tables(dialect: str) -> Tables:
     """The tables for a SQLAlchemy dialect's name; PostgreSQL has them in small letters."""
     metadata = sa.MetaData()
 
-    def table(name: str, /, **columns: object) -> sa.Table:
+    def table(name: str, /, **columns: type[sa.types.TypeEngine]) -> sa.Table:
         name = name.lower() if dialect == "postgresql" else name
         return sa.Table(name, metadata, *(sa.Column(column, kind) for column, kind in columns.items()))
 
