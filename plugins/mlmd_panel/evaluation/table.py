@@ -161,7 +161,7 @@ def table(payload: EvaluationPayload, chosen: Choice) -> Table:
         and (part.examples is None or part.examples >= chosen.min_examples)
     ]
     size = max(min(MAX_ROWS, MAX_CELLS // max(len(names), 1)), 20)
-    page = page_of(rows, chosen.page, size)
+    listed = page_of(rows, chosen.page, size)
     chart = chosen.metric if chosen.metric in numeric else next((n for n in names if n in numeric), "")
     shown = {*names, chart}
     filled = tuple(
@@ -172,9 +172,9 @@ def table(payload: EvaluationPayload, chosen: Choice) -> Table:
             part.error,
             {of_key[m.key]: m for m in part.metrics if of_key[m.key] in shown},
         )
-        for part in page.rows
+        for part in listed.rows
     )
-    page = dataclasses.replace(page, rows=filled)
+    page = PageOf(filled, listed.in_all, listed.first, listed.page, listed.pages)
     uncounted = bool(chosen.min_examples) and any(row.examples is None for row in filled)
     return Table(names, available, numeric, unknown, left_out, page, chart, uncounted)
 

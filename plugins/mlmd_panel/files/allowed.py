@@ -119,6 +119,7 @@ class Files:
         """
         place, roots = self._place(uri, "")
         depth = min(depth, MAX_DEPTH)
+        rows: Sequence[objects.Row]
         if place.protocol == "file":
             rows, cut = local.walk(_path(place), roots, depth, self.max_entries)
         else:

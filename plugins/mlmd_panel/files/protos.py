@@ -16,6 +16,7 @@ from mlmd_panel.errors import PayloadError
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pool
+    from google.protobuf.message import Message
 
 MAX_MESSAGE = 16 << 20  # bytes of one that is read whole
 DESCRIPTORS = Path(__file__).with_name("protos.binpb")
@@ -34,7 +35,7 @@ def pool() -> descriptor_pool.DescriptorPool:
 
 
 @functools.cache
-def message(full_name: str) -> type:
+def message(full_name: str) -> type[Message]:
     """Class of a message.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mlmd_panel.errors import PayloadUnknown
 from mlmd_panel.files.allowed import Files
@@ -39,7 +39,7 @@ class Payload(Protocol):
       kind: Which of them it is, such as `evaluation` or `other`.
     """
 
-    kind: str
+    kind: ClassVar[str]
 
 
 def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sized
 from typing import Any
 
 from mlmd_panel.files import protos, wire_format
@@ -77,7 +77,7 @@ def _value(feature: Any) -> Any:
     return shown[0] if len(values) == 1 else [*shown, *_rest(values)]
 
 
-def _rest(values: Iterable[Any]) -> list[str]:
+def _rest(values: Sized) -> list[str]:
     left = len(values) - MAX_VALUES
     return [f"{_MORE} {left} more"] if left > 0 else []
 

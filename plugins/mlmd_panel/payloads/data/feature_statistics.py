@@ -191,7 +191,7 @@ def feature(proto: Any) -> FeatureStatistics:
     """Of a tensorflow.metadata.v0.FeatureNameStatistics."""
     stats = proto.WhichOneof("stats")
     measured = getattr(proto, stats) if stats else None
-    common = measured.common_stats if stats else None
+    common = measured.common_stats if measured is not None else None
     custom, cut = some(proto.custom_stats, MAX_CUSTOM)
     numeric, more = _numeric(measured) if stats == "num_stats" else (None, False)
     return FeatureStatistics(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 MAX_BUCKETS = 1000
@@ -87,7 +87,7 @@ def rank_histogram(proto: Any) -> RankHistogram:
     return RankHistogram(text(proto.name), made, cut)
 
 
-def some(items: Iterable[Item], limit: int) -> tuple[list[Item], bool]:
+def some(items: Sequence[Item], limit: int) -> tuple[list[Item], bool]:
     """The first of a message's items, and whether there are more."""
     return list(items[:limit]), len(items) > limit
 

@@ -244,9 +244,9 @@ def _domain(kind: str, proto: Any) -> Domain:
         values = tuple(map(text, proto.value[:MAX_DOMAIN_VALUES]))
         return Domain(kind, name, values, len(proto.value), categorical=categorical)
     if kind == "bool":
-        values = [value for value in (proto.true_value, proto.false_value) if value]
+        words = [value for value in (proto.true_value, proto.false_value) if value]
         sides = {"true_value": text(proto.true_value), "false_value": text(proto.false_value)}
-        return Domain(kind, name, texts(values), len(values), details={k: v for k, v in sides.items() if v})
+        return Domain(kind, name, texts(words), len(words), details={k: v for k, v in sides.items() if v})
     if kind in ("int", "float"):
         categorical = proto.is_categorical if proto.HasField("is_categorical") else None
         low, high = _given(proto, "min"), _given(proto, "max")

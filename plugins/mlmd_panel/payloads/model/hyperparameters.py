@@ -96,10 +96,11 @@ def read(artifact: Artifact, files: Files) -> HyperParametersPayload:
     found = json_documents.read(files, artifact.uri, name, MAX_BYTES)
     if not isinstance(found, dict):
         raise PayloadError(f"{name} is broken: it is no configuration of KerasTuner.")
-    values = found.get("values") if isinstance(found.get("values"), dict) else None
-    space = found.get("space") if isinstance(found.get("space"), list) else []
-    if values is None:
+    values, space = found.get("values"), found.get("space")
+    if not isinstance(values, dict):
         values, space = found, []
+    if not isinstance(space, list):
+        space = []
     parameters: dict[str, HyperParameter] = {}
     for item in space:
         settings = item.get("config") if isinstance(item, dict) else None

@@ -141,7 +141,8 @@ def _vocabulary(files: Files, uri: str, entry: Entry, name: str, left: int) -> V
     if entry.name.endswith(".tfrecord.gz"):
         limit = min(_MAX_COUNTED, left)
         records = tfrecord.records(files, uri, entry.name, max_total=max(limit, 1 << 20))
-        size, entries = 0, []
+        size = 0
+        entries: list[str] = []
         for record in records:
             size += 1
             if len(entries) < MAX_ENTRIES:
