@@ -48,7 +48,7 @@ def make_app() -> Any:
     """
     settings = read_settings(lambda name: conf.get(SECTION, name, fallback=None))
     files = Files(settings.root_list() or (_home(),), settings.max_bytes, settings.max_entries)
-    panel = Panel(FreshStore(lambda: store_url(settings)), files, AirflowLinks(API_ROOT_PATH), settings.title)  # type: ignore[arg-type]
+    panel = Panel(FreshStore(lambda: store_url(settings)), files, AirflowLinks(API_ROOT_PATH), settings.title)
     app = create_app(panel, readable=readable)
     # Dependencies of routes would not guard what no route answers, such as other methods; the last one here comes
     # before all routes and inside of what puts headers on every response.

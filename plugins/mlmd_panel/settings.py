@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.files.allowed import MAX_BYTES, MAX_ENTRIES
 
 SECTION = "mlmd_panel"
+_Value = TypeVar("_Value", str, int)
 
 
-def _field(default: object, help_text: str, **options: bool) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"help": help_text}, **options)
+def _field(default: _Value, help_text: str, repr: bool = True) -> _Value:
+    return dataclasses.field(default=default, metadata={"help": help_text}, repr=repr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ def read_settings(value_of: Callable[[str], str | None]) -> Settings:
     values: dict[str, object] = {}
     for field in dataclasses.fields(Settings):
         text = value_of(field.name)
-        if text in (None, ""):
+        if not text:
             continue
         if type(field.default) is int:
             if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
@@ -65,4 +67,4 @@ def read_settings(value_of: Callable[[str], str | None]) -> Settings:
             values[field.name] = int(text)
         else:
             values[field.name] = text
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)  # type: ignore[arg-type] # each value has the type of its field, see above

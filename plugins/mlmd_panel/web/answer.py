@@ -6,7 +6,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
+
+from mlmd_panel.store.records import Artifact, Event, Execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,20 @@ class Answer:
     title: str
     data: Mapping[str, Any]
     only_html: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class ArtifactRow(TypedDict):
+    """An artifact that an execution read or made."""
+
+    event: Event
+    artifact: Artifact
+
+
+class ExecutionRow(TypedDict):
+    """An execution that read or made an artifact."""
+
+    event: Event
+    execution: Execution
 
 
 def plain(value: Any) -> Any:

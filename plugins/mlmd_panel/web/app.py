@@ -62,9 +62,9 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.panel = panel
-    app.add_exception_handler(PanelError, error_pages.of_panel)
-    app.add_exception_handler(RequestValidationError, error_pages.of_parameters)
-    app.add_exception_handler(HTTPException, error_pages.of_http)
+    app.exception_handler(PanelError)(error_pages.of_panel)
+    app.exception_handler(RequestValidationError)(error_pages.of_parameters)
+    app.exception_handler(HTTPException)(error_pages.of_http)
     app.add_middleware(_Outermost)
     app.include_router(routes.router(threads or Threads(), Depends(remember)))
     return app

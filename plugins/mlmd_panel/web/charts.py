@@ -250,11 +250,14 @@ def _with_interval(metric: Metric) -> str:
 
 def _whisker(metric: Metric) -> tuple[float, float]:
     interval, value = metric.interval, metric.number
-    bounds = (interval.upper, interval.lower) if interval else (None, None)
-    finite = all(isinstance(b, (int, float)) and math.isfinite(b) for b in (value, *bounds))
-    if value is None or not finite:
+    if interval is None or value is None:
         return 0, 0
-    return max(bounds[0] - value, 0), max(value - bounds[1], 0)  # type: ignore[operator]
+    upper, lower = interval.upper, interval.lower
+    if not isinstance(upper, (int, float)) or not isinstance(lower, (int, float)):
+        return 0, 0
+    if not all(map(math.isfinite, (value, upper, lower))):
+        return 0, 0
+    return max(upper - value, 0), max(value - lower, 0)
 
 
 def _line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -31,7 +32,7 @@ class Refused(PanelError):
         self.headline = headline
 
 
-def respond(error: PanelError, request: Request, headers: dict[str, str] | None = None) -> Response:
+def respond(error: PanelError, request: Request, headers: Mapping[str, str] | None = None) -> Response:
     """An error as JSON `{ok, error, status, headline}` or as a page, as the request wants it."""
     if _wants_json(request):
         body = {"ok": False, "error": str(error), "status": error.status, "headline": error.headline}

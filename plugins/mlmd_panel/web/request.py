@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query, Request
 
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.reconnecting import FreshStore
 from mlmd_panel.store.store import Store
 from mlmd_panel.web.links import Links, NoLinks, Urls
 
@@ -36,7 +37,7 @@ class Panel:
       title: Name at the top of each page.
     """
 
-    store: Store
+    store: Store | FreshStore
     files: Files
     links: Links = NoLinks()
     title: str = "ML Metadata"

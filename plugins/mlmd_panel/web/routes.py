@@ -109,7 +109,7 @@ def _endpoint(threads: Threads, view: Callable[..., Any], respond: _Respond) -> 
 
     # FastAPI reads parameters from there; the names of their types are the view's module's.
     signature = inspect.signature(view, eval_str=True)
-    endpoint.__signature__ = signature.replace(return_annotation=Response)  # type: ignore[attr-defined]
+    endpoint.__signature__ = signature.replace(return_annotation=Response)  # type: ignore[attr-defined] # typeshed knows none
     endpoint.__doc__ = view.__doc__
     return endpoint
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
@@ -23,7 +24,9 @@ def sparkline(values: Sequence[float | None], title: str, width: int = 88, heigh
     if len(known) < 2:
         return Markup("")
     low, high = min(finite, default=0), max(finite, default=0)
-    points, pieces, marks = [], [], Markup("")
+    points: list[str] = []
+    pieces: list[list[str]] = []
+    marks = Markup("")
     for number, value in enumerate(values):
         x = 2 + number * (width - 4) / max(len(values) - 1, 1)
         if value is None or not _finite(value):
@@ -101,7 +104,7 @@ def share(value: float | None, kind: str = "", width: int = 60) -> Markup:
     filled = min(max(value, 0), 1) if _finite(value) else 0
     rect = Markup('<rect class="track" width="100" height="6" rx="1"/>') + Markup(
         '<rect class="bar {}" width="{:.1f}" height="6" rx="1"/>'
-    ).format(kind, 100 * filled)  # type: ignore[operator]
+    ).format(kind, 100 * filled)
     return _svg("share", 100, 6, rect, "", stretch=True)
 
 
@@ -109,8 +112,8 @@ def margin(value: float | None, limit: float | None, lower: bool, passed: bool |
     """Where a value stands beside its bound; the side that passes is shaded."""
     if not _finite(value) or not _finite(limit):
         return Markup("")
-    reach = max(abs(value - limit) * 1.4, abs(limit) * 0.1, 1e-9)  # type: ignore[operator]
-    x = 50 + 50 * (value - limit) / reach  # type: ignore[operator]
+    reach = max(abs(value - limit) * 1.4, abs(limit) * 0.1, 1e-9)
+    x = 50 + 50 * (value - limit) / reach
     good = Markup('<rect class="good" x="{}" width="50" height="10"/>').format(50 if lower else 0)
     kind = "pass" if passed else "fail" if passed is False else ""
     inside = (
@@ -146,5 +149,5 @@ def _svg(kind: str, width: int, height: int, inside: Markup, title: str, stretch
     )
 
 
-def _finite(value: float | None) -> bool:
+def _finite(value: float | None) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

@@ -15,7 +15,7 @@ from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.payloads.part import Part
 from mlmd_panel.store.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, Artifact
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ExecutionRow
 from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
 _PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
@@ -88,7 +88,7 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
     """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
     found = visit.store.artifact(id, visit.dags)
     events = visit.store.events_of_artifact(id, visit.dags)
-    rows = [{"event": event, "execution": execution} for event, execution in events.rows]
+    rows: list[ExecutionRow] = [{"event": event, "execution": execution} for event, execution in events.rows]
     return Answer(
         "artifact.html",
         f"{found.type} #{found.id}",

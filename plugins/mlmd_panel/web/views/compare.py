@@ -63,16 +63,17 @@ def compare(
     only_html: dict = {"choices": choices, "asked": metrics}
     if two[0] and two[1]:
         try:
-            read = [_evaluation(visit, row, choice.slices) for row in two]
+            base_read = _evaluation(visit, two[0], choice.slices)
+            other_read = _evaluation(visit, two[1], choice.slices)
         except (NotFound, PayloadError) as error:
             data["problem"] = str(error)
         else:
-            named = comparing.names(*read)
+            named = comparing.names(base_read, other_read)
             available = tuple(named.values())
             usual = [named[key] for key in _usual(visit, two) if key in named] or available[:5]
             names, unknown, _ = picked(chosen_names(metrics), available, usual, len(available))
             choice = dataclasses.replace(choice, metrics=names)
-            found = comparing.compare(*read, frozenset(names), choice.slices)
+            found = comparing.compare(base_read, other_read, frozenset(names), choice.slices)
             shown = page_of([row for row in found.rows if _wanted(row, choice)], page, MAX_ROWS)
             only_html["shown"] = shown
             data["comparison"] = {
@@ -87,8 +88,8 @@ def compare(
                 "only_other": found.only_other[:MAX_NAMED],
                 "only_other_in_all": len(found.only_other),
                 "weighting_differs": found.weighting_differs,
-                "models": [one.candidates for one in read],
-                "problems": [one.problems for one in read],
+                "models": [base_read.candidates, other_read.candidates],
+                "problems": [base_read.problems, other_read.problems],
                 "cut": found.cut,
                 "available_metrics": available,
                 "unknown_metrics": unknown,
@@ -153,8 +154,7 @@ def _has_evaluation(row: RunSummary) -> bool:
     return any(branch.evaluation for branch in row.each)
 
 
-def _evaluation(visit: Visit, row: RunSummary | None, search: str) -> evaluation.EvaluationPayload:
-    assert row is not None
+def _evaluation(visit: Visit, row: RunSummary, search: str) -> evaluation.EvaluationPayload:
     if row.evaluation is None:
         what = f"Branch '{row.name}' of run" if row.name else "Run"
         raise NotFound(f"{what} '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")

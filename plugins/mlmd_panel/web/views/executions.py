@@ -6,7 +6,7 @@ import dataclasses
 
 from mlmd_panel.store.filters import ExecutionFilter
 from mlmd_panel.store.records import EXECUTION_STATES, Execution
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.request import Cursor, Id, Limit, MapIndex, OptionalId, Text, Time, Visiting
 
 
@@ -60,7 +60,7 @@ def execution(visit: Visiting, id: Id) -> Answer:
     """An execution: its properties, what it read and wrote, and whose outputs it took from the cache."""
     found = visit.store.execution(id, visit.dags)
     events, cut = visit.store.events_of_execution(id, visit.dags)
-    rows = [{"event": event, "artifact": artifact} for event, artifact in events]
+    rows: list[ArtifactRow] = [{"event": event, "artifact": artifact} for event, artifact in events]
     maker, hidden = None, False
     if found.state == "CACHED":
         made = next((row["artifact"] for row in rows if row["event"].is_output), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlmd_panel.errors import NotFound
 from mlmd_panel.evaluation.table import Choosing
 from mlmd_panel.store.records import Execution
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.request import Id, MapIndex, Text, Visiting
 from mlmd_panel.web.views.artifacts import Wanted, typed_view
 
@@ -44,7 +44,7 @@ def node(
         empty: dict = {"attempts": [], "execution": None, "inputs": [], "outputs": [], "views": []}
         return Answer("node.html", node, data | empty, {"choice": choice})
     [attempts], [last] = instances.values(), lasts
-    rows = [
+    rows: list[ArtifactRow] = [
         {"event": event, "artifact": detail.artifacts[event.artifact_id]}
         for event in detail.events
         if event.execution_id == last.id and event.artifact_id in detail.artifacts
