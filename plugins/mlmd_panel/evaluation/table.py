@@ -25,7 +25,7 @@ ALL = "*"
 # A name may hold what names of models, metrics and outputs hold: commas, brackets and quotes too.
 Name = Annotated[str, Query(max_length=5000)]
 Names = Annotated[
-    list[Name], Query(max_length=500, description="Names of metrics, one each time it is given; * is all")
+    list[Name], Query(max_length=500, description="Name of a metric; may be repeated; * for all")
 ]
 PageNumber = Annotated[int, Query(ge=1, le=10**9)]
 
@@ -59,10 +59,12 @@ class Choice:
 
 def choice(
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
-    slices: Annotated[str, Query(max_length=1000, description="Text in the slice's name")] = "",
-    min_examples: Annotated[int, Query(ge=0, le=10**12, description="Slices with fewer are left out")] = 0,
-    metric: Annotated[str, Query(max_length=5000, description="Metric of the chart")] = "",
-    plot: Annotated[str, Query(max_length=20_000, description="Slice whose plots are shown")] = "",
+    slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
+    min_examples: Annotated[
+        int, Query(ge=0, le=10**12, description="Leave out slices with fewer examples")
+    ] = 0,
+    metric: Annotated[str, Query(max_length=5000, description="Metric to chart")] = "",
+    plot: Annotated[str, Query(max_length=20_000, description="Slice whose plots to show")] = "",
     page: PageNumber = 1,
     bounds: PageNumber = 1,
     cells: PageNumber = 1,

@@ -53,7 +53,7 @@ def create_app(
 
     app = FastAPI(
         title=panel.title,
-        description="Each page of the panel as JSON.",
+        description="Every page of the panel as JSON.",
         dependencies=list(dependencies),
         # FastAPI's own pages would be outside of the guard.
         openapi_url=None,

@@ -1,4 +1,4 @@
-"""How numbers, times and sizes are written on pages."""
+"""Formats numbers, times and sizes for pages."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def number(value: Any, digits: int = 4) -> str:
     if abs(value) >= 1000:
         return f"{value:,.1f}".replace("-", "−")
     return f"{value:.{digits}g}".replace("-", "−")
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, as in 1 slice, 1,200 slices; the plural is the noun and an s unless it is given."""
+    return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
 
 
 def exact(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Answers as HTML: the Jinja environment, with every string of the store escaped."""
+"""Renders answers as HTML with Jinja, which escapes every string from the store."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        counted=formats.counted,
         exact=formats.exact,
         percent=formats.percent,
         size=formats.size,

@@ -20,7 +20,11 @@ from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Vi
 
 _PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 Properties = Annotated[
-    list[str], Query(max_length=10, description="Such as span>=201401, blessed=1, pushed_destination~serving")
+    list[str],
+    Query(
+        max_length=10,
+        description="Property filters, such as span>=201401, blessed=1, pushed_destination~serving",
+    ),
 ]
 
 
@@ -70,14 +74,14 @@ def artifacts(
 
 def part(
     split: Annotated[
-        str, Query(max_length=500, description="Of data, statistics and anomalies: a split")
+        str, Query(max_length=500, description="Split of examples, statistics or anomalies")
     ] = "",
-    slice: Annotated[str, Query(max_length=500, description="Of statistics: name of a slice")] = "",
+    slice: Annotated[str, Query(max_length=500, description="Slice of statistics")] = "",
     feature: Annotated[
-        str, Query(max_length=200, description="Of statistics: text in the feature's name")
+        str, Query(max_length=200, description="Part of the name of features in statistics")
     ] = "",
 ) -> Part:
-    """The part of a payload that a request asks for."""
+    """The requested part of a payload."""
     return Part(split, slice, feature.strip())
 
 
@@ -126,5 +130,5 @@ def _evaluation(visit: Visit, artifact: Artifact, choice: Choice) -> evaluation.
 def _property(text: str) -> PropertyFilter:
     match = _PROPERTY.fullmatch(text)
     if not match:
-        raise BadQuery(f"{text!r} is no comparison of a property, such as span>=201401 or blessed=1.")
+        raise BadQuery(f"{text!r} is not a property filter; write it like span>=201401 or blessed=1.")
     return PropertyFilter(*match.groups())

@@ -36,7 +36,7 @@ def node(
         where = f" in task '{task_id}'" if task_id else ""
         where += f" with map index {map_index}" if map_index is not None else ""
         raise NotFound(
-            f"Run '{run.run_id}' has no record of a node '{node}'{where}: it has not started, or was skipped."
+            f"Run '{run.run_id}' has no record of node '{node}'{where}: it has not started, was skipped, or does not exist."
         )
     lasts = [attempts[-1] for attempts in instances.values()]
     data: dict = {"run": run, "node": node, "instances": lasts if len(lasts) > 1 else []}
