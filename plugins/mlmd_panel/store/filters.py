@@ -1,4 +1,4 @@
-"""What a list is narrowed to: every field is optional, and those that are given must all hold."""
+"""Filters of lists: every field is optional, and all that are set must match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPERATORS = ("=", "!=", "<", ">", "<=", ">=", "~")
 
 def _known(what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value and value not in allowed:
-        raise BadQuery(f"There is no {what} {value!r}; it is one of {', '.join(allowed)}.")
+        raise BadQuery(f"Unknown {what} {value!r}; use one of {', '.join(allowed)}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,8 @@ class PropertyFilter:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise BadQuery("A filter by property needs the property's name.")
-        _known("comparison", self.op or "(none)", OPERATORS)
+            raise BadQuery("A property filter needs the name of a property.")
+        _known("operator", self.op or "(none)", OPERATORS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class RunFilter:
     type: str = ""
 
     def __post_init__(self) -> None:
-        _known("state of a run", self.state, RUN_STATES)
+        _known("run state", self.state, RUN_STATES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ExecutionFilter:
     context: int | None = None
 
     def __post_init__(self) -> None:
-        _known("state of an execution", self.state, EXECUTION_STATES)
+        _known("execution state", self.state, EXECUTION_STATES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,4 +149,4 @@ class ArtifactFilter:
     context: int | None = None
 
     def __post_init__(self) -> None:
-        _known("state of an artifact", self.state, ARTIFACT_STATES)
+        _known("artifact state", self.state, ARTIFACT_STATES)

@@ -1,4 +1,4 @@
-"""The MLMD store as pages ask for it: read only, bounded, and only what the user may see."""
+"""Read-only queries of an ML Metadata store, bounded in time and limited to what the user may see."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Store:
             with self._engine.connect() as connection:
                 yield Rows(connection, self._runs(connection), self._tables, self._letters)
         except SQLAlchemyError as error:
-            raise database_errors.explained(self._engine, error) from None
+            raise database_errors.to_store_error(self._engine, error) from None
 
     def _runs(self, connection: sa.engine.Connection) -> RunIndex:
         if self._index is not None:
@@ -136,7 +136,7 @@ class Store:
         if run is None:
             raise NotFound(
                 f"{_not_found(f'run {run_id!r} of DAG {dag_id!r}', dags)} "
-                "A run is there when its first node has begun."
+                "A run appears when its first node starts."
             )
         return run
 
@@ -307,8 +307,8 @@ def _see_execution(rows: Rows, id_: int, dags: Dags) -> None:
 
 
 def _not_found(what: str, dags: Dags) -> NotFound:
-    """What is not there and what is hidden look the same; nothing is hidden from who may see everything."""
-    return NotFound(f"There is no {what} in the store{'' if dags is None else ', or not for you'}.")
+    """The error for an object that does not exist or is hidden; nothing is hidden from users who see everything."""
+    return NotFound(f"There is no {what} in the store{'' if dags is None else ', or you may not see it'}.")
 
 
 def _is_id(id_: int) -> bool:

@@ -1,4 +1,4 @@
-"""One record of Examples as a row that people can read."""
+"""Turns a record of Examples into a readable row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def example(record: bytes, name: str) -> dict[str, Any]:
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no tf.train.Example.
+      PayloadError: The record is not a tf.train.Example.
     """
     parsed = _parse("tensorflow.Example", record, name)
     with protos.sound(name, "Example"):
@@ -37,7 +37,7 @@ def sequence_example(record: bytes, name: str) -> dict[str, Any]:
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no tf.train.SequenceExample.
+      PayloadError: The record is not a tf.train.SequenceExample.
     """
     parsed = _parse("tensorflow.SequenceExample", record, name)
     with protos.sound(name, "SequenceExample"):

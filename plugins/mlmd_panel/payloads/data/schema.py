@@ -121,7 +121,7 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
 
     Raises:
       PayloadGone: The files are gone.
-      PayloadUnknown: There are files, and not one that must be the schema.
+      PayloadUnknown: There are files, but not a single one that must be the schema.
       PayloadError: They are broken or too large.
     """
     listing = files.list(artifact.uri, depth=3)
@@ -131,12 +131,12 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
     guessed = not candidates and len(names) == 1
     candidates = names if guessed else candidates
     if not names:
-        raise PayloadUnknown("Its folder is there, and no file is in it.")
+        raise PayloadUnknown("The artifact's folder is empty.")
     if not candidates:
-        raise PayloadUnknown(f"Among its files is no {_NAME}, and no other that could be a schema.")
+        raise PayloadUnknown(f"The artifact has no {_NAME}, and no other file that could be a schema.")
     if len(candidates) > 1:
         raise PayloadUnknown(
-            f"Among its files is no {_NAME}, and several could be the schema: {', '.join(candidates[:5])}."
+            f"The artifact has no {_NAME}, but several files that could be the schema: {', '.join(candidates[:5])}."
         )
     try:
         proto = messages.read(files, artifact.uri, candidates, _MESSAGE)

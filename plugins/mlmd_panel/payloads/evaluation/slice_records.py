@@ -10,7 +10,7 @@ from mlmd_panel.files import protos, wire_format
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import shards
 
-TOO_LARGE = "The value is larger than the panel reads."
+TOO_LARGE = "The value is too large for the panel to read."
 _TYPE = "tensorflow_model_analysis.MetricsForSlice"
 
 

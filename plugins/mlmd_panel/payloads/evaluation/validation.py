@@ -23,7 +23,7 @@ MAX_CHECKS = 20_000
 # Thresholds in slices that are worked out; what TFMA wrote is shown in any case.
 _MAX_GROUPS = 200_000
 NOT_FOUND = "Metric not found."
-_NO_VERDICT = "TFMA wrote no failure for it; its value cannot be compared here."
+_NO_VERDICT = "TFMA recorded no failure, and the panel cannot check the value itself."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _checks(
             # The comparison itself, not the margin's sign: differences of small or infinite numbers round.
             passed = value >= limit if least else value <= limit
         elif number is not None and bound == "relative":
-            passed, why = False, "The baseline has no such metric."
+            passed, why = False, "The baseline does not have this metric."
         else:
             why = _NO_VERDICT
         checks.append(

@@ -95,7 +95,7 @@ def read(artifact: Artifact, files: Files) -> HyperParametersPayload:
     name = _only(files, artifact.uri, FILE, (".txt", ".json"))
     found = json_documents.read(files, artifact.uri, name, MAX_BYTES)
     if not isinstance(found, dict):
-        raise PayloadError(f"{name} is broken: it is no configuration of KerasTuner.")
+        raise PayloadError(f"{name} is not a valid KerasTuner configuration.")
     values, space = found.get("values"), found.get("space")
     if not isinstance(values, dict):
         values, space = found, []
@@ -129,7 +129,7 @@ def read_results(artifact: Artifact, files: Files) -> TunerResultsPayload:
     name = _only(files, artifact.uri, RESULTS, (".json",))
     found = json_documents.read(files, artifact.uri, name, MAX_BYTES)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise PayloadError(f"{name} is broken: it is no list of trials.")
+        raise PayloadError(f"{name} is not a list of trials.")
     trials = []
     names: dict[str, None] = {}
     for row in found[:MAX_TRIALS]:
@@ -150,7 +150,7 @@ def _only(files: Files, uri: str, usual: str, endings: tuple[str, ...]) -> str:
     alike = [name for name in names if name.endswith(endings)]
     if len(alike) == 1:
         return alike[0]
-    raise PayloadUnknown(f"Among its files is no {usual}, nor one other that could be it.")
+    raise PayloadUnknown(f"The artifact has no {usual}, and no single other file that could be it.")
 
 
 def _plain(value: Any) -> Any:

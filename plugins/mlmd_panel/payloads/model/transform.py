@@ -109,7 +109,7 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
         problems.append(str(error))
     if raw is transformed is graph is None and not assets:
         raise PayloadUnknown(
-            "Among its files is no transform_fn, metadata or transformed_metadata, of which a transform graph is made."
+            "The artifact has no transform_fn, metadata or transformed_metadata, the parts of a transform graph."
         )
     return TransformPayload(
         raw_schema=raw,
@@ -133,7 +133,7 @@ def _names(uri: str, files: Files, present: set[str], problems: list[str]) -> di
     except PayloadError as error:
         problems.append(str(error))
     except (ValueError, RecursionError, AttributeError):
-        problems.append(f"{_ASSET_MAP} is broken: it is no JSON object.")
+        problems.append(f"{_ASSET_MAP} is not a valid JSON object.")
     return {}
 
 
