@@ -16,7 +16,7 @@ _FIRST = 10
 _AT_ONCE = 100
 
 
-def ends(
+def first_or_newest(
     connection: sa.engine.Connection,
     tables: Tables,
     artifacts: Collection[int],

@@ -98,12 +98,14 @@ def _text(
     )
     if kept is not None:
         owner = next(iter(kept.c))
-        named = sa.select(owner).where(owner == row.c.id, display_names.holds(kept, text, letters))
+        named = sa.select(owner).where(owner == row.c.id, display_names.contains(kept, text, letters))
         parts.append(named.exists())
     return sa.or_(*parts, *_id_is(row, text))
 
 
-def rare(wanted: PropertyFilter, tables: Tables, letters: Letters, most: int) -> sa.CompoundSelect | None:
+def rare_artifacts(
+    wanted: PropertyFilter, tables: Tables, letters: Letters, most: int
+) -> sa.CompoundSelect | None:
     """Artifact ids that an index of values finds: one more than `most` of them says that they are not rare.
 
     None for comparisons that no index helps.

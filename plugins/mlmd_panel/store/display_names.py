@@ -43,16 +43,16 @@ def are_used(connection: sa.engine.Connection, table: sa.Table) -> bool:
     return connection.execute(_all(table).limit(1)).first() is not None
 
 
-def containing(
+def owners_containing(
     connection: sa.engine.Connection, table: sa.Table, text: str, letters: Letters, most: int
 ) -> list[int]:
     """The newest owners of a name for people that holds a text, whatever the case of ASCII letters."""
     owner = next(iter(table.c))
-    query = _all(table).where(holds(table, text, letters)).order_by(owner.desc()).limit(most)
+    query = _all(table).where(contains(table, text, letters)).order_by(owner.desc()).limit(most)
     return [row[0] for row in connection.execute(query)]
 
 
-def holds(table: sa.Table, text: str, letters: Letters) -> sa.sql.ColumnElement:
+def contains(table: sa.Table, text: str, letters: Letters) -> sa.sql.ColumnElement:
     """Condition on a row of properties: it is a name for people that holds a text, whatever the case of ASCII letters."""
     return sa.and_(
         table.c.name.in_((DISPLAY_NAME, TASK_NAME)),

@@ -14,13 +14,13 @@ class ExecutionText:
 
     def __init__(self, rows: Rows, text: str):
         self._index, self._text = rows.index, text.casefold()
-        self._named = rows.displayed(rows.tables.execution_property, text)
+        self._named = rows.having_display_name(rows.tables.execution_property, text)
         types = rows.type_names(EXECUTION_KIND)
         self._types = {id_ for id_, name in types.items() if self._text in name.casefold()}
         # With the pipeline's name before the node's; what has the text in that is left out in the end.
         names = self._index.node_names.items()
         self.nodes = {id_ for id_, name in names if self._text in name.casefold()}
-        displayed = rows.displayed(rows.tables.context_property, text)
+        displayed = rows.having_display_name(rows.tables.context_property, text)
         self.runs = set(self._index.runs(None, name=text, also=displayed))
         # Otherwise the index has all there is to know; it has no names of executions that are no nodes.
         newest = sa.select(sa.func.max(rows.tables.execution.c.id))

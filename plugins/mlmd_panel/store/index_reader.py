@@ -94,7 +94,7 @@ class IndexReader:
         self._associations = max(last_association, self._associations)
         if self._undecided:
             self._decide(connection)
-        if self._index.untold:
+        if self._index.unresolved:
             self._read_tasks(connection, of_tasks, windows)
 
     @staticmethod
@@ -170,7 +170,7 @@ class IndexReader:
             )
             for execution, task in connection.execute(within):
                 run = self._index.member(execution)[0]
-                if run in self._index.untold:
+                if run in self._index.unresolved:
                     found[run] = task
         fields = task_instances.fields(
             connection, self._tables.context_property, found.values(), self._letters
@@ -178,7 +178,7 @@ class IndexReader:
         for run, task in found.items():
             ids = fields.get(task, {})
             if "dag_id" in ids and "run_id" in ids:
-                self._writable().tell(run, ids["dag_id"], ids["run_id"])
+                self._writable().resolve(run, ids["dag_id"], ids["run_id"])
 
     def _read_associations(
         self, connection: sa.engine.Connection, kinds: dict[int, str], windows: list[tuple[int, int]]
@@ -195,7 +195,7 @@ class IndexReader:
             for execution, context_id, type_id in connection.execute(within.order_by(association.c.id)).all():
                 is_node = kinds[type_id] in (NODE, OLD_NODE)
                 run, node = (0, context_id) if is_node else (context_id, 0)
-                if not self._index.takes(execution, run, node):
+                if not self._index.would_change(execution, run, node):
                     continue
                 self._writable().add_member(execution, run, node)
                 if run in self._index.undecided:

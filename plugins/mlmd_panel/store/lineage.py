@@ -76,7 +76,7 @@ class Walk:
         # The first execution made it; others, if any, took it from the cache.
         count, kinds = (1, OUTPUTS) if makers else (_USERS, INPUTS)
         found: dict[int, list[int]] = {}
-        for artifact, execution in artifact_events.ends(
+        for artifact, execution in artifact_events.first_or_newest(
             self._rows.connection,
             self._rows.tables,
             artifacts,

@@ -211,7 +211,7 @@ def _in_contexts(rows: Rows, contexts: list[int]) -> Any:
 def _few(rows: Rows, wanted: ArtifactFilter) -> list[int] | None:
     """All artifacts of a type, or with a value, that few have; None when the filter has no such thing."""
     queries: list[sa.Select | sa.CompoundSelect | None] = [
-        conditions.rare(one, rows.tables, rows.letters, _FEW) for one in wanted.properties
+        conditions.rare_artifacts(one, rows.tables, rows.letters, _FEW) for one in wanted.properties
     ]
     if wanted.type:
         row, types = rows.tables.artifact, rows.type_names(ARTIFACT_KIND)
@@ -231,7 +231,7 @@ def _shown(
     if wanted.producer:
         ids = [artifact.id for artifact in found]
         # The first execution made it; others, if any, took it from the cache.
-        makers = dict(artifact_events.ends(rows.connection, rows.tables, ids, 1, OUTPUTS))
+        makers = dict(artifact_events.first_or_newest(rows.connection, rows.tables, ids, 1, OUTPUTS))
         made_by = rows.executions(set(makers.values()), tasks_of=())
         nodes = {artifact: made_by[maker].node for artifact, maker in makers.items() if maker in made_by}
         found = [artifact for artifact in found if nodes.get(artifact.id) == wanted.producer]

@@ -57,11 +57,11 @@ class Rows:
             found |= {id_: dataclasses.replace(found[id_], display_name=name) for id_, name in given.items()}
         return found
 
-    def displayed(self, table: sa.Table, text: str) -> set[int]:
+    def having_display_name(self, table: sa.Table, text: str) -> set[int]:
         """Owners of a table of properties whose name for people holds a text; of many the newest."""
         if not text or not self.have_display_names(table):
             return set()
-        return set(display_names.containing(self.connection, table, text, self.letters, _MOST_NAMED))
+        return set(display_names.owners_containing(self.connection, table, text, self.letters, _MOST_NAMED))
 
     def artifacts(self, ids: Collection[int], names: Collection[str] | None = ()) -> dict[int, Artifact]:
         """Artifacts by id, of those that are there; with the properties of these names, None for all."""

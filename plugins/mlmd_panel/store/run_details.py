@@ -95,7 +95,7 @@ def page(
         wanted.text,
         type_=wanted.type,
         before=after,
-        also=rows.displayed(rows.tables.context_property, wanted.text),
+        also=rows.having_display_name(rows.tables.context_property, wanted.text),
     )
     kept: list[Run] = []
     deadline = time.monotonic() + seconds

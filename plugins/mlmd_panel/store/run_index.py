@@ -42,8 +42,8 @@ class RunIndex:
         self._parents: set[int] = set()
         self.orphans: dict[int, None] = {}
         # Runs with a name that may be shortened, of which no task instance has told the DAG yet; and those told.
-        self.untold: set[int] = set()
-        self._told: dict[int, tuple[str, str]] = {}
+        self.unresolved: set[int] = set()
+        self._resolved: dict[int, tuple[str, str]] = {}
         # One string for each name of a DAG or pipeline, however many runs have it.
         self._same: dict[str, str] = {}
         # How many executions have a node.
@@ -73,8 +73,8 @@ class RunIndex:
         position = bisect.bisect_left(self.run_ids, id_)
         if _is_at(self.run_ids, position, id_):
             return
-        untold = type_ == RUN and may_be_shortened(name)
-        dag_id = dag_and_run_id(name)[0] if type_ == RUN and not untold else ""
+        unresolved = type_ == RUN and may_be_shortened(name)
+        dag_id = dag_and_run_id(name)[0] if type_ == RUN and not unresolved else ""
         self.run_ids.insert(position, id_)
         self._created.insert(position, created)
         self._names.insert(position, name)
@@ -86,8 +86,8 @@ class RunIndex:
             self.orphans[id_] = None
         else:
             self.undecided.add(id_)
-        if untold:
-            self.untold.add(id_)
+        if unresolved:
+            self.unresolved.add(id_)
 
     def add_parent(self, id_: int, parent: int, name: str) -> bool:
         """A context of another type than TFX's is the child of one of this name, which stands for its pipeline.
@@ -101,14 +101,14 @@ class RunIndex:
         self._parents.add(parent)
         return bool(self._others.get(parent))
 
-    def tell(self, run: int, dag_id: str, run_id: str) -> None:
+    def resolve(self, run: int, dag_id: str, run_id: str) -> None:
         """The DAG and the run id of a run whose name may be shortened, as a task instance has them."""
         position = bisect.bisect_left(self.run_ids, run)
         self._dags[position] = self._same.setdefault(dag_id, dag_id)
-        self._told[run] = (dag_id, run_id)
-        self.untold.discard(run)
+        self._resolved[run] = (dag_id, run_id)
+        self.unresolved.discard(run)
 
-    def takes(self, execution: int, run: int, node: int) -> bool:
+    def would_change(self, execution: int, run: int, node: int) -> bool:
         """Whether `add_member` would change anything."""
         of, at = self.member(execution)
         return node > at or self._rank(run) > self._rank(of)
@@ -254,7 +254,7 @@ class RunIndex:
     def _dag(self, position: int) -> str:
         """The DAG of a run; that of another type than TFX's belongs to none, whatever its pipeline is called."""
         id_ = self.run_ids[position]
-        if id_ in self._others or id_ in self.untold:
+        if id_ in self._others or id_ in self.unresolved:
             return ""
         return self._dags[position] or self._pipelines[position]
 
@@ -269,14 +269,14 @@ class RunIndex:
         return self._is_called(position, text) or text in self._pipelines[position].casefold()
 
     def _is_called(self, position: int, text: str) -> bool:
-        told = self._told.get(self.run_ids[position])
-        name = self._names[position] if told is None else ":".join(told)
+        names = self._resolved.get(self.run_ids[position])
+        name = self._names[position] if names is None else ":".join(names)
         return text in name.casefold()
 
     def _run_id(self, position: int) -> str:
         id_, name = self.run_ids[position], self._names[position]
-        if id_ in self._told:
-            return self._told[id_][1]
+        if id_ in self._resolved:
+            return self._resolved[id_][1]
         if self._dags[position]:
             return name[len(self._dags[position]) + 1 :]
         if self._types[position] == OLD_RUN and self._pipelines[position]:

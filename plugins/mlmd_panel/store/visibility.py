@@ -21,7 +21,7 @@ def visible_artifacts(rows: Rows, ids: Collection[int], dags: frozenset[str] | N
     found: set[int] = set()
     for count, newest in ((1, False), (1, True), (_LOOKED_AT, False), (_LOOKED_AT, True)):
         left = [id_ for id_ in ids if id_ not in found]
-        for artifact, execution in artifact_events.ends(
+        for artifact, execution in artifact_events.first_or_newest(
             rows.connection, rows.tables, left, count, newest=newest
         ):
             if rows.index.visible(execution, dags):

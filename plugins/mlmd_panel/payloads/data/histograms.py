@@ -74,7 +74,7 @@ class RankHistogram:
 
 def histogram(proto: Any) -> Histogram:
     """Of a tensorflow.metadata.v0.Histogram."""
-    buckets, cut = some(proto.buckets, MAX_BUCKETS)
+    buckets, cut = first_items(proto.buckets, MAX_BUCKETS)
     made = tuple(Bucket(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in buckets)
     kind = enum_name(proto, "type")
     return Histogram(kind, text(proto.name), proto.num_nan, proto.num_undefined, made, cut)
@@ -82,12 +82,12 @@ def histogram(proto: Any) -> Histogram:
 
 def rank_histogram(proto: Any) -> RankHistogram:
     """Of a tensorflow.metadata.v0.RankHistogram."""
-    buckets, cut = some(proto.buckets, MAX_BUCKETS)
+    buckets, cut = first_items(proto.buckets, MAX_BUCKETS)
     made = tuple(RankBucket(b.low_rank, b.high_rank, text(b.label), b.sample_count) for b in buckets)
     return RankHistogram(text(proto.name), made, cut)
 
 
-def some(items: Sequence[Item], limit: int) -> tuple[list[Item], bool]:
+def first_items(items: Sequence[Item], limit: int) -> tuple[list[Item], bool]:
     """The first of a message's items, and whether there are more."""
     return list(items[:limit]), len(items) > limit
 

@@ -9,7 +9,7 @@ from mlmd_panel.errors import PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import messages, protos
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data.feature_statistics import path_of
-from mlmd_panel.payloads.data.histograms import some, text
+from mlmd_panel.payloads.data.histograms import first_items, text
 from mlmd_panel.payloads.data.schema_features import (
     Domain,
     Feature,
@@ -151,8 +151,8 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
 def _payload(proto: Any, file: str, others: list[str], cut: bool) -> SchemaPayload:
     features, more = features_of(proto)
     domains, fewer = domains_of(proto)
-    sparse, cut_sparse = some(proto.sparse_feature, MAX_OTHERS)
-    weighted, cut_weighted = some(proto.weighted_feature, MAX_OTHERS)
+    sparse, cut_sparse = first_items(proto.sparse_feature, MAX_OTHERS)
+    weighted, cut_weighted = first_items(proto.weighted_feature, MAX_OTHERS)
     representations = [
         _representation(group, tensor, found.tensor_representation[tensor])
         for group, found in sorted(proto.tensor_representation_group.items())

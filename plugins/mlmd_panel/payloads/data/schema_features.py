@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from mlmd_panel.payloads.data.histograms import enum_name, some, text
+from mlmd_panel.payloads.data.histograms import enum_name, first_items, text
 
 MAX_FEATURES = 5000
 MAX_VALUES = 200
@@ -117,7 +117,7 @@ def domains_of(proto: Any) -> tuple[tuple[Domain, ...], bool]:
     made: list[Domain] = []
     cut = False
     for kind, domains in kinds:
-        found, more = some(domains, MAX_FEATURES)
+        found, more = first_items(domains, MAX_FEATURES)
         made += (_domain(kind, domain) for domain in found)
         cut |= more
     return tuple(made), cut
@@ -198,7 +198,7 @@ def details_of(proto: Any, known: Collection[str] = (), depth: int = MAX_DEPTH) 
 
 def texts(values: Any) -> tuple[str, ...]:
     """Texts of a repeated field; of very many the last is how many are left out."""
-    found, cut = some(values, MAX_VALUES)
+    found, cut = first_items(values, MAX_VALUES)
     return (*map(text, found), *([f"… {len(values) - MAX_VALUES} more"] if cut else ()))
 
 
@@ -210,7 +210,7 @@ def _plain(field: Any, value: Any, depth: int) -> Any:
         }
     if isinstance(value, (bool, int, float, str, bytes)) or hasattr(value, "ListFields"):
         return _one(field, value, depth)
-    found, cut = some(value, MAX_VALUES)
+    found, cut = first_items(value, MAX_VALUES)
     made = [_one(field, one, depth) for one in found]
     return [*made, f"… {len(value) - MAX_VALUES} more"] if cut else made
 

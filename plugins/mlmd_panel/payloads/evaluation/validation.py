@@ -130,9 +130,9 @@ def judge(
             cut = True
             continue
         if result is not None:
-            heard = _heard(group, failure)
-            disagreements += heard != [dataclasses.replace(check, recorded=True) for check in group]
-            group = heard
+            reconciled = _with_recorded_verdict(group, failure)
+            disagreements += reconciled != [dataclasses.replace(check, recorded=True) for check in group]
+            group = reconciled
         checks += group
     for (slice_, key, _), (threshold, metric, message) in failures.items():  # such as of names not known here
         group = _checks(slice_, threshold, metric, None, message)
@@ -295,7 +295,7 @@ def _checks(
     return checks
 
 
-def _heard(group: list[Check], failure: tuple | None) -> list[Check]:
+def _with_recorded_verdict(group: list[Check], failure: tuple | None) -> list[Check]:
     """The checks of one threshold with TFMA's verdict on it: it fails when one of its bounds does."""
     failed = failure is not None
     ours = any(check.passed is False for check in group)
