@@ -1,6 +1,6 @@
-"""Keeps a `RunIndex` up to date: the whole store once, then what came since.
+"""Keeps a `RunIndex` up to date: reads the whole store once, then only new rows.
 
-Rows of MLMD's Context and Association are only ever added, with growing ids.
+Rows of MLMD's Context and Association are only ever added, with increasing ids.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mlmd_panel.store.run_index import RunIndex
 from mlmd_panel.store.tables import CONTEXT_KIND, Tables
 from mlmd_panel.store.text_encoding import Letters
 
-# Contexts' types; `component_run` is of TFX's old launcher, one for each execution.
+# Context types; TFX's old launcher made one `component_run` for each execution.
 PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
-# Of each execution one, and no run.
+# One for each execution; not a run.
 _CACHE = "execution_cache"
 _ROWS_AT_ONCE = 20_000
-# On a server a transaction may commit after one whose ids are higher.
+# On a server a transaction may commit after one with higher ids.
 _LATE = 500
 
 
@@ -41,15 +41,15 @@ class IndexReader:
         self._index = RunIndex()
         self._changed = True
         self._contexts = self._associations = 0
-        # Executions of runs whose pipeline is to be found.
+        # Executions of runs whose pipeline is still unknown.
         self._undecided: list[int] = []
-        # How many contexts without parent were asked for in this turn.
+        # How many contexts without a parent were looked up in this round.
         self._asked = 0
 
     def current(self, connection: sa.engine.Connection) -> RunIndex:
-        """The index with all that the store has now; what is returned does not change any more."""
+        """The index with everything that is in the store now; the returned object never changes."""
         with self._lock:
-            # Associations before contexts, and those before types: what they name is there by then.
+            # Associations before contexts before types, so that everything they refer to is read too.
             newest = self._newest(connection, self._tables.association)
             context = self._newest(connection, self._tables.context)
             if self._is_another_store(connection, newest):
@@ -58,19 +58,19 @@ class IndexReader:
             try:
                 self._read(connection, newest, context)
             except BaseException:
-                # What was read by half is read again.
+                # A half-read index is discarded.
                 self._forget()
                 raise
             return self._index
 
     def _writable(self) -> RunIndex:
-        """The index to add to: a copy, which only this thread has yet."""
+        """An index to add to: a copy that no other thread has."""
         if not self._changed:
             self._index, self._changed = self._index.copy(), True
         return self._index
 
     def _is_another_store(self, connection: sa.engine.Connection, newest: int) -> bool:
-        """A store that was put back from a backup, or made again, where the index knows what is not there."""
+        """Whether the store was restored or recreated, so that the index has entries that it does not."""
         if not self._index.run_ids:
             return False
         last = self._index.run_ids[-1]
@@ -107,7 +107,7 @@ class IndexReader:
             yield low, min(low + _ROWS_AT_ONCE, last)
 
     def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> list[int]:
-        """Returns the ids of what may have a parent."""
+        """Returns the ids of new contexts that may have a parent."""
         context, index = self._tables.context, self._index
         new: list[int] = []
         wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
@@ -131,9 +131,9 @@ class IndexReader:
         return [id_ for id_ in new if id_ in index.orphans]
 
     def _read_parents(self, connection: sa.engine.Connection, new: list[int]) -> None:
-        """Looks for parents of contexts of others that have none: of new ones, the newest, and in turn some older.
+        """Looks up parents of contexts without one: the new ones, the newest, and some older ones in turn.
 
-        Links to parents have no ids: which came since cannot be asked.
+        Links to parents have no ids, so new ones cannot be queried.
         """
         orphans, link, context = self._index.orphans, self._tables.parent_context, self._tables.context
         turn = list(itertools.islice(orphans, self._asked, self._asked + IDS_AT_ONCE))
@@ -158,7 +158,7 @@ class IndexReader:
     def _read_tasks(
         self, connection: sa.engine.Connection, types: list[int], windows: list[tuple[int, int]]
     ) -> None:
-        """The ids of runs whose names may be shortened, from the task instances of their executions."""
+        """Reads the ids of runs whose names may be shortened from the task instances of their executions."""
         association, context = self._tables.association, self._tables.context
         query: sa.Select[int, int] = sa.select(association.c.execution_id, context.c.id).select_from(
             association.join(context, context.c.id == association.c.context_id)
@@ -202,13 +202,13 @@ class IndexReader:
                     self._undecided.append(execution)
 
     def _decide(self, connection: sa.engine.Connection) -> None:
-        """Finds the pipelines of runs that are new, or had no execution until now."""
+        """Finds the pipelines of runs that are new or had no execution so far."""
         index = self._writable()
         asked: dict[int, int] = {}
         names = set(index.pipelines.values())
         for execution in self._undecided:
             run, node = index.member(execution)
-            # Names have dots: of pipelines `a` and `a.b` both may begin the name of a node.
+            # Names may contain dots: a node's name may start with both pipelines `a` and `a.b`.
             possible = names.intersection(_beginnings(index.node_names.get(node, "")))
             if run in index.undecided and len(possible) == 1:
                 index.decide(run, possible.pop())
@@ -230,12 +230,12 @@ class IndexReader:
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """What stands before each dot."""
+    """The parts of a name before each of its dots."""
     for position, letter in enumerate(name):
         if letter == ".":
             yield name[:position]
 
 
 def _plain(column: sa.Column, ids: list[int]) -> sa.sql.ColumnElement:
-    """The column is one of the ids; not a reason to leave the range of ids for another index."""
+    """The column is one of the ids; the + 0 keeps databases from using another index than that of ids."""
     return (column + 0).in_(ids)
