@@ -1,4 +1,4 @@
-"""Simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
+"""Reads simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a view gives back: data that both the page and its JSON twin are made from."""
+"""What views return: the data for both the page and its JSON."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Answer:
     Attributes:
       template: Name of the Jinja template that shows it.
       title: Title of the page.
-      data: What the JSON twin holds; the template sees each of its keys as a variable.
-      only_html: What only the template needs, such as positions of a picture.
+      data: Content of the JSON; each key is a variable of the template.
+      only_html: Data for the template only, such as the layout of a picture.
     """
 
     template: str
@@ -43,11 +43,11 @@ class ExecutionRow(TypedDict):
 
 
 def plain(value: Any) -> Any:
-    """A value of dataclasses, mappings and sequences as JSON has it.
+    """Converts dataclasses, mappings and sequences to JSON values.
 
-    JSON has no NaN and no infinity: they become the strings "NaN", "Infinity" and "-Infinity". Integers that a
-    browser would round stay numbers, as Python and jq read them right. Bytes become their length in words. Names that
-    records work out, of slices and metrics, are there too.
+    NaN and infinities, which JSON lacks, become the strings "NaN", "Infinity" and "-Infinity". Integers that a browser
+    would round stay numbers, as Python and jq read them correctly. Bytes become a text with their length. The
+    properties `name` and `label` of records are included.
     """
     if isinstance(value, float):
         if math.isnan(value):

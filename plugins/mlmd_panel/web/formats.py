@@ -33,7 +33,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def exact(value: Any) -> Any:
-    """A number with all its digits, for what scripts read and what stands in a title; "" without one.
+    """A number with all its digits, for scripts and tooltips; "" for None.
 
     NaN and infinity are written as JavaScript reads them.
     """
@@ -45,7 +45,7 @@ def exact(value: Any) -> Any:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share of 1 in percent; what is not zero never reads as zero."""
+    """A fraction in percent; small values other than zero do not round to zero."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else number(value)
     shown = 100 * value
@@ -86,7 +86,7 @@ def duration(milliseconds: int | float | None) -> str:
 
 
 def utc(milliseconds: int | None) -> str:
-    """A time as ISO 8601 in UTC; "" when it is no time of the years 1 to 9999."""
+    """A time as ISO 8601 in UTC; "" for none, or outside of the years 1 to 9999."""
     if not milliseconds:
         return ""
     try:
@@ -104,6 +104,6 @@ def short_type(name: str) -> str:
 
 
 def last_path(uri: str, parts: int = 3) -> str:
-    """Last parts of a URI, which tell artifacts apart."""
+    """Last parts of a URI, which distinguish artifacts."""
     pieces = uri.rstrip("/").split("/")
     return "/".join(pieces[-parts:]) if len(pieces) > parts + 1 else uri

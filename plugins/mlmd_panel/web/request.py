@@ -28,7 +28,7 @@ Text = Annotated[str | None, Query(max_length=500)]
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """What the panel shows and how it gets there.
+    """The panel's store, files, links and title.
 
     Attributes:
       store: The MLMD store.

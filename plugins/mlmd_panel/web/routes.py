@@ -1,4 +1,4 @@
-"""The panel's addresses: each page, its JSON twin, its CSV, and the static files."""
+"""Routes of the pages, their JSON and CSV, and static files."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def router(threads: Threads, seen: Any) -> APIRouter:
     """All routes; the catch-all comes last.
 
     Args:
-      threads: On which what the store shows is made.
-      seen: FastAPI dependency that notes which DAGs the user may read, for what shows the store.
+      threads: Threads on which pages are made.
+      seen: FastAPI dependency that records which DAGs the user may read, for pages that show the store.
     """
     made = APIRouter()
 

@@ -1,6 +1,6 @@
 """Tiny pictures inside tables, as SVG: sparklines, time bars, histograms, intervals.
 
-Sizes and colours come from classes in the style sheet; what a picture tells stands in its <title> too.
+Sizes and colours come from classes in the style sheet; the <title> of a picture describes it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def sparkline(values: Sequence[float | None], title: str, width: int = 88, heigh
 
 
 def _odd_mark(value: float | None, x: float, height: int) -> Markup:
-    """Where a value stands that is no point of the line; nothing for a missing one."""
+    """Mark of a value that is not a point of the line; nothing for a missing one."""
     if value is None:
         return Markup("")
     if math.isnan(value):
@@ -109,7 +109,7 @@ def share(value: float | None, kind: str = "", width: int = 60) -> Markup:
 
 
 def margin(value: float | None, limit: float | None, lower: bool, passed: bool | None) -> Markup:
-    """Where a value stands beside its bound; the side that passes is shaded."""
+    """A value relative to its bound; the side that passes is shaded."""
     if not _finite(value) or not _finite(limit):
         return Markup("")
     reach = max(abs(value - limit) * 1.4, abs(limit) * 0.1, 1e-9)
@@ -123,7 +123,7 @@ def margin(value: float | None, limit: float | None, lower: bool, passed: bool |
             '<line class="limit" x1="50" x2="50" y1="0" y2="10"/><circle class="{}" cx="{:.1f}" cy="5" r="3.4"/>'
         ).format(kind, min(max(x, 4), 96))
     )
-    return _svg("margin", 100, 10, inside, f"{value:.4g} beside the bound {limit:.4g}")
+    return _svg("margin", 100, 10, inside, f"{value:.4g}, bound {limit:.4g}")
 
 
 def interval(lower: float, value: float, upper: float, low: float, high: float) -> Markup:

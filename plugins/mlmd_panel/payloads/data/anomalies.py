@@ -1,4 +1,4 @@
-"""ExampleAnomalies: what ExampleValidator or DistributionValidator found wrong with the statistics of each split."""
+"""Reads ExampleAnomalies: what ExampleValidator or DistributionValidator found in the statistics of each split."""
 
 from __future__ import annotations
 

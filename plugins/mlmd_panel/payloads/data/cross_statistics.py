@@ -1,4 +1,4 @@
-"""What two features have to do with each other, of tensorflow_metadata's CrossFeatureStatistics."""
+"""Reads correlations and lifts of pairs of features from CrossFeatureStatistics messages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LiftSeries:
 
 @dataclasses.dataclass(frozen=True)
 class CrossStatistics:
-    """What two features have to do with each other.
+    """Correlation and lift of two features.
 
     Attributes:
       x: One feature.

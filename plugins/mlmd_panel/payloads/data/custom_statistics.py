@@ -1,4 +1,4 @@
-"""Statistics of a feature beyond those of its type: TFDV's optional ones, and those of the user's generators."""
+"""Reads custom statistics of a feature, from TFDV's optional generators or the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples: files and records of each split, and the first rows."""
+"""Reads Examples: the files and records of each split, and the first rows."""
 
 from __future__ import annotations
 

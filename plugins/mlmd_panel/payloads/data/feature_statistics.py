@@ -1,4 +1,4 @@
-"""Statistics of one feature, of tensorflow_metadata's FeatureNameStatistics."""
+"""Reads the statistics of a feature from FeatureNameStatistics messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histograms of tensorflow_metadata's statistics."""
+"""Reads histograms from statistics, with helpers for reading messages."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def rank_histogram(proto: Any) -> RankHistogram:
 
 
 def first_items(items: Sequence[Item], limit: int) -> tuple[list[Item], bool]:
-    """The first of a message's items, and whether there are more."""
+    """The first items of a repeated field, and whether there are more."""
     return list(items[:limit]), len(items) > limit
 
 
 def text(value: str | bytes, limit: int = MAX_LABEL) -> str:
     """A text of a message, shortened to what a page can show.
 
-    protobuf gives bytes where a file of proto2's syntax holds what is no UTF-8.
+    protobuf returns bytes for proto2 strings that are not UTF-8.
     """
     if isinstance(value, bytes):
         value = value.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""TFDV's statistics of natural language, which it keeps as a custom statistic `nl_statistics`."""
+"""Reads TFDV's natural language statistics, which are in a custom statistic `nl_statistics`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Schema: what features there are and what their values may be."""
+"""Reads Schemas: the features and what their values may be."""
 
 from __future__ import annotations
 

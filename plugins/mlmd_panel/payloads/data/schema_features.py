@@ -1,4 +1,4 @@
-"""Features and domains of a schema."""
+"""Reads the features and domains of a schema."""
 
 from __future__ import annotations
 

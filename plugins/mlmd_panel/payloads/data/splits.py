@@ -1,4 +1,4 @@
-"""Splits of an artifact: the folders `Split-<name>` below its URI, or `<name>` as old TFX wrote them."""
+"""Finds the splits of an artifact: folders `Split-<name>` below its URI, or `<name>` from old TFX."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SplitFiles:
     Attributes:
       split: Its name; "" of files directly below the URI, as Transform's are, and of a URI that is the file.
       names: Below the URI, as `Files.list` gives them.
-      missing: Number of shards that are not there, though the names of others say that there are so many.
+      missing: Number of missing shards, according to the names of the others.
     """
 
     split: str
@@ -78,7 +78,7 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     Args:
       artifact: Whose.
       files: Where from.
-      known: What TFX calls the file, the preferred name first.
+      known: Names that TFX gives the file, the preferred one first.
       kind: What the files hold, for the error.
       only: Name of the split that is wanted; "" for all.
 

@@ -1,4 +1,4 @@
-"""ExampleStatistics: what TFDV measured of the features of each split."""
+"""Reads ExampleStatistics: TFDV's statistics of the features of each split."""
 
 from __future__ import annotations
 

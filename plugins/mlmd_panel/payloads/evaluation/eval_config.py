@@ -1,4 +1,4 @@
-"""The configuration of an evaluation: models, slices, and the thresholds that its metrics must meet."""
+"""Reads the configuration of an evaluation: its models, slices and thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ModelEvaluation: every metric of every slice, as TFMA wrote them."""
+"""Reads ModelEvaluations: every metric of every slice, as TFMA wrote them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class EvaluationPayload:
       span: Of the examples, when the data's location tells it.
       cut: There are more slices or metrics than those of `slices`.
       slices_in_all: How many slices were written; of an evaluation too large to count them those counted.
-      plots: None when not asked for, or not there.
-      attributions: None when not asked for, or not there.
-      validation: None when not asked for, or not there.
+      plots: None if not requested, or missing.
+      attributions: None if not requested, or missing.
+      validation: None if not requested, or missing.
       problems: Sentences about parts that cannot be shown.
       table: What of the slices and metrics a page shows; None where there is no page.
     """

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: the numbers of ROC, precision/recall, calibration and confusion matrices, by slice."""
+"""Reads the plots of an evaluation: ROC, precision/recall, calibration and confusion matrices, by slice."""
 
 from __future__ import annotations
 

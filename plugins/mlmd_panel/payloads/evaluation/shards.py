@@ -1,4 +1,4 @@
-"""Records of one output of TFMA, which may be spread over several files."""
+"""Reads the records of one of TFMA's outputs, which may be in several files."""
 
 from __future__ import annotations
 

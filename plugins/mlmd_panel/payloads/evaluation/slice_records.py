@@ -1,4 +1,4 @@
-"""Metrics of slices as TFMA wrote them; a value that is too large to be read is left out of its slice."""
+"""Reads TFMA's messages with the metrics of slices, without values that are too large."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Verdict of an evaluation: each threshold in each slice, with its value and how far it is from the bound.
+"""Reads the verdict of an evaluation: each threshold in each slice, with its value and margin.
 
-TFMA writes down only what failed. The rest is worked out here from the configuration and the metrics by the
-rules of its validator, and compared with the failures that it wrote; where the two differ, TFMA's word counts.
+TFMA records only what failed. The rest is computed here from the configuration and the metrics by the rules of its
+validator, and compared with the recorded failures; where they differ, TFMA's outcome is used.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Check:
         there is none.
       interval: Of the metric, or None; of a relative change None.
       margin: Distance to the bound, in the bound's unit; negative when it is missed, NaN when it means nothing.
-      passed: None when nobody says.
-      recorded: TFMA's file bears it out.
+      passed: None if not known.
+      recorded: Whether TFMA's file confirms the outcome.
       message: Why it could not be compared, or empty.
     """
 
@@ -72,7 +72,7 @@ class ValidationPayload:
       details: What slices were looked for, and how many checks were made in such.
       checks: Failed first, then by slice and metric.
       cut: There are more checks than could be worked out; those that TFMA counted as failed come first.
-      checks_in_all: Number of checks, as far as they were worked out.
+      checks_in_all: Number of checks that were computed.
       disagreements: Checks whose outcome by the configuration is not TFMA's; theirs is TFMA's.
     """
 

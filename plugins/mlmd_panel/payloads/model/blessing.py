@@ -1,4 +1,4 @@
-"""A ModelBlessing or InfraBlessing: whether a model may be pushed."""
+"""Reads ModelBlessings and InfraBlessings: whether a model may be pushed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HyperParameters and TunerResults: what the tuner found, and the trials that led there."""
+"""Reads HyperParameters and TunerResults: the tuner's best values, and its trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Model or PushedModel: where its SavedModel is, its signatures, files and sizes."""
+"""Reads Models and PushedModels: the SavedModel's folder, signatures, files and sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TransformGraph: the schemas before and after, and the vocabularies."""
+"""Reads TransformGraphs: the schemas before and after, and the vocabularies."""
 
 from __future__ import annotations
 

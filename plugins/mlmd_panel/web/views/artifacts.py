@@ -1,4 +1,4 @@
-"""The list of artifacts, and the page of one."""
+"""The list of artifacts and the page of an artifact."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ Wanted = Annotated[Part, Depends(part)]
 
 
 def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
-    """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
+    """An artifact: its contents and properties, and which executions produced, used or reused it."""
     found = visit.store.artifact(id, visit.dags)
     events = visit.store.events_of_artifact(id, visit.dags)
     rows: list[ExecutionRow] = [{"event": event, "execution": execution} for event, execution in events.rows]
@@ -111,7 +111,7 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
 
 
 def typed_view(visit: Visit, artifact: Artifact, choice: Choice, wanted: Part) -> dict[str, Any]:
-    """What an artifact's files hold, or the sentence that says why they cannot be shown."""
+    """The contents of an artifact's files, or why they cannot be shown."""
     try:
         if artifact.type == "ModelEvaluation":
             payload: payloads.Payload = _evaluation(visit, artifact, choice)

@@ -1,4 +1,4 @@
-"""The page of a node in a run: where Airflow's task instance tab leads."""
+"""The page of a node in a run, to which Airflow's task instance tab leads."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def node(
     task_id: Text = None,
     map_index: MapIndex = None,
 ) -> Answer:
-    """A node in a run: its attempts, what it read and wrote, and what its outputs hold.
+    """A node in a run: its attempts, inputs, outputs, and the contents of its outputs.
 
-    A node that has several instances in the run, in task groups or mapped, is shown as their list, unless the task and
-    the map index name one of them.
+    If a node has several instances in the run, in task groups or mapped, they are listed, unless the task id and map
+    index select one.
     """
     run = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([run], None)
