@@ -129,7 +129,7 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> ExamplesPayloa
 
 
 def _other(format_: str, file_format: str, names: list[str]) -> str:
-    """Why files of another format than TFRecord are not read, or ""."""
+    """Why files in other formats than TFRecord are not read, or ""."""
     if format_ == "FORMAT_PARQUET":
         said = "Parquet"
     elif file_format and not file_format.startswith("tfrecord"):

@@ -65,15 +65,15 @@ class ValidationPayload:
     Attributes:
       ok: TFMA's verdict; None when it wrote none.
       rubber_stamp: There was no baseline, and bounds on the change were left out.
-      missing_thresholds: The configuration has no threshold, for which TFMA writes that it is not validated.
-      missing_slices: Names of slices that thresholds are for, and that no example is in.
-      missing_cross_slices: The same of cross slices.
-      missing_metrics: Labels of metrics that thresholds are for, and that a slice lacks.
+      missing_thresholds: The configuration has no thresholds, so TFMA records the model as not validated.
+      missing_slices: Names of slices that have thresholds but no examples.
+      missing_cross_slices: The same for cross slices.
+      missing_metrics: Labels of metrics that have thresholds, but that a slice lacks.
       details: What slices were looked for, and how many checks were made in such.
       checks: Failed first, then by slice and metric.
-      cut: There are more checks than could be worked out; those that TFMA counted as failed come first.
+      cut: There are more checks than were computed; those that TFMA counted as failed come first.
       checks_in_all: Number of checks that were computed.
-      disagreements: Checks whose outcome by the configuration is not TFMA's; theirs is TFMA's.
+      disagreements: Number of checks whose computed outcome differs from TFMA's, which is used.
     """
 
     kind: ClassVar[str] = "validation"
@@ -296,7 +296,7 @@ def _checks(
 
 
 def _with_recorded_verdict(group: list[Check], failure: tuple | None) -> list[Check]:
-    """The checks of one threshold with TFMA's verdict on it: it fails when one of its bounds does."""
+    """The checks of a threshold with TFMA's verdict on it; a threshold fails if one of its bounds does."""
     failed = failure is not None
     ours = any(check.passed is False for check in group)
     if failed == ours:

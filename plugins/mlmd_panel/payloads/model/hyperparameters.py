@@ -27,7 +27,7 @@ class HyperParameter:
     Attributes:
       name: Its name.
       value: What was chosen; None when it was not active.
-      kind: Of KerasTuner, such as Float, Int, Choice, Boolean, Fixed; empty when the space does not tell.
+      kind: Of KerasTuner, such as Float, Int, Choice, Boolean, Fixed; empty if the search space does not tell.
       space: What could have been chosen, such as {"min_value": 0, "max_value": 1}.
     """
 
@@ -143,7 +143,7 @@ def read_results(artifact: Artifact, files: Files) -> TunerResultsPayload:
 
 
 def _only(files: Files, uri: str, usual: str, endings: tuple[str, ...]) -> str:
-    """The usual file, else the only one with such a name; tuners of others choose theirs."""
+    """The usual file, else the only one with such an ending, as custom tuners choose their own names."""
     names = [entry.name for entry in files.list(uri, depth=1)]
     if usual in names or names == [""]:  # the URI itself is the file
         return usual if names != [""] else ""
