@@ -121,15 +121,15 @@ def test_all_metrics_are_all_columns(
     )
 
     assert (table["names"], table["left_out"]) == (available[:5], available[5:])
-    assert f"{len(available) - 5} of the metrics asked for are not shown" in page.text
+    assert f"no room for {len(available) - 5} selected metrics" in page.text
     assert [box["value"] for box in page.select("input[type=checkbox][name=metrics]")][1:] == available
 
 
 def test_a_metric_that_is_not_there_is_told(client: TestClient, made: Written) -> None:
     for path in (f"/artifacts/{made.ids['outputs']}", "/runs", f"/runs/{_run(made, 'outputs')}"):
         page = _page(client, path, ("metrics", "recall, precision"), ("metrics", "nothing"))
-        [note] = [note for note in page.select(".note.warn") if "is called" in note.text]
-        assert "recall, precision or nothing" in note.text
+        [note] = [note for note in page.select(".note.warn") if "Unknown metric" in note.text]
+        assert "recall, precision, nothing. Choose" in note.text
 
 
 def test_pages_of_slices_hold_each_slice_once(
@@ -166,7 +166,7 @@ def test_plots_of_every_slice_can_be_chosen(client: TestClient, made: Written) -
         assert chosen.find("summary", string="Labels, threshold 0.5")
     twin = _json(client, path)["payload"]["plots"]
     assert (twin["plots_in_all"], len(twin["plots"]), twin["cut"]) == (72, 60, True)
-    assert _page(client, path, ("plot", "nowhere")).find(string="No plots of this slice")
+    assert _page(client, path, ("plot", "nowhere")).find(string="No plots for this slice")
 
 
 def test_each_model_is_named_wherever_its_metrics_are(client: TestClient, made: Written) -> None:
@@ -224,7 +224,7 @@ def test_weighted_and_unweighted_metrics_are_never_compared(client: TestClient, 
     assert rows["language: fr", "example_count, weighted"]["other"]["examples"] is None
     assert rows["language: fr", "example_count, weighted"]["other"]["weighted_examples"] == 3500
     page = _page(client, "/compare", ("base", plain), ("other", weighted), ("metrics", "*"))
-    [note] = [note for note in page.select(".note.warn") if "Example weights" in note.text]
+    [note] = [note for note in page.select(".note.warn") if "example weights" in note.text]
     assert "example_count" in note.text and "3,500 by weight" in page.text
 
 
@@ -260,7 +260,7 @@ def test_without_a_slice_of_all_examples_none_is_drawn_as_it(client: TestClient,
     assert colours("compared")[:2] == ["var(--c2)", "var(--c1)"]
     page = _page(client, f"/artifacts/{made.ids['labels']}")
     assert page.select_one("#plots .soft").text == "language: de"
-    assert "Drawn: the first 60 slices" in page.text
+    assert "The chart shows the first 60 slices" in page.text
     run = _run(made, "labels")
     assert "no slice of all examples" in _page(client, f"/runs/{run}").text
     assert _json(client, f"/runs/{run}")["metric_values"] == {}
@@ -366,7 +366,9 @@ def test_a_run_list_tells_the_metrics_it_leaves_out(
         data["available_metrics"][:4],
         data["available_metrics"][4:],
     )
-    assert f"{len(data['metrics_left_out'])} of the metrics asked for" in _page(client, "/runs", *query).text
+    assert (
+        f"no room for {len(data['metrics_left_out'])} selected metrics" in _page(client, "/runs", *query).text
+    )
 
 
 def test_names_are_distinct_whatever_they_hold() -> None:

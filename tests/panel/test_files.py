@@ -193,9 +193,10 @@ def test_a_file_that_the_panel_may_not_read_is_a_sentence(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     arguments = [sys.executable, "-c", code, str(tmp_path / "root"), str(uri)]
     told = subprocess.run(arguments, env=environment, capture_output=True, text=True)
-    assert told.stdout == "PayloadError top may not be read by the user that the panel runs as.\n", (
-        told.stderr
-    )
+    assert (
+        told.stdout
+        == "PayloadError top cannot be read by the user that the panel runs as; check its permissions.\n"
+    ), told.stderr
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_root_that_means_nothing_is_refused(root: str) -> None:
-    with pytest.raises(SettingsError, match="no root"):
+    with pytest.raises(SettingsError, match="is not a valid root"):
         Files([root])
 
 
@@ -236,7 +237,7 @@ def test_a_root_that_means_nothing_is_refused(root: str) -> None:
 )  # fmt: skip
 def test_prefixes_of_buckets_are_whole_parts(uri: str) -> None:
     refused = _refusal(Files(["s3://bucket/tfx"]), uri)
-    assert "outside the places" in refused and "bucket" not in refused
+    assert "outside the panel's allowed roots" in refused and "bucket" not in refused
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
@@ -254,4 +255,4 @@ def test_an_object_store_that_does_not_answer_is_given_up_soon() -> None:
         asked = threading.Thread(target=lambda: told.append(_refusal(files, "s3://bucket/x")))
         asked.start()
         asked.join(10)
-    assert told and "does not answer" in told[0]
+    assert told and "does not respond" in told[0]

@@ -119,11 +119,11 @@ def test_what_is_no_such_file_is_a_sentence(
 @pytest.mark.parametrize(
     ("module", "make", "told", "mebibytes"),
     [
-        ("examples", _sparse, "is no TFRecord file", 30),
-        ("examples", _zeros_gzip, "is no TFRecord file", 30),
+        ("examples", _sparse, "is not a TFRecord file", 30),
+        ("examples", _zeros_gzip, "is not a TFRecord file", 30),
         ("examples", _large_record_gzip, "is too large", 30),
         ("statistics", _sparse, "larger than", 30),
-        ("statistics", _zeros_gzip, "is no TFRecord file", 40),
+        ("statistics", _zeros_gzip, "is not a TFRecord file", 40),
         ("statistics", _countless_features, "more than the 1000000 parts", 60),
         ("anomalies", _sparse, "larger than", 30),
         ("schema", _sparse, "larger than", 30),

@@ -179,3 +179,9 @@ def test_times_durations_shares_and_sizes() -> None:
         "3.0 MB",
         "1,000,000.0 TB",
     ]
+
+
+def test_a_count_has_its_noun_in_the_right_number() -> None:
+    assert formats.counted(1, "slice") == "1 slice"
+    assert [formats.counted(n, "slice") for n in (0, 2, 1200)] == ["0 slices", "2 slices", "1,200 slices"]
+    assert formats.counted(3, "entry", "entries") == "3 entries"

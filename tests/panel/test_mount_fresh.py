@@ -32,7 +32,7 @@ def test_an_answer_holds_for_some_time(tmp_path: Path) -> None:
 
 
 def test_an_error_is_raised_and_the_next_call_asks_again(tmp_path: Path) -> None:
-    answers = [SettingsError("Connection 'store' names no file."), None]
+    answers = [SettingsError("Connection 'store' has no file path."), None]
 
     def url() -> object:
         if error := answers.pop(0):
@@ -40,7 +40,7 @@ def test_an_error_is_raised_and_the_next_call_asks_again(tmp_path: Path) -> None
         return address.of_file(tmp_path / "absent.db")
 
     store = FreshStore(url, seconds=600)
-    with pytest.raises(SettingsError, match="names no file"):
+    with pytest.raises(SettingsError, match="has no file path"):
         store.check()
     with pytest.raises(StoreError):
         store.check()

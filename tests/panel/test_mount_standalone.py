@@ -75,7 +75,7 @@ def _get(port: int, path: str, **headers: str) -> tuple[http.client.HTTPResponse
 
 def test_it_says_where_it_is_and_what_it_reads(panel: tuple[int, str], store: Path) -> None:
     port, lines = panel
-    assert f"Artifacts are read from {store.parents[1]}.\n" in lines
+    assert f"Artifact files are read from {store.parents[1]}.\n" in lines
     response, body = _get(port, "/runs.json")
     assert response.status == 200 and b"taxi" in body
     response, body = _get(port, "/artifacts/1.json")
@@ -98,7 +98,7 @@ def test_a_name_that_is_not_this_machines_is_refused(panel: tuple[int, str], hos
 
 def test_other_machines_need_a_flag_and_are_warned_about(store: Path) -> None:
     told = _fails("--mlmd", f"sqlite:///{store}", "--host", "0.0.0.0", "--port", "0")
-    assert "no login here: add --without-login" in told
+    assert "has no login: add --without-login" in told
     process = _start("--mlmd", f"sqlite:///{store}", "--host", "0.0.0.0", "--port", "0", "--without-login")
     assert process.stdout
     lines = [process.stdout.readline() for _ in range(3)]
@@ -108,10 +108,10 @@ def test_other_machines_need_a_flag_and_are_warned_about(store: Path) -> None:
 
 
 def test_what_cannot_be_served_is_one_sentence(panel: tuple[int, str], store: Path, tmp_path: Path) -> None:
-    assert "Which store? Say --mlmd" in _fails()
+    assert "No store given: use --mlmd" in _fails()
     assert "cannot be read" in _fails("--mlmd", f"sqlite:///{tmp_path}/absent.db")
     told = _fails("--mlmd", str(store), "--port", str(panel[0]))
-    assert f"Port {panel[0]} of 127.0.0.1 cannot be used" in told and "--port says another" in told
+    assert f"Cannot listen on port {panel[0]} of 127.0.0.1: " in told and "Choose another --port." in told
     assert "max_bytes = 'much'" in _fails("--mlmd", str(store), "--max-bytes", "much")
     told = _fails("--mlmd", "mysql://tfx@127.0.0.1:1/mlmd", MLMD_PASSWORD="hidden")
     assert "hidden" not in told and "The store's server cannot be reached" in told

@@ -152,9 +152,11 @@ def test_what_is_unknown_is_neither_done_nor_invisible(store: Store) -> None:
     for artifact in store.artifacts(ArtifactFilter(), None, limit=100).rows:
         for path in (f"/artifacts/{artifact.id}", f"/artifacts/{artifact.id}/lineage"):
             text = client.get(path).text
-            assert "may not see" not in text and "not visible to you" not in text, path
+            assert (
+                "may not see" not in text and "you may see" not in text and "not visible to you" not in text
+            ), path
     for path in ("/runs/99999", "/artifacts/99999", "/executions/99999", "/contexts/99999"):
-        assert "not for you" not in client.get(path, headers={"accept": "text/html"}).text
+        assert "may not see" not in client.get(path, headers={"accept": "text/html"}).text
 
 
 def test_every_page_of_such_a_store_is_there_and_leads_on(store: Store) -> None:
@@ -203,7 +205,7 @@ def test_in_airflow_what_belongs_to_no_dag_is_for_who_sees_all(store: Store) -> 
         lambda: store.execution(trainer.id, dags),
         lambda: store.context(_context(store, "p").id, dags),
     ):
-        with pytest.raises(NotFound, match="or not for you"):
+        with pytest.raises(NotFound, match="or you may not see it"):
             look()
     assert store.executions(ExecutionFilter(context=experiment), dags).rows == ()
     assert store.artifacts(ArtifactFilter(context=experiment), dags).rows == ()
@@ -218,7 +220,7 @@ def test_hidden_ones_are_called_hidden_and_no_run_is_claimed(store: Store) -> No
     data = client.get(f"/artifacts/{first.id}.json").json()
     assert data["hidden"] is True and data["made_by"] == []
     text = client.get(f"/artifacts/{first.id}").text
-    assert "Who made it is not visible to you." in text and "in a run" not in text
+    assert "You may not see which execution produced it." in text and "in a run" not in text
     lineage = client.get(f"/artifacts/{first.id}/lineage.json").json()["lineage"]["executions"]
     assert {e["hidden"] for e in lineage.values()} == {True, False}
 

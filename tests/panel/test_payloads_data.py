@@ -159,7 +159,7 @@ def test_weighted_statistics_are_shown_beside_the_others(data: Data) -> None:
     lines = page.splitlines()
     heads = lines.index("Mean"), lines.index("Mean, weighted")
     row = lines[lines.index("fare", heads[1]) :]
-    assert row[heads[0] - lines.index("Feature", lines.index("8 of numbers")) - 1] == "37.5"
+    assert row[heads[0] - lines.index("Feature", lines.index("8 numeric features")) - 1] == "37.5"
     assert "56.4" in row[:20] and "Chur 66.7%, Bern 33.3%" in page
     assert lines.count("Histogram, weighted") >= 3 and lines.count("Most frequent values, weighted") >= 3
     plain = statistics.read(data.artifact("kinds"), data.files, Part(split="plain"))
@@ -178,7 +178,7 @@ def test_values_that_are_no_numbers_have_no_mean(data: Data) -> None:
             if name == "some_nan":
                 assert (found.mean, found.min, found.max) == (29.0, 0.0, 58.0)
                 assert (found.weighted_mean is None) == (part == "")
-    assert "All 60 values are not a number (NaN)" in _page(read)
+    assert "All 60 values are NaN" in _page(read)
     [whole] = statistics.read(data.artifact("kinds"), data.files, Part(split="plain")).splits
     empty = whole.datasets[0].feature("empty")
     assert empty.numeric.mean is None and (empty.numeric.nan, empty.total_values) == (0, 0)
@@ -192,7 +192,7 @@ def test_infinity_is_shown_as_such(data: Data) -> None:
     assert (found.min, found.median, found.max) == (-math.inf, 1.0, math.inf)
     assert found.histograms[0].endless == 40
     page = _page(read)
-    assert "40 in buckets that end at infinity, which are not drawn" in page
+    assert "40 in unbounded buckets, not drawn" in page
     lines = page.splitlines()
     row = lines[lines.index("infs") :]
     assert ["NaN", "–", "−∞", "1", "∞"] == row[row.index("NaN") : row.index("NaN") + 5]
@@ -208,7 +208,7 @@ def test_natural_language_pairs_and_further_statistics_are_on_the_page(data: Dat
     assert (
         "image_format_histogram" in page
         and "domain_info\nimage_domain {}" in page
-        and "Lists in lists, the outermost first" in page
+        and "Nested lists, outermost first" in page
     )
 
 
@@ -273,8 +273,8 @@ def test_what_is_cut_of_the_slices_says_so(tmp_path: Path) -> None:
     assert (split.slice_count, len(split.datasets), split.cut) == (300, shown, True)
     assert all(len(dataset.features) == 30 for dataset in split.datasets)
     page = _page(read)
-    assert f"The JSON holds {shown} of the 300 slices" in page and "slice= in the address" in page
-    assert "There are no statistics of all examples; this is the first of 300 slices." in page
+    assert f"The JSON has {shown} of the 300 slices" in page and "slice= in the address" in page
+    assert "There are no statistics for all examples; this is the first of 300 slices." in page
     wanted = Part(slice="shop_0299", feature="F0029")
     [last] = statistics.read(artifact(str(tmp_path)), files, wanted).splits
     assert [feature.name for feature in last.datasets[0].features] == ["f0029"]
@@ -321,12 +321,9 @@ def test_a_shard_that_is_missing_is_told(data: Data, tmp_path: Path) -> None:
     shutil.copytree(data.folder / "forms/packed", tmp_path / "packed")
     (tmp_path / "packed/Split-train/FeatureStats-00001-of-00002.tfrecord.gz").unlink()
     read = statistics.read(artifact(f"{tmp_path}/packed"), Files([str(tmp_path)]))
-    assert (
-        "1 more shard of Split-train/FeatureStats-00000-of-00002.tfrecord.gz should be there, and is not."
-        in _page(read)
-    )
+    assert "1 shard besides Split-train/FeatureStats-00000-of-00002.tfrecord.gz is missing." in _page(read)
     named = artifact(f"{tmp_path}/packed", split_names='["train", "eval"]')
-    assert "no statistics of split eval" in _page(statistics.read(named, Files([str(tmp_path)])))
+    assert "no statistics for split eval" in _page(statistics.read(named, Files([str(tmp_path)])))
 
 
 def test_splits_beyond_the_limit_are_had_by_their_names(data: Data, tmp_path: Path) -> None:
@@ -336,7 +333,7 @@ def test_splits_beyond_the_limit_are_had_by_their_names(data: Data, tmp_path: Pa
     assert (len(read.splits), read.split_count, read.cut) == (splits.MAX_SPLITS, splits.MAX_SPLITS + 2, True)
     page = _page(read)
     assert f"The first {splits.MAX_SPLITS} of {splits.MAX_SPLITS + 2} splits are shown" in page
-    assert "No anomalies in what is shown." in page and "as the schema says" not in page
+    assert "No anomalies in what is shown." in page and "conforms to the schema" not in page
     [last] = anomalies.read(artifact(str(tmp_path)), Files([str(tmp_path)]), Part(split="051")).splits
     assert last.split == "051"
 
@@ -351,7 +348,7 @@ def test_a_broken_split_hides_no_other(data: Data, tmp_path: Path) -> None:
         (tmp_path / name / "Split-eval" / file).write_bytes(b"\x0a\xff\xff")
         read = module.read(artifact(f"{tmp_path}/{name}"), Files([str(tmp_path)]))
         assert [split.split for split in read.splits] == ["train"]
-        assert f"Split-eval/{file} is broken" in _page(read)
+        assert f"Split-eval/{file} is not a valid " in _page(read)
 
 
 def test_the_same_shard_twice_counts_once(data: Data, tmp_path: Path) -> None:
@@ -505,12 +502,12 @@ def test_files_that_are_not_understood_are_listed(tmp_path: Path, type_: str) ->
     (tmp_path / "Split-train").mkdir()
     given = _typed(type_, str(tmp_path))
     empty = payloads.read(given, files)
-    assert empty.kind == "other" and empty.problem == "Its folder is there, and no file is in it."
+    assert empty.kind == "other" and empty.problem == "The artifact's folder is empty."
     (tmp_path / "Split-train/notes.txt").write_text("not yet")
     read = payloads.read(given, files)
     assert [entry.name for entry in read.files] == ["Split-train/notes.txt"] and read.preview == "not yet"
-    said = {"Schema": "Split-train/notes.txt is broken in line 1: it is no Schema in text format."}
-    assert read.problem.startswith(said.get(type_, "Among its files is no ")) and read.problem in _page(read)
+    said = {"Schema": "Split-train/notes.txt is not a valid Schema in text format: error in line 1."}
+    assert read.problem.startswith(said.get(type_, "The artifact has no ")) and read.problem in _page(read)
     with pytest.raises(PayloadUnknown):
         {"ExampleStatistics": statistics, "ExampleAnomalies": anomalies, "Schema": schema}[type_].read(
             given, files
@@ -575,13 +572,13 @@ def test_examples_in_other_formats_are_listed_and_named(tmp_path: Path, data: Da
     shutil.copy(data.folder / "examples/Split-eval/data_tfrecord-00000-of-00001", tmp_path / "Split-good")
     read = examples.read(artifact(str(tmp_path)), Files([str(tmp_path)]))
     problems = {split.name: split.problem for split in read.splits}
-    assert "these are Parquet files" in problems["train"] and "these are CSV files" in problems["eval"]
+    assert "These are Parquet files" in problems["train"] and "These are CSV files" in problems["eval"]
     assert problems["good"] == "" and [len(split.rows) for split in read.splits if split.rows] == [10]
     page = _page(read)
     assert "Split-train/data.parquet" in page and problems["train"] in page
     (tmp_path / "Split-good/data_tfrecord-00001-of-00002").write_bytes(b"broken")
     [good] = examples.read(artifact(str(tmp_path)), Files([str(tmp_path)]), Part(split="good")).splits
-    assert good.records is None and "data_tfrecord-00001-of-00002 is cut off" in good.problem
+    assert good.records is None and "data_tfrecord-00001-of-00002 is truncated" in good.problem
 
 
 def test_a_distance_that_is_no_number_is_neither_good_nor_bad(tmp_path: Path) -> None:
@@ -591,7 +588,7 @@ def test_a_distance_that_is_no_number_is_neither_good_nor_bad(tmp_path: Path) ->
     read = anomalies.read(artifact(str(tmp_path)), Files([str(tmp_path)]))
     assert [found.allowed for found in read.splits[0].measurements] == [None, False]
     page = _page(read)
-    assert "no number to compare" in page and "∞" in page
+    assert "not comparable" in page and "∞" in page
     json.loads(to_json(read), parse_constant=lambda name: pytest.fail(name))
 
 
@@ -626,10 +623,10 @@ def test_a_schema_page_leaves_nothing_out(tmp_path: Path) -> None:
     for words in (
         "in TRAINING", "not in SERVING", "in at least 50%, in at least 7", "−∞ to 20", "no NaN", "no infinity",
         "is embedding: yes", "embedding dim: 32", "at least 75% of the values in it", "money", "in dollars",
-        "jensen shannon divergence ≤ 0.125 of quantiles", "categories", "no categories", "joint group: together",
+        "jensen shannon divergence ≤ 0.125 of quantiles", "categorical", "not categorical", "joint group: together",
         "sequence truncation limit: 99", "any number", "vocabulary: words", "min coverage: 0.25",
         "string value: the", "max per sequence: 17", "max sequence length: 55", "0.625", "validation derived",
-        "true value: paid", "false value: owed", "nowhere which the schema does not have", "3 bytes of their.Own",
+        "true value: paid", "false value: owed", "nowhere which is missing from the schema", "3 bytes of their.Own",
         "required in its struct", "sparse feature: (name: inner", "NaN to ∞", "is sorted: yes", "size: 71", "beta",
         "alpha", "taxi", "Chicago", "ragged tensors", "feature path: a.b", "uniform row length: 3",
     ):  # fmt: skip

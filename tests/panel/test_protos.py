@@ -62,7 +62,7 @@ def test_the_messages_are_in_a_pool_of_their_own() -> None:
 
 
 def test_a_broken_message_is_a_sentence() -> None:
-    with pytest.raises(PayloadError, match="^a/b.pb is broken: it is no SavedModel.$"):
+    with pytest.raises(PayloadError, match="^a/b.pb is not a valid SavedModel.$"):
         protos.parse("tensorflow.SavedModel", b"\xff\xff", "a/b.pb")
 
 
@@ -75,5 +75,5 @@ def test_a_message_that_nests_without_end_is_a_sentence() -> None:
         return data
 
     protos.parse("tensorflow.metadata.v0.Schema", nested(20), "x")
-    with pytest.raises(PayloadError, match="is broken"):
+    with pytest.raises(PayloadError, match="is not a valid"):
         protos.parse("tensorflow.metadata.v0.Schema", nested(5000), "x")

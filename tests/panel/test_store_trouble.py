@@ -65,7 +65,7 @@ def _said(store: Store) -> str:
 
 def test_a_file_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
     store = _store(tmp_path / "none" / "metadata.db")
-    assert _said(store) == "There is no store yet: its file is not there. The first node that runs makes it."
+    assert _said(store) == "The store's file does not exist yet; the first node creates it."
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,7 +73,7 @@ def test_a_store_that_appears_later_is_read(template: Path, tmp_path: Path) -> N
     store = _store(tmp_path / "metadata.db")
     _said(store)
     (tmp_path / "metadata.db").touch()
-    assert "no schema" in _said(store) and os.path.getsize(tmp_path / "metadata.db") == 0
+    assert "no ML Metadata schema yet" in _said(store) and os.path.getsize(tmp_path / "metadata.db") == 0
     shutil.copy(template, tmp_path / "metadata.db")
     assert len(store.runs(RunFilter(), None).rows) == 4
     # Another one in its place, whose run has the same id.
@@ -85,10 +85,10 @@ def test_a_store_that_appears_later_is_read(template: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("versions", "sentence"),
     [
-        ([9], "The store has schema version 9 of ML Metadata, and the panel reads version 10."),
-        ([11], "The store has schema version 11 of ML Metadata, and the panel reads version 10."),
-        ([9, 10], "The store says 2 schema versions, [9, 10]"),
-        ([], "does not say its schema version"),
+        ([9], "The store has ML Metadata schema version 9; the panel reads version 10."),
+        ([11], "The store has ML Metadata schema version 11; the panel reads version 10."),
+        ([9, 10], "The store has 2 schema versions, [9, 10]"),
+        ([], "has no schema version"),
     ],
 )
 def test_another_schema_version_is_refused_with_both(path: Path, versions: list[int], sentence: str) -> None:
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_database_is_named_without_its_path(
     path.write_text("this is a text file, and a long one at that\n" * 100)
     with caplog.at_level(logging.WARNING):
         said = _said(_store(path))
-    assert said == "The store's file is no SQLite database, or is damaged."
+    assert said == "The store's file is not an SQLite database, or is damaged."
     assert str(path) in caplog.text
 
 
@@ -116,7 +116,7 @@ def test_a_writer_that_commits_is_waited_for_not_for_long(path: Path) -> None:
         store.check()  # a writer that has not come to its end is in nobody's way
         writer.execute("rollback")
         writer.execute("begin exclusive")
-        assert _said(store) == "A writer has locked the store; load the page again in a moment."
+        assert _said(store) == "The store is locked by a writer; reload the page in a moment."
     store.check()
 
 
@@ -158,7 +158,7 @@ def test_a_read_only_file_with_what_a_killed_writer_left_says_so(path: Path) -> 
     path.chmod(0o444)
     path.parent.chmod(0o555)
     try:
-        assert "A writer was killed" in _read_as_who_may_not_write(path)
+        assert "An interrupted write must be rolled back" in _read_as_who_may_not_write(path)
     finally:
         path.parent.chmod(0o755)
 
@@ -203,8 +203,8 @@ def test_a_server_says_what_is_wrong_and_never_its_password(
     stopped = Store(make_engine(url({**address, "port": 1})))
     assert _said(stopped).startswith("The store's server cannot be reached")
     wrong = Store(make_engine(url({**address, "password": "another-w0rd"})))
-    assert _said(wrong).startswith("The store's server refuses the user or the password")
-    assert _said(Store(make_engine(url(address)))).startswith("The store has no schema")
+    assert _said(wrong).startswith("The store's server rejected the user name or password")
+    assert _said(Store(make_engine(url(address)))).startswith("The store has no ML Metadata schema yet")
     assert server.password not in caplog.text and "another-w0rd" not in caplog.text
     assert "127.0.0.1" in caplog.text
 

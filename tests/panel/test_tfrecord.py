@@ -70,7 +70,7 @@ def test_damage_is_told_with_the_file_and_the_record(tmp_path: Path) -> None:
     whole[-5] ^= 1
     with pytest.raises(PayloadError, match="^Record 1 of data is damaged: its checksum is wrong.$"):
         _read(tmp_path, bytes(whole))
-    with pytest.raises(PayloadError, match="no TFRecord file"):
+    with pytest.raises(PayloadError, match="not a TFRecord file"):
         _read(tmp_path, b"a,b,c\n1,2,3\n")
 
 
@@ -86,7 +86,7 @@ def test_records_and_files_that_are_too_large_are_refused(tmp_path: Path) -> Non
 
 
 def test_a_file_of_countless_empty_gzip_members_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PayloadError, match="joined of more than"):
+    with pytest.raises(PayloadError, match="consists of more than"):
         _read(tmp_path, gzip.compress(b"") * 200_000)
 
 

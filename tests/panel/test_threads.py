@@ -82,7 +82,7 @@ async def _ask(outer: FastAPI, server: servers.Server) -> None:
             answers = await asyncio.gather(*waiting)
             assert {answer.status_code for answer in answers} == {503}
             told = {answer.json()["error"] for answer in answers}
-            assert any("do not answer in time" in text for text in told)
+            assert any("did not respond in time" in text for text in told)
             assert any("Too many pages" in text for text in told)
             new = [t for t in threading.enumerate() if t not in before and t.name.startswith("mlmd_panel")]
             assert len(new) == 4

@@ -1,1 +1,1 @@
-"""What evaluations say: tables, key metrics, comparisons. No web in it."""
+"""Tables, key metrics and comparisons of evaluations, independent of the web."""

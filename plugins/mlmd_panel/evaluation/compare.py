@@ -1,6 +1,6 @@
-"""Two evaluations beside each other: slice by slice, metric by metric.
+"""Compares two evaluations, the baseline (`base`) and the candidate (`other`), by slice and metric.
 
-Plain arithmetic: nothing here says whether a change is more than chance.
+It is plain arithmetic and does not tell whether a change is due to chance.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Side:
     """A metric in one of the two evaluations.
 
     Attributes:
-      value: A number, or text or a structure that is only looked at for being the same.
+      value: A number; or text or a structure, which are only checked for equality.
       interval: Or None.
       examples: Number of examples in the slice, or None.
       weighted_examples: Sum of their weights, or None.
@@ -46,18 +46,18 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A metric of a model under evaluation in a slice.
+    """A metric of a candidate model in a slice.
 
     Attributes:
       slice: The slice.
       metric: Its name, such as `auc`, or `auc of dnn, weighted`.
-      base: None when only the other evaluation has it.
-      other: None when only the base has it.
-      sides: both, base or other: which of the two have the metric in that slice.
-      change: Other minus base; None without two numbers.
-      relative: Change divided by the base's absolute value; None without two numbers or when the base is 0.
-      better: `higher` or `lower` is better; None when not known.
-      outcome: better, worse, or None: no change, or no telling.
+      base: The baseline's; None if only the candidate has it.
+      other: The candidate's; None if only the baseline has it.
+      sides: Which of the two have the metric in the slice: both, base or other.
+      change: Candidate minus baseline; None without two numbers.
+      relative: Change divided by the baseline's absolute value; None without two numbers, or if that is 0.
+      better: Whether `higher` or `lower` is better; None if not known.
+      outcome: better, worse, or None if it did not change or is not known.
       changed: The values differ, or one is missing.
     """
 
@@ -80,9 +80,9 @@ class Comparison:
     Attributes:
       rows: By slice, Overall first, then by metric.
       slices: All slices of the two, each once, in that order.
-      only_base: Slices that only the base has.
-      only_other: Slices that only the other has.
-      weighting_differs: Names of metrics that both have, but not with the same example weighting: they are not compared.
+      only_base: Slices that only the baseline has.
+      only_other: Slices that only the candidate has.
+      weighting_differs: Names of metrics that are not compared, as their example weighting is not the same.
       cut: There are more rows, or one of the evaluations was cut.
     """
 
@@ -95,10 +95,10 @@ class Comparison:
 
 
 def names(base: EvaluationPayload, other: EvaluationPayload) -> dict[MetricKey, str]:
-    """Names of all metrics of the models under evaluation in the two, by name.
+    """Names of all metrics of the candidate models in the two evaluations, sorted by name.
 
-    Metrics are the same in both when their keys are equal: model, output, sub key and weighting too. What the only
-    model under evaluation is called does not count, unless the other evaluation has several.
+    A metric is the same in both if its key is equal, including model, output, sub key and weighting. The name of an
+    evaluation's only candidate model does not matter, unless the other evaluation has several.
     """
     models = _models(base, other)
     keys = {
@@ -115,13 +115,13 @@ def compare(
     metrics: Collection[str] | None = None,
     slices: str = "",
 ) -> Comparison:
-    """Compares the models under evaluation in two evaluations.
+    """Compares the candidate models of two evaluations.
 
     Args:
-      base: What is compared with.
-      other: What is looked at.
-      metrics: Names of those wanted; None is all.
-      slices: Text in the names of the slices wanted.
+      base: The baseline.
+      other: The candidate.
+      metrics: Names of the metrics to compare; None for all.
+      slices: Part of the names of the slices to compare.
     """
     parts = [{part.slice: part for part in evaluation.slices} for evaluation in (base, other)]
     found = sorted({*parts[0], *parts[1]}, key=lambda one: one.sort_key)

@@ -1,4 +1,4 @@
-"""Whether a metric is better when it is higher or when it is lower."""
+"""Decides whether higher or lower values of a metric are better."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LOWER = frozenset(
 
 
 def direction(key: MetricKey, *configs: EvalConfig) -> str | None:
-    """`higher`, `lower`, or None when nobody knows.
+    """`higher`, `lower`, or None if not known.
 
     Args:
       key: The metric.
-      *configs: Whose thresholds may say it: by the direction of a bound on the change, or by bounding the value on
-        one side only. They go before what the name tells.
+      *configs: Their thresholds may tell, by the direction of a bound on the change or by a bound on one side only;
+        they take precedence over the metric's name.
     """
     said: set[str] = set()
     measured = _measured(key)
@@ -51,5 +51,5 @@ def direction(key: MetricKey, *configs: EvalConfig) -> str | None:
 
 
 def _measured(key: MetricKey) -> tuple:
-    """What is measured, whatever the model and the weights; of a difference what it is the difference of."""
+    """What is measured, regardless of model and weights, and of whether it is a difference."""
     return key.name, key.output, key.class_id, key.k, key.top_k, key.aggregation

@@ -1,4 +1,4 @@
-"""A few numbers of each run's evaluation, for lists and the run page."""
+"""Selects a few metrics of each run's evaluation for lists and the run page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlmd_panel.store.run_summaries import RunSummary
 MAX_SHOWN = 3
 MAX_COLUMNS = 50
 MAX_KEPT = 2000
-# Asked for by nobody, these say most about a model; the first that are there are shown.
+# Shown by default, in this order, if no metric has thresholds.
 _USUAL = (
     "auc",
     "accuracy",
@@ -34,12 +34,12 @@ _USUAL = (
 
 @dataclasses.dataclass(frozen=True)
 class Overall:
-    """Metrics of the models under evaluation on all examples.
+    """Metrics of the candidate models on all examples.
 
     Attributes:
-      metrics: Numbers; keys do not name the model where there is only one.
+      metrics: Numbers by key; the keys do not name the model if there is only one.
       with_thresholds: Keys of those that have a threshold.
-      problem: A sentence when there are none, or "".
+      problem: A sentence if there are none, or "".
     """
 
     metrics: dict[MetricKey, float]
@@ -53,11 +53,11 @@ class MetricTable:
 
     Attributes:
       names: Those shown.
-      available: All that some run has.
-      unknown: Names asked for that none of these runs has.
-      left_out: Names asked for that are beyond MAX_COLUMNS.
+      available: All that any of the runs has.
+      unknown: Requested names that none of these runs has.
+      left_out: Requested names beyond MAX_COLUMNS.
       values: By the evaluation's id, then by name.
-      problems: By the evaluation's id a sentence about one without such numbers.
+      problems: Why an evaluation has no such numbers, by its id.
     """
 
     names: tuple[str, ...]
@@ -68,16 +68,16 @@ class MetricTable:
     problems: dict[int, str]
 
     def of(self, row: RunSummary) -> dict[str, float]:
-        """Of a run, or of one of its models."""
+        """Metrics of a run or branch by name."""
         return self.values.get(row.evaluation.id, {}) if row.evaluation else {}
 
     def problem_of(self, row: RunSummary) -> str | None:
-        """What is the matter with its evaluation."""
+        """Why the evaluation of a run or branch has no metrics; None if it has."""
         return self.problems.get(row.evaluation.id) if row.evaluation else None
 
 
 class _Kept:
-    """The numbers of evaluations read last: reading 25 files for each list would make it slow."""
+    """Cache of the evaluations read last, as reading 25 files for each list would be slow."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

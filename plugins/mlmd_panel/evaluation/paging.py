@@ -1,4 +1,4 @@
-"""Pages of a list that is already read."""
+"""Splits a list in memory into pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PageOf(Generic[Row]):
 
 
 def page_of(rows: Sequence[Row], page: int, size: int) -> PageOf[Row]:
-    """The page of that number, or the last."""
+    """The page with that number, or the last."""
     pages = max(-(-len(rows) // size), 1)
     page = min(max(page, 1), pages)
     start = (page - 1) * size

@@ -1,4 +1,4 @@
-"""Which slices and metrics of an evaluation its page shows."""
+"""Selects the slices and metrics of an evaluation that its page shows."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
 from mlmd_panel.payloads.evaluation.slices import Slice
 
 MAX_ROWS = 500
-# Of a table; the more columns, the fewer rows a page has.
+# Cells of a table: the more columns, the fewer rows per page.
 MAX_CELLS = 20_000
 MAX_COLUMNS = 200
-# Columns that are shown unless others are asked for.
+# Columns shown by default.
 FEW_COLUMNS = 8
 ALL = "*"
 
-# A name may hold what names of models, metrics and outputs hold: commas, brackets and quotes too.
+# Names of models, metrics and outputs may contain commas, brackets and quotes.
 Name = Annotated[str, Query(max_length=5000)]
 Names = Annotated[
-    list[Name], Query(max_length=500, description="Names of metrics, one each time it is given; * is all")
+    list[Name], Query(max_length=500, description="Name of a metric; may be repeated; * for all")
 ]
 PageNumber = Annotated[int, Query(ge=1, le=10**9)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What the address chooses.
+    """What the query parameters select.
 
     Attributes:
       metrics: Names; * is all; none is those with thresholds, or the first.
@@ -59,10 +59,12 @@ class Choice:
 
 def choice(
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
-    slices: Annotated[str, Query(max_length=1000, description="Text in the slice's name")] = "",
-    min_examples: Annotated[int, Query(ge=0, le=10**12, description="Slices with fewer are left out")] = 0,
-    metric: Annotated[str, Query(max_length=5000, description="Metric of the chart")] = "",
-    plot: Annotated[str, Query(max_length=20_000, description="Slice whose plots are shown")] = "",
+    slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
+    min_examples: Annotated[
+        int, Query(ge=0, le=10**12, description="Leave out slices with fewer examples")
+    ] = 0,
+    metric: Annotated[str, Query(max_length=5000, description="Metric to chart")] = "",
+    plot: Annotated[str, Query(max_length=20_000, description="Slice whose plots to show")] = "",
     page: PageNumber = 1,
     bounds: PageNumber = 1,
     cells: PageNumber = 1,
@@ -98,17 +100,17 @@ class TableRow:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """What is shown.
+    """The slices and metrics to show.
 
     Attributes:
       names: Metrics, as columns.
-      available: Names of all metrics: of the models under evaluation, of the changes, of the baseline.
+      available: Names of all metrics: of the candidates, of the changes, of the baseline.
       numeric: Those of them that are numbers, which a chart can show.
-      unknown: Names asked for that no metric has.
-      left_out: Names asked for that are beyond MAX_COLUMNS.
+      unknown: Requested names that no metric has.
+      left_out: Requested names beyond MAX_COLUMNS.
       page: The slices shown, of those that match.
       chart: Metric of the chart, or "".
-      uncounted: A least number of examples is asked for, and of slices shown nobody knows it.
+      uncounted: A minimum number of examples is set, but some slices shown have no count.
     """
 
     names: tuple[str, ...]
@@ -122,7 +124,7 @@ class Table:
 
 
 def chosen_names(asked: Sequence[str]) -> tuple[str, ...]:
-    """The names that an address gives, each once."""
+    """The requested names, each once."""
     return tuple(dict.fromkeys(name for name in asked if name.strip()))
 
 
@@ -132,7 +134,7 @@ def picked(
     """Which metrics are shown.
 
     Returns:
-      Names shown, names asked for that are not available, and names left out as they are more than `most`.
+      Names to show, requested names that are not available, and names beyond `most`.
     """
     known = set(available)
     names = tuple(available) if ALL in asked else tuple(name for name in asked if name in known)
@@ -143,7 +145,7 @@ def picked(
 
 
 def table(payload: EvaluationPayload, chosen: Choice) -> Table:
-    """The slices and metrics that a choice leaves."""
+    """The slices and metrics that a choice selects."""
     numbers: dict[MetricKey, bool] = {}
     for part in payload.slices:
         for metric in part.metrics:
@@ -161,7 +163,7 @@ def table(payload: EvaluationPayload, chosen: Choice) -> Table:
         and (part.examples is None or part.examples >= chosen.min_examples)
     ]
     size = max(min(MAX_ROWS, MAX_CELLS // max(len(names), 1)), 20)
-    page = page_of(rows, chosen.page, size)
+    listed = page_of(rows, chosen.page, size)
     chart = chosen.metric if chosen.metric in numeric else next((n for n in names if n in numeric), "")
     shown = {*names, chart}
     filled = tuple(
@@ -172,15 +174,15 @@ def table(payload: EvaluationPayload, chosen: Choice) -> Table:
             part.error,
             {of_key[m.key]: m for m in part.metrics if of_key[m.key] in shown},
         )
-        for part in page.rows
+        for part in listed.rows
     )
-    page = dataclasses.replace(page, rows=filled)
+    page = PageOf(filled, listed.in_all, listed.first, listed.page, listed.pages)
     uncounted = bool(chosen.min_examples) and any(row.examples is None for row in filled)
     return Table(names, available, numeric, unknown, left_out, page, chart, uncounted)
 
 
 def _ordered(keys: list[MetricKey], payload: EvaluationPayload) -> list[MetricKey]:
-    """Candidates' metrics first, then changes, then the baseline's; a metric's models beside each other."""
+    """Candidates' metrics first, then changes, then the baseline's; models of a metric next to each other."""
     models = {name: place for place, name in enumerate(payload.candidates)}
     measures = {measure: place for place, measure in enumerate(dict.fromkeys(map(_measure, keys)))}
 

@@ -1,7 +1,7 @@
-"""Reads the files of artifacts: only below the allowed roots, only so much, and never another's.
+"""Reads artifact files, only below the allowed roots and only up to size limits.
 
-An artifact's URI comes from a store that others write, so it is treated as hostile: `Files` decides by the
-parts of the address whether it lies below a root, and `local_files` opens no link on the way.
+An artifact's URI comes from a store that others write, so it is treated as hostile: `Files` checks the parts of the
+address against the roots, and `local.py` follows no link out of them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PROTOCOLS = {
     "abfss": "abfs",
     "az": "abfs",
 }
-# Escapes that could mean a separator, a dot or an end to somebody who decodes them; nobody here does.
+# Escapes that become a separator, a dot or an end when decoded; the panel does not decode them, others may.
 _ESCAPE = re.compile(r"%(00|2e|2f|5c|25)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # the last are halves of characters
 _OUTSIDE = (
-    "The artifact's files are outside the places that the panel may read;"
-    " an administrator can add theirs to the panel's allowed roots."
+    "The artifact's files are outside the panel's allowed roots; an administrator can add their location to the"
+    " panel's setting `roots`."
 )
 
 
@@ -119,6 +119,7 @@ class Files:
         """
         place, roots = self._place(uri, "")
         depth = min(depth, MAX_DEPTH)
+        rows: Sequence[objects.Row]
         if place.protocol == "file":
             rows, cut = local.walk(_path(place), roots, depth, self.max_entries)
         else:
@@ -162,7 +163,7 @@ class Files:
             if size > limit:
                 shown = name or "The artifact's file"
                 raise PayloadError(
-                    f"{shown} is larger than the {_size(limit)} that the panel reads of such a file."
+                    f"{shown} is larger than the {_size(limit)} that the panel reads from such a file."
                 )
             file.seek(0)
             return file.read(size)
@@ -170,12 +171,12 @@ class Files:
     def _place(self, uri: str, name: str) -> tuple[_Place, tuple[str, ...]]:
         """What a URI and a name below it address, and the local roots that it may resolve to."""
         if not uri:
-            raise NoUri("The store does not say where its files are, or it never had any.")
+            raise NoUri("The store has no location for the artifact's files.")
         place = _parse(uri)
         if name:
             parts = name.split("/")
             if _suspicious(name) or any(part in ("", ".", "..") for part in parts):
-                raise PayloadError("The name of a file below the artifact's URI is not a plain relative one.")
+                raise PayloadError("A file name below the artifact's URI must be a plain relative path.")
             place = _Place(place.protocol, place.parts + tuple(parts))
         allowed = [root for root in self._roots if root.protocol == place.protocol]
         if not any(place.parts[: len(root.parts)] == root.parts for root in allowed):
@@ -204,7 +205,7 @@ def _parse(uri: str) -> _Place:
     if protocol is None or "::" in uri or "://" in rest or _suspicious(uri):
         raise PayloadError(_OUTSIDE)
     if protocol == "file" and not rest.startswith("/"):
-        raise PayloadError("The artifact's URI is a relative path, which means nothing to the panel.")
+        raise PayloadError("The artifact's URI is a relative path; the panel needs an absolute one.")
     parts = tuple(part for part in rest.split("/") if part not in ("", "."))
     # Drivers of object stores take an empty part for one, and so another object.
     odd = protocol != "file" and ("//" in rest.rstrip("/") or "/./" in rest or not parts)
@@ -218,7 +219,7 @@ def _root(root: str) -> _Place:
         return _parse(root)
     except PayloadError as error:
         raise SettingsError(
-            f"{root!r} is no root that the panel can read: give an absolute folder, or a prefix such as"
+            f"{root!r} is not a valid root: use an absolute folder, or a prefix such as"
             " s3://bucket/prefix, gs://bucket/prefix or abfs://container/prefix."
         ) from error
 

@@ -1,4 +1,4 @@
-"""JSON files of artifacts."""
+"""Reads JSON files of artifacts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(files: Files, uri: str, name: str, limit: int) -> Any:
       limit: Bytes; a larger file is refused.
 
     Raises:
-      PayloadError: Gone, too large, or no JSON.
+      PayloadError: The file is missing, too large or not valid JSON.
     """
     return parse(files.read(uri, name, limit), name or "The artifact's file")
 
@@ -28,9 +28,9 @@ def parse(data: bytes, name: str) -> Any:
     """The content of JSON text in UTF-8.
 
     Raises:
-      PayloadError: It is no JSON.
+      PayloadError: The text is not valid JSON.
     """
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
-        raise PayloadError(f"{name} is broken: it is no JSON.") from error
+        raise PayloadError(f"{name} is not valid JSON.") from error

@@ -1,7 +1,7 @@
-"""Opens files of this machine below allowed folders, so that no link leads out of them.
+"""Opens local files below allowed folders, so that no link leads out of them.
 
-A path is resolved first; what it resolves to is then opened part by part, from the root on, without following
-links: a link put there in between makes the opening fail instead of leading astray.
+A path is resolved first and then opened part by part, from the root on, without following links: a link that is
+created in between makes opening fail instead of leading elsewhere.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def open_file(path: str, roots: Sequence[str], shown: str) -> BinaryIO:
                 raise PayloadError(f"{shown} is a folder, not a file.")
             if not stat.S_ISREG(mode):
                 raise PayloadError(
-                    f"{shown} is not a plain file."
-                )  # opening a device can already do something
+                    f"{shown} is not a regular file."
+                )  # merely opening a device can have effects
             opened = os.open(parts[-1], _FILE, dir_fd=at)
         try:
             if not stat.S_ISREG(os.fstat(opened).st_mode):
-                raise PayloadError(f"{shown} is not a plain file.")
+                raise PayloadError(f"{shown} is not a regular file.")
             return io.BufferedReader(_File(opened, shown))
         except BaseException:
             os.close(opened)
@@ -57,7 +57,7 @@ def open_file(path: str, roots: Sequence[str], shown: str) -> BinaryIO:
 
 
 class _File(io.FileIO):
-    """A file whose failures while it is read are sentences, too."""
+    """A file that raises the panel's errors while it is read, too."""
 
     def __init__(self, opened: int, shown: str):
         super().__init__(opened, "rb")
@@ -93,7 +93,7 @@ def walk(path: str, roots: Sequence[str], depth: int, limit: int) -> tuple[list[
                 if stat.S_ISREG(found.st_mode):
                     return [_row("", found)], False
                 if not stat.S_ISDIR(found.st_mode):
-                    raise PayloadError("The artifact's URI is neither a folder nor a plain file.")
+                    raise PayloadError("The artifact's URI is neither a folder nor a regular file.")
         budget = [limit]
         with _descend(folder, parts) as at:
             cut = _walk(at, "", path, roots, depth, budget, rows)
@@ -143,7 +143,7 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, list[str]]:
         if os.path.commonpath([folder, real]) == folder:
             parts = os.path.relpath(real, folder).split(os.sep)
             return folder, [] if parts == [os.curdir] else parts
-    raise PayloadError("The artifact's files lead out of the folders that the panel may read, by a link.")
+    raise PayloadError("The artifact's files are outside the panel's allowed roots: a link leads there.")
 
 
 @contextlib.contextmanager
@@ -169,9 +169,13 @@ def _errors(shown: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise PayloadGone(f"{shown} is gone: nothing is where the store says it was written.") from error
+        raise PayloadGone(
+            f"{shown} is missing: there is nothing at the location that the store records."
+        ) from error
     except PermissionError as error:
-        raise PayloadError(f"{shown} may not be read by the user that the panel runs as.") from error
+        raise PayloadError(
+            f"{shown} cannot be read by the user that the panel runs as; check its permissions."
+        ) from error
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "unknown reason"
         raise PayloadError(f"{shown} cannot be read: {reason}.") from error

@@ -1,4 +1,4 @@
-"""A message from files in each of the forms that TFDV's library writes: serialized, as text, or as TFRecords."""
+"""Reads a protocol buffer message in any form that TFDV writes: serialized, text format or TFRecord."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEXT_START = re.compile(rb"\s*([A-Za-z_#\[]|$)")
 def read(
     files: Files, uri: str, names: Sequence[str], full_name: str, limit: int = wire_format.MAX_MESSAGES
 ) -> Any:
-    """The message of a file, or of all its shards merged as protocol buffers merge; the content tells the form.
+    """The message in a file, or in all its shards merged; the form is detected from the content.
 
     Args:
       files: Where from.
@@ -31,8 +31,8 @@ def read(
       limit: Number of messages that may be inside.
 
     Raises:
-      PayloadUnknown: The URI is a file that holds no such message.
-      PayloadError: Gone, broken or too large.
+      PayloadUnknown: The URI is a file without such a message.
+      PayloadError: The file is missing, damaged or too large.
     """
     try:
         return _read(files, uri, names, full_name, limit)
@@ -56,12 +56,12 @@ def _read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: i
         if tfrecord.begins(head) or (not head and "tfrecord" in (name or uri)):
             found = list(tfrecord.records(files, uri, name, None, left, left + 64))
             if not found:
-                raise PayloadError(f"{shown} is broken: it has no record.")
+                raise PayloadError(f"{shown} is damaged: it has no records.")
         elif head and is_text(head):
             if size > MAX_TEXT:
                 raise PayloadError(
-                    f"{shown} is text, and larger than the {MAX_TEXT >> 20} MiB of text that the panel reads;"
-                    f" serialized, as a .pb file, it reads {protos.MAX_MESSAGE >> 20} MiB."
+                    f"{shown} is larger than the {MAX_TEXT >> 20} MiB of text that the panel reads;"
+                    f" of a serialized .pb file it reads {protos.MAX_MESSAGE >> 20} MiB."
                 )
             parsed = parse_text(full_name, files.read(uri, name, MAX_TEXT), shown)
             if len(names) == 1:
@@ -72,7 +72,7 @@ def _read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: i
         left -= sum(map(len, found))
         if left < 0:
             raise PayloadError(
-                f"The {kind} are larger than the {protos.MAX_MESSAGE >> 20} MiB that the panel reads."
+                f"The {kind} files are larger than the {protos.MAX_MESSAGE >> 20} MiB that the panel reads."
             )
         pieces += found
     # Serialized messages, one after the other, are the serialized merged message.
@@ -82,7 +82,7 @@ def _read(files: Files, uri: str, names: Sequence[str], full_name: str, limit: i
 
 
 def is_text(head: bytes) -> bool:
-    """Whether a file that begins so is text; serialized messages have control characters."""
+    """Whether a file that starts with `head` is text; serialized messages contain control characters."""
     if _CONTROL.search(head) or not _TEXT_START.match(head):
         return False
     try:
@@ -101,7 +101,7 @@ def parse_text(full_name: str, data: bytes, name: str) -> Any:
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no such message.
+      PayloadError: The text is not such a message.
     """
     from google.protobuf import text_format
 

@@ -1,4 +1,4 @@
-"""Reads objects of S3, Google Cloud Storage and Azure through fsspec's drivers, each request limited in time."""
+"""Reads objects from S3, Google Cloud Storage and Azure through fsspec, with a time limit on each request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlmd_panel.errors import PanelError, PayloadError, PayloadGone
 
 _DRIVERS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs"}
 _CONNECT_SECONDS = 5
-# The most that S3 gives at once.
+# The most that S3 returns at once.
 _KEYS = 1000
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Store:
           timeout: Seconds that one request may take.
 
         Raises:
-          PayloadError: The driver is not installed, or refuses the options.
+          PayloadError: The driver is not installed, or rejects the options.
         """
         self._protocol = protocol
         self._timeout = timeout
@@ -51,8 +51,7 @@ class Store:
         except ImportError as error:
             package = _DRIVERS[protocol]
             raise PayloadError(
-                f"The artifact's files are at {protocol}://, which needs the package {package}:"
-                f" install it where the panel runs."
+                f"Reading {protocol}:// needs the package {package}: install it where the panel runs."
             ) from error
         except Exception as error:
             raise self._failure(error, "The artifact's files") from error
@@ -64,8 +63,8 @@ class Store:
 
         Args:
           parts: Bucket and parts of the prefix; of an object, the one row has the name "".
-          depth: As in `local_files.walk`.
-          limit: As in `local_files.walk`.
+          depth: As in `local.walk`.
+          limit: As in `local.walk`.
 
         Returns:
           (name below the prefix, bytes, milliseconds of the last change or None) of each, and whether something
@@ -73,7 +72,7 @@ class Store:
 
         Raises:
           PayloadGone: There is nothing there.
-          PayloadError: The store does not answer, or refuses.
+          PayloadError: The object store does not respond, or rejects the request.
         """
         base = "/".join(parts)
         rows: list[Row] = []
@@ -133,7 +132,7 @@ class Store:
 
         Raises:
           PayloadGone: There is no such object.
-          PayloadError: The store does not answer, or refuses.
+          PayloadError: The object store does not respond, or rejects the request.
         """
         path = "/".join(parts)
         info = self._ask(shown, "info", path)
@@ -160,17 +159,21 @@ class Store:
 
     def _failure(self, error: Exception, shown: str) -> PayloadError:
         if isinstance(error, FileNotFoundError):
-            return PayloadGone(f"{shown} is gone: nothing is where the store says it was written.")
-        # What the drivers say holds addresses and sometimes more: it is for the log.
+            return PayloadGone(
+                f"{shown} is missing: there is nothing at the location that the store records."
+            )
+        # The drivers' messages contain addresses and sometimes more, so they only go to the log.
         _log.warning("Reading from %s:// failed: %s: %s", self._protocol, type(error).__name__, error)
         if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
-            return PayloadError(f"{shown} may not be read with the credentials that the panel has.")
+            return PayloadError(f"{shown} cannot be read with the panel's credentials.")
         if (
             isinstance(error, TimeoutError)
             or "Timeout" in type(error).__name__
             or "Connection" in type(error).__name__
         ):
-            return PayloadError(f"{shown} cannot be read: the object store does not answer. Try again later.")
+            return PayloadError(
+                f"{shown} cannot be read: the object store does not respond. Try again later."
+            )
         return PayloadError(f"{shown} cannot be read from the object store: {type(error).__name__}.")
 
 
@@ -200,7 +203,7 @@ class _Object(io.RawIOBase):
             return 0
         data = self._store.fetch(self._path, self._at, end, self._shown)
         if len(data) != end - self._at:
-            raise PayloadError(f"{self._shown} changed while it was read. Try again.")
+            raise PayloadError(f"{self._shown} changed while being read. Try again.")
         buffer[: len(data)] = data
         self._at = end
         return len(data)

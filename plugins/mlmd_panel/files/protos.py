@@ -1,7 +1,6 @@
-"""Messages of TFX's files: classes made from protos.binpb, the official descriptors as the libraries ship them.
+"""Protocol buffer classes for TFX's files, made from the libraries' own descriptors in protos.binpb.
 
-They live in a descriptor pool of their own, so that they meet neither TensorFlow's nor anybody else's in the
-same process. `python -m tests.panel.official_protos`, run where TFX is installed, writes protos.binpb anew.
+They are in a separate descriptor pool, so they cannot collide with TensorFlow's or others in the same process. `python -m tests.panel.official_protos`, run where TFX is installed, writes protos.binpb anew.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from mlmd_panel.errors import PayloadError
 
 if TYPE_CHECKING:
     from google.protobuf import descriptor_pool
+    from google.protobuf.message import Message
 
 MAX_MESSAGE = 16 << 20  # bytes of one that is read whole
 DESCRIPTORS = Path(__file__).with_name("protos.binpb")
@@ -34,7 +34,7 @@ def pool() -> descriptor_pool.DescriptorPool:
 
 
 @functools.cache
-def message(full_name: str) -> type:
+def message(full_name: str) -> type[Message]:
     """Class of a message.
 
     Args:
@@ -69,7 +69,7 @@ def parse(full_name: str, data: bytes, name: str) -> Any:
 
 @contextlib.contextmanager
 def sound(name: str, kind: str) -> Iterator[None]:
-    """Turns what broken messages raise while they are parsed or read into a PayloadError.
+    """Turns the errors of parsing and reading damaged messages into a PayloadError.
 
     Args:
       name: File, below the artifact's URI.
@@ -83,8 +83,8 @@ def sound(name: str, kind: str) -> Iterator[None]:
     except ParseError as error:
         line = error.GetLine()
         raise PayloadError(
-            f"{name} is broken{f' in line {line}' if line else ''}: it is no {kind}."
+            f"{name} is not a valid {kind}{f': error in line {line}' if line else ''}."
         ) from error
     # The implementations differ: text that is not UTF-8 may be found only when it is read.
     except (DecodeError, ValueError, RuntimeError) as error:
-        raise PayloadError(f"{name} is broken: it is no {kind}.") from error
+        raise PayloadError(f"{name} is not a valid {kind}.") from error

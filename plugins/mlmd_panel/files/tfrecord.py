@@ -1,4 +1,4 @@
-"""Records of TFRecord files, plain or gzip: https://www.tensorflow.org/tutorials/load_data/tfrecord.
+"""Reads TFRecord files, plain or gzipped: https://www.tensorflow.org/tutorials/load_data/tfrecord.
 
 A record is its length (8 bytes), a checksum of the length (4), the data, and a checksum of the data (4); all
 little-endian, the checksums masked CRC-32C.
@@ -43,8 +43,8 @@ def records(
       max_total: Bytes read, and bytes unpacked; more is an error.
 
     Raises:
-      PayloadTooLarge: Of the file, or of what is unpacked, more than `max_total` was to be read.
-      PayloadError: The file is gone, cut off, damaged, too large, or no TFRecord file.
+      PayloadTooLarge: The file, or its decompressed content, is larger than `max_total`.
+      PayloadError: The file is missing, truncated, damaged, too large, or not a TFRecord file.
     """
     shown = name or "The artifact's file"
     with files.open(uri, name) as file:
@@ -57,11 +57,11 @@ def records(
             length = _length(header, shown, count)
             if length > max_record:
                 raise PayloadError(
-                    f"Record {count} of {shown} is too large: {length} bytes, and the panel reads {max_record}."
+                    f"Record {count} of {shown} is too large: {length} bytes; the panel reads up to {max_record}."
                 )
             data = source.take(length + _FOOTER.size)
             if len(data) < length + _FOOTER.size:
-                raise PayloadError(f"{shown} is cut off in record {count}.")
+                raise PayloadError(f"{shown} is truncated in record {count}.")
             record = data[:length]
             if _checksum(record) != _FOOTER.unpack_from(data, length)[0]:
                 raise PayloadError(f"Record {count} of {shown} is damaged: its checksum is wrong.")
@@ -80,12 +80,12 @@ def _plain(head: bytes) -> bool:
 
 def _length(header: bytes, shown: str, count: int) -> int:
     if len(header) < _HEADER.size:
-        unless = "" if count else ", or no TFRecord file"
-        raise PayloadError(f"{shown} is cut off in record {count}{unless}.")
+        unless = "" if count else ", or is not a TFRecord file"
+        raise PayloadError(f"{shown} is truncated in record {count}{unless}.")
     length, checksum = _HEADER.unpack(header)
     if _checksum(header[:8]) != checksum:
         if not count:
-            raise PayloadError(f"{shown} is no TFRecord file, or its beginning is damaged.")
+            raise PayloadError(f"{shown} is not a TFRecord file, or its start is damaged.")
         raise PayloadError(f"Record {count} of {shown} is damaged: the checksum of its length is wrong.")
     return length
 
@@ -139,18 +139,20 @@ class _Source:
                 self._packed = self._more()
                 if not self._packed:
                     if self._inside:
-                        raise PayloadError(f"{self._shown} is cut off: its gzip stream does not end.")
+                        raise PayloadError(f"{self._shown} is truncated: its gzip stream does not end.")
                     return b""
             if not self._inside:  # gzip files may be joined
                 self._unpacker = zlib.decompressobj(wbits=31)
                 self._inside = True
                 self._members += 1
                 if self._members > _MAX_MEMBERS:
-                    raise PayloadError(f"{self._shown} is joined of more than {_MAX_MEMBERS} gzip files.")
+                    raise PayloadError(
+                        f"{self._shown} consists of more than {_MAX_MEMBERS} joined gzip files."
+                    )
             try:
                 data = self._unpacker.decompress(self._packed, _CHUNK)
             except zlib.error as error:
-                raise PayloadError(f"{self._shown} is damaged: it cannot be unpacked.") from error
+                raise PayloadError(f"{self._shown} is damaged: it cannot be decompressed.") from error
             self._packed = (
                 self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
             )

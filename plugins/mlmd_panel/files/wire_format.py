@@ -1,4 +1,4 @@
-"""Serialized messages without parsing them: the fields of a large one, and how many messages are inside.
+"""Scans serialized messages without parsing them: their fields, and the number of nested messages.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -17,14 +17,14 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def fields(data: memoryview, name: str) -> Iterator[tuple[int, memoryview]]:
-    """Yields (field number, bytes) of each field that is a message, text or bytes; passes over others.
+    """Yields (field number, bytes) of each field that is a message, text or bytes; skips others.
 
     Args:
       data: The message.
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no message.
+      PayloadError: The data is not a valid message.
     """
     place = 0
     while place < len(data):
@@ -33,7 +33,7 @@ def fields(data: memoryview, name: str) -> Iterator[tuple[int, memoryview]]:
         if kind == _BYTES:
             length, place = _varint(data, place, name)
             if not number or length > len(data) - place:
-                raise PayloadError(f"{name} is broken: a field goes beyond its end.")
+                raise PayloadError(f"{name} is damaged: a field extends past its end.")
             yield number, data[place : place + length]
             place += length
         elif kind == _VARINT:
@@ -41,15 +41,15 @@ def fields(data: memoryview, name: str) -> Iterator[tuple[int, memoryview]]:
         elif kind in (_FIXED64, _FIXED32):
             place += 8 if kind == _FIXED64 else 4
         else:
-            raise PayloadError(f"{name} is broken: it is no serialized message.")
+            raise PayloadError(f"{name} is not a valid serialized message.")
     if place > len(data):
-        raise PayloadError(f"{name} is broken: it is cut off.")
+        raise PayloadError(f"{name} is damaged: it is truncated.")
 
 
 def check(
     data: bytes | memoryview, descriptor: Any, name: str, limit: int = MAX_MESSAGES, small: int = SMALL
 ) -> int:
-    """Refuses what would take much memory when it is parsed.
+    """Rejects messages that would take too much memory when parsed.
 
     Args:
       data: A serialized message.
@@ -63,7 +63,7 @@ def check(
 
     Raises:
       PayloadTooLarge: There are more.
-      PayloadError: It is no message.
+      PayloadError: The data is not a valid message.
     """
     if len(data) <= small:
         return 0
@@ -89,10 +89,10 @@ def _varint(data: memoryview, place: int, name: str) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(data):
-            raise PayloadError(f"{name} is broken: it is cut off.")
+            raise PayloadError(f"{name} is damaged: it is truncated.")
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise PayloadError(f"{name} is broken: it is no serialized message.")
+    raise PayloadError(f"{name} is not a valid serialized message.")

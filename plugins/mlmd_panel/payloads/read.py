@@ -1,10 +1,10 @@
-"""Reads what lies behind an artifact, whatever its type."""
+"""Reads the contents of an artifact of any type."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mlmd_panel.errors import PayloadUnknown
 from mlmd_panel.files.allowed import Files
@@ -12,7 +12,7 @@ from mlmd_panel.payloads import other, values
 from mlmd_panel.payloads.part import WHOLE, Part
 from mlmd_panel.store.records import Artifact
 
-# Module and function of a type's reader; modules are imported when the first such artifact is read.
+# Module and function of each type's reader; modules are imported when first needed.
 _READERS = {
     "Examples": ("data.examples", "read"),
     "ExampleStatistics": ("data.statistics", "read"),
@@ -36,19 +36,19 @@ class Payload(Protocol):
     """A frozen dataclass of plain values.
 
     Attributes:
-      kind: Which of them it is, such as `evaluation` or `other`.
+      kind: Kind of payload, such as `evaluation` or `other`.
     """
 
-    kind: str
+    kind: ClassVar[str]
 
 
 def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:
-    """Reads the files of an artifact; files that are not understood are listed, with a sentence.
+    """Reads the files of an artifact; files that are not recognized are listed, with the reason.
 
     Args:
       artifact: With all its properties.
       files: Where from.
-      part: Of payloads in parts, which.
+      part: Requested part, for payloads that have parts.
 
     Raises:
       PayloadGone: There are no files.

@@ -1,4 +1,4 @@
-"""Simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
+"""Reads simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def read(artifact: Artifact, files: Files) -> ValuePayload:
         if of == "Float":
             return ValuePayload("float", float(text))
     except ValueError as error:
-        raise PayloadError(f"The value is broken: it is no {of}.") from error
+        raise PayloadError(f"The value is not a valid {of}.") from error
     return ValuePayload("string", text[:MAX_TEXT], len(text) > MAX_TEXT)

@@ -1,1 +1,1 @@
-"""The ML Metadata store, read only: SQL in, plain records out. Knows nothing of pages, and nothing of files."""
+"""Reads the ML Metadata store with SQL into plain records; knows nothing of pages or artifact files."""

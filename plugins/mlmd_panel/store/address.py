@@ -1,4 +1,4 @@
-"""Where the ML Metadata store is: SQLAlchemy URLs from an Airflow Connection, a setting or a file's path."""
+"""Makes the store's SQLAlchemy URL from an Airflow Connection, a setting or a file path."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.store.mlmd_facts import CONNECTION_KINDS, SSL_FIELDS
 
-_EXAMPLES = "as sqlite:////srv/mlmd/metadata.db, mysql://user@host/mlmd or postgresql://user@host/mlmd"
-# MLMD's names of the Connection's extras, as the driver of MySQL has them; that of PostgreSQL has the same.
+_EXAMPLES = "sqlite:////srv/mlmd/metadata.db, mysql://user@host/mlmd or postgresql://user@host/mlmd"
+# MLMD's names of the Connection's extras and those of the MySQL driver; PostgreSQL's driver uses MLMD's names.
 _PYMYSQL = {
     "key": "ssl_key",
     "cert": "ssl_cert",
@@ -29,44 +29,44 @@ def of_file(path: str | Path) -> URL:
 
 
 def of_text(text: str) -> URL:
-    """URL as an administrator writes it.
+    """URL that an administrator wrote.
 
     Raises:
-      SettingsError: It is no URL.
+      SettingsError: It is not a valid URL.
     """
     try:
         return make_url(text)
     except (ArgumentError, ValueError):  # their messages show the text, which may hold a password
-        raise SettingsError(f"The store's address is no SQLAlchemy URL; write it {_EXAMPLES}.") from None
+        raise SettingsError(
+            f"The store's address is not a valid SQLAlchemy URL; it looks like {_EXAMPLES}."
+        ) from None
 
 
 def of_connection(connection: Any) -> URL:
-    """URL of an Airflow Connection, read as the orchestrator reads it.
+    """URL of an Airflow Connection, interpreted as the orchestrator does.
 
     Args:
       connection: With Airflow's attributes conn_id, conn_type, host, port, schema, login, password, extra_dejson.
 
     Raises:
-      SettingsError: Its type or fields name no store.
+      SettingsError: Its type or fields are not those of a store.
     """
     name = connection.conn_id
     kind = CONNECTION_KINDS.get((connection.conn_type or "").lower())
     if kind is None:
         raise SettingsError(
-            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(CONNECTION_KINDS.values()))}."
+            f"Connection {name!r} has type {connection.conn_type!r}; required: mysql, postgres or sqlite."
         )
     if kind == "sqlite":
         path = connection.host or connection.schema
         if not path:
             raise SettingsError(
-                f"Connection {name!r} names no file; write it as sqlite:////absolute/path/metadata.db."
+                f"Connection {name!r} has no file path; set it to sqlite:////absolute/path/metadata.db."
             )
         return of_file(path)
-    for field in ("host", "schema"):
+    for field, meaning in (("host", "the database server"), ("schema", "the name of the database")):
         if not getattr(connection, field):
-            raise SettingsError(
-                f"Connection {name!r} ({kind}) has no {field}; give it, schema being the database."
-            )
+            raise SettingsError(f"Connection {name!r} ({kind}) has no {field}; set it to {meaning}.")
     extra = connection.extra_dejson
     query = {
         _PYMYSQL.get(name, name): str(extra[name]).lower()
@@ -76,7 +76,7 @@ def of_connection(connection: Any) -> URL:
         if name in extra
     }
     if kind == "mysql" and query:
-        # MLMD compares the server's name with its certificate only when told to; the driver unless told not to.
+        # MLMD verifies the server's name in its certificate only if asked to; the driver does unless asked not to.
         query.setdefault("ssl_check_hostname", "false")
     return URL.create(
         kind,

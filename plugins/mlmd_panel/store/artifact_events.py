@@ -1,4 +1,4 @@
-"""Events of artifacts: who made one, used it, or took it from the cache."""
+"""Reads which executions produced an artifact, used it, or took it from the cache."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mlmd_panel.store.records import ArtifactEvents
 from mlmd_panel.store.rows import Rows
 from mlmd_panel.store.tables import OUTPUTS, Tables
 
-# First executions that had an artifact as output; the others are the newest of its events.
+# First executions with the artifact as output that are always shown; the rest are its newest events.
 _FIRST = 10
 _AT_ONCE = 100
 
 
-def ends(
+def first_or_newest(
     connection: sa.engine.Connection,
     tables: Tables,
     artifacts: Collection[int],
@@ -24,7 +24,7 @@ def ends(
     kinds: Collection[int] = (),
     newest: bool = False,
 ) -> Iterator[tuple[int, int]]:
-    """The first or the newest events of each of many artifacts, however many events one of them has.
+    """The first or the newest events of each artifact, without reading all of its events.
 
     Args:
       connection: To the store.
@@ -32,16 +32,16 @@ def ends(
       artifacts: Ids.
       count: How many events of each.
       kinds: Numbers of the kinds of events; all when empty.
-      newest: From the highest execution id on, and not from the lowest.
+      newest: Start from the highest execution id, not from the lowest.
 
     Yields:
-      Pairs of artifact and execution, of each artifact by the execution's id.
+      Pairs of artifact and execution ids, for each artifact in the order of execution ids.
     """
     event = connection.dialect.identifier_preparer.format_table(tables.event)
     of_kinds = f" and type in ({', '.join(map(str, map(int, kinds)))})" if kinds else ""
     end = f"{of_kinds} order by execution_id{' desc' if newest else ''} limit {int(count)}"
     for some in chunks(map(int, artifacts), _AT_ONCE):
-        # Written out, for building it of SQLAlchemy's parts takes ten times as long as the answer. All are numbers.
+        # Plain SQL, as building it with SQLAlchemy takes ten times as long as running it. All values are numbers.
         parts = (
             f"select * from (select artifact_id, execution_id from {event} where artifact_id = {id_}{end}) e{id_}"
             for id_ in some
@@ -50,7 +50,7 @@ def ends(
 
 
 def of_artifact(rows: Rows, id_: int, dags: frozenset[str] | None, limit: int) -> ArtifactEvents:
-    """Of an artifact that the user may see, as `Store.events_of_artifact` gives them."""
+    """Events of an artifact that the user may see; see `Store.events_of_artifact`."""
     event = rows.tables.event
     of = sa.select(event).where(event.c.artifact_id == id_)
     first = of.where(event.c.type.in_(OUTPUTS)).order_by(event.c.execution_id).limit(_FIRST)

@@ -1,4 +1,4 @@
-"""Filters as SQL conditions on one row of Artifact or Execution."""
+"""Turns filters into SQL conditions on rows of Artifact, Execution or Context."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _COMPARED = {
     "<=": lambda column, value: column <= value,
     ">=": lambda column, value: column >= value,
 }
-# What the narrowest column of integers holds; PostgreSQL refuses to compare it with more.
+# The largest value of an integer column; PostgreSQL refuses to compare the column with larger ones.
 _LARGEST, _LARGEST_LONG = 2**31 - 1, 2**63 - 1
 
 
 def of_artifacts(
     wanted: ArtifactFilter, tables: Tables, letters: Letters, types: dict[int, str], displayed: bool
 ) -> list[Any]:
-    """Conditions of a filter that its row and its properties decide.
+    """Conditions of a filter that depend on a row and its properties.
 
     Args:
       types: Names of the artifact types by id.
@@ -51,7 +51,7 @@ def of_artifacts(
 
 
 def of_executions(wanted: ExecutionFilter, tables: Tables, types: dict[int, str]) -> list[Any]:
-    """Conditions of a filter that its row decides; its text is not among them.
+    """Conditions of a filter that depend on a row, without its text.
 
     Args:
       types: Names of the execution types by id.
@@ -67,7 +67,7 @@ def of_executions(wanted: ExecutionFilter, tables: Tables, types: dict[int, str]
 def of_contexts(
     wanted: ContextFilter, tables: Tables, letters: Letters, types: dict[int, str], displayed: bool
 ) -> list[Any]:
-    """Conditions of a filter that its row and its properties decide.
+    """Conditions of a filter that depend on a row and its properties.
 
     Args:
       types: Names of the context types that are wanted, by id.
@@ -90,26 +90,30 @@ def _text(
     kept: sa.Table | None,
 ) -> Any:
     """The text is in one of the columns, the type's name or the display name, or is the id."""
-    parts = [sa.func.lower(column).like(letters.pattern(text).lower(), escape="!") for column in columns]
+    parts: list[sa.ColumnElement[bool]] = [
+        sa.func.lower(column).like(letters.pattern(text).lower(), escape="!") for column in columns
+    ]
     parts.append(
         row.c.type_id.in_([id_ for id_, name in types.items() if text.casefold() in name.casefold()])
     )
     if kept is not None:
         owner = next(iter(kept.c))
-        named = sa.select(owner).where(owner == row.c.id, display_names.holds(kept, text, letters))
+        named = sa.select(owner).where(owner == row.c.id, display_names.contains(kept, text, letters))
         parts.append(named.exists())
     return sa.or_(*parts, *_id_is(row, text))
 
 
-def rare(wanted: PropertyFilter, tables: Tables, letters: Letters, most: int) -> sa.sql.Select | None:
-    """Artifact ids that an index of values finds: one more than `most` of them says that they are not rare.
+def rare_artifacts(
+    wanted: PropertyFilter, tables: Tables, letters: Letters, most: int
+) -> sa.CompoundSelect | None:
+    """Query for artifact ids by an indexed value; it returns more than `most` if they are not rare.
 
-    None for comparisons that no index helps.
+    None for comparisons that no index supports.
     """
     kept = tables.artifact_property
     if wanted.op in ("!=", "~"):
         return None
-    # Of each kind of value there is an index by name, custom and value, but not of truth values.
+    # There is an index by name, is_custom_property and value for each kind of value except booleans.
     parts = [part for part in _parts(kept, wanted, letters) if part.left is not kept.c.bool_value]
     if len(parts) < len(_parts(kept, wanted, letters)):
         return None
@@ -128,7 +132,7 @@ def _common(row: sa.Table, state: sa.Column, states: tuple[str, ...], wanted: An
     if wanted.state:
         number = states.index(wanted.state)
         found.append(sa.or_(state == number, state.is_(None)) if number == 0 else state == number)
-    # Not a reason to leave the range of ids for the index of times.
+    # The + 0 keeps databases from using the index of times instead of the range of ids.
     created = row.c.create_time_since_epoch + 0
     if wanted.since is not None:
         found.append(created >= _bounded(wanted.since))
@@ -154,18 +158,18 @@ def _value(kept: sa.Table, wanted: PropertyFilter, letters: Letters) -> Any:
     found = sa.or_(*_parts(kept, wanted, letters))
     if wanted.op != "!=":
         return found
-    # A column that is NULL is no answer, neither yes nor no.
+    # Comparing a NULL column is neither true nor false.
     return sa.func.coalesce(found, sa.false()) == sa.false()
 
 
 def _parts(kept: sa.Table, wanted: PropertyFilter, letters: Letters) -> list[Any]:
-    """Comparisons of which one must hold, each of one column with a value."""
+    """Comparisons of one column with a value each; one of them must hold."""
     compare = _COMPARED[wanted.op]
     number = _number(wanted.value)
     equal = wanted.op in ("=", "!=")
     parts = []
     if number is not None:
-        # A number that no column of integers holds is compared as a double.
+        # A number that does not fit an integer column is compared as a double.
         fits = number == int(number) and abs(number) <= (
             _LARGEST if letters.dialect != "sqlite" else _LARGEST_LONG
         )

@@ -1,4 +1,4 @@
-"""Contexts of any type: experiments, runs and whatever else the programs that write a store keep there."""
+"""Reads contexts of any type, such as runs, pipelines and experiments."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Context:
       id: Context id.
       type: Type name, such as `Experiment` or `system.PipelineRun`.
       name: Its name.
-      display_name: Its property of that name; empty where it has none.
+      display_name: Its property `display_name`, or empty.
       created: Milliseconds.
       updated: Milliseconds.
-      properties: Empty unless asked for.
+      properties: Empty unless requested.
     """
 
     id: int
@@ -41,7 +41,7 @@ class Context:
 
     @property
     def label(self) -> str:
-        """What it is called on pages."""
+        """Its name on pages."""
         return self.display_name or self.name
 
 
@@ -50,7 +50,7 @@ class ContextDetail:
     """A context with its properties, and the contexts above and below it.
 
     Attributes:
-      cut: It has more parents or children.
+      cut: There are more parents or children.
     """
 
     context: Context
@@ -80,7 +80,7 @@ def of_rows(rows: Rows, found: Sequence[sa.engine.Row], kept: dict | None = None
 
 
 def is_visible(rows: Rows, id_: int, dags: frozenset[str] | None) -> bool:
-    """Whether a user may see a context: of those that belong to a DAG these are the runs."""
+    """Whether a user may see a context; users who may not see everything see only runs of their DAGs."""
     return dags is None or (rows.index.run(id_) is not None and rows.index.run_visible(id_, dags))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a store, as a sentence for the page; the log gets the rest."""
+"""Turns database errors into messages for users; details go to the log."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ log = logging.getLogger(__name__)
 _SENTENCES = (
     (
         ("database is locked", "database table is locked", "lock wait timeout"),
-        "A writer has locked the store; load the page again in a moment.",
+        "The store is locked by a writer; reload the page in a moment.",
     ),
     (
         ("no such table", "doesn't exist", "does not exist"),
-        "The store has no schema of ML Metadata yet: no node has run. The first one makes it.",
+        "The store has no ML Metadata schema yet. In an SQLite store the first node creates it; on a server, "
+        "`python -m include.tfx_airflow mlmd init` does.",
     ),
     (
         ("unable to open database", "disk i/o error"),
-        "The store's file cannot be opened; see its permissions and those of its folder.",
+        "The store's file cannot be opened; check its permissions and those of its folder.",
     ),
     (
         ("not a database", "malformed"),
-        "The store's file is no SQLite database, or is damaged.",
+        "The store's file is not an SQLite database, or is damaged.",
     ),
     (
         ("readonly database", "read-only"),
-        "A writer was killed, and what it left must be rolled back, but the file or its folder is read-only here: "
-        "let this process write to them, or run one node.",
+        "An interrupted write must be rolled back, but the panel may not write to the store's file or its folder: "
+        "allow it to, or run a node.",
     ),
     (
         ("access denied", "authentication failed", "permission denied", "denied to user"),
-        "The store's server refuses the user or the password, or the user may not read the tables.",
+        "The store's server rejected the user name or password, or the user may not read the tables.",
     ),
     (
         (
@@ -51,13 +52,13 @@ _SENTENCES = (
         ),
         "The store's server took too long to answer.",
     ),
-    (("queuepool limit",), "Too many pages are being made at once; load the page again in a moment."),
+    (("queuepool limit",), "Too many pages are being loaded at once; reload the page in a moment."),
 )
-_OTHERWISE = "The store's server cannot be reached, or failed; the log of this web server says more."
+_OTHERWISE = "The store's server cannot be reached, or failed; see the web server's log."
 
 
-def explained(engine: Engine, error: SQLAlchemyError) -> StoreError:
-    """The error for a page; logs what the driver said, without the password."""
+def to_store_error(engine: Engine, error: SQLAlchemyError) -> StoreError:
+    """The error to show; logs the driver's message without the password."""
     said = str(getattr(error, "orig", None) or error)
     if engine.url.password:
         said = said.replace(str(engine.url.password), "***")
@@ -73,32 +74,32 @@ def explained(engine: Engine, error: SQLAlchemyError) -> StoreError:
 
 
 def file_missing(engine: Engine) -> StoreError | None:
-    """An error when the store is a file that is not there."""
+    """An error if the store is a file that does not exist."""
     path = engine.get_execution_options().get("mlmd_path")
     if path and not os.path.exists(path):
-        return StoreError("There is no store yet: its file is not there. The first node that runs makes it.")
+        return StoreError("The store's file does not exist yet; the first node creates it.")
     return None
 
 
 def check_version(connection: sa.engine.Connection, tables: Tables) -> None:
-    """Refuses a store that is not of the one schema version that is read here.
+    """Rejects a store whose schema version the panel does not read.
 
     Raises:
-      StoreError: It has another version, two, or says none.
+      StoreError: It has another version, several, or none.
     """
     rows = connection.execute(sa.select(tables.version.c.schema_version)).all()
     versions = sorted(row[0] for row in rows)
     if versions == [SCHEMA_VERSION]:
         return
     if not versions:
-        raise StoreError("The store does not say its schema version: its table MLMDEnv is empty.")
+        raise StoreError("The store has no schema version: its table MLMDEnv is empty.")
     if len(versions) > 1:
         raise StoreError(
-            f"The store says {len(versions)} schema versions, {versions}: two programs made its schema at once. "
-            "Leave one row in its table MLMDEnv."
+            f"The store has {len(versions)} schema versions, {versions}, as when two programs create its schema at "
+            "once. Keep one row of its table MLMDEnv."
         )
     raise StoreError(
-        f"The store has schema version {versions[0]} of ML Metadata, and the panel reads version {SCHEMA_VERSION}."
+        f"The store has ML Metadata schema version {versions[0]}; the panel reads version {SCHEMA_VERSION}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Names for people, which programs such as Kubeflow Pipelines keep in a property."""
+"""Reads display names, which programs such as Kubeflow Pipelines keep in a property."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.text_encoding import Letters
 
-# Kubeflow Pipelines' executions have a task's name where there is none for people.
+# Kubeflow Pipelines' executions have a task name instead of a display name.
 DISPLAY_NAME, TASK_NAME = "display_name", "task_name"
 
 
@@ -20,15 +20,16 @@ def of(
     letters: Letters,
     names: tuple[str, ...] = (DISPLAY_NAME,),
 ) -> dict[int, str]:
-    """Names by their owner's id, of those that have one.
+    """Display names by owner id, for owners that have one.
 
     Args:
       table: ArtifactProperty, ExecutionProperty or ContextProperty.
-      names: Of properties, the first that an owner has counts.
+      names: Properties with display names; the first that an owner has is used.
     """
-    owner, found = next(iter(table.c)), {}
+    owner = next(iter(table.c))
+    found: dict[int, dict[str, str]] = {}
     for chunk in chunks(ids):
-        query = sa.select(owner, table.c.name, table.c.string_value).where(
+        query: sa.Select[int, str, str | None] = sa.select(owner, table.c.name, table.c.string_value).where(
             owner.in_(chunk), table.c.name.in_(names)
         )
         for id_, name, text in connection.execute(query):
@@ -38,21 +39,21 @@ def of(
 
 
 def are_used(connection: sa.engine.Connection, table: sa.Table) -> bool:
-    """Whether anything has a name for people; TFX gives none, and an index tells at once."""
+    """Whether anything has a display name; TFX sets none, and an index answers this quickly."""
     return connection.execute(_all(table).limit(1)).first() is not None
 
 
-def containing(
+def owners_containing(
     connection: sa.engine.Connection, table: sa.Table, text: str, letters: Letters, most: int
 ) -> list[int]:
-    """The newest owners of a name for people that holds a text, whatever the case of ASCII letters."""
+    """The newest owners whose display name contains a text; ASCII letters match in either case."""
     owner = next(iter(table.c))
-    query = _all(table).where(holds(table, text, letters)).order_by(owner.desc()).limit(most)
+    query = _all(table).where(contains(table, text, letters)).order_by(owner.desc()).limit(most)
     return [row[0] for row in connection.execute(query)]
 
 
-def holds(table: sa.Table, text: str, letters: Letters) -> sa.sql.ColumnElement:
-    """Condition on a row of properties: it is a name for people that holds a text, whatever the case of ASCII letters."""
+def contains(table: sa.Table, text: str, letters: Letters) -> sa.sql.ColumnElement:
+    """Condition on rows of properties: a display name contains a text; ASCII letters match in either case."""
     return sa.and_(
         table.c.name.in_((DISPLAY_NAME, TASK_NAME)),
         sa.func.lower(table.c.string_value).like(letters.pattern(text).lower(), escape="!"),

@@ -1,4 +1,4 @@
-"""Opens the store's database so that nothing can be written to it, and nothing waits for long."""
+"""Opens the store's database read-only and with short timeouts."""
 
 from __future__ import annotations
 
@@ -33,24 +33,26 @@ _POOL = {
 
 
 def make_engine(url: str | URL, connect_args: dict[str, Any] | None = None) -> Engine:
-    """An Engine that only reads. Connects to nothing yet.
+    """A read-only Engine, which does not connect yet.
 
     Args:
       url: sqlite:///<path>, or an address of MySQL, MariaDB or PostgreSQL.
-      connect_args: What the driver needs besides, such as TLS files.
+      connect_args: Further arguments of the driver, such as TLS files.
 
     Raises:
-      SettingsError: The address is of another kind; the message does not repeat it, there may be a password in it.
+      SettingsError: The address is not valid; the message does not repeat it, as it may contain a password.
     """
     try:
         url = make_url(url)
     except ArgumentError:
         raise SettingsError(
-            f"The store's address is no address of a database; it looks like {_FORMS}."
+            f"The store's address is not a valid database URL; it looks like {_FORMS}."
         ) from None
     kind = {"mariadb": "mysql", "postgres": "postgresql"}.get(url.get_backend_name(), url.get_backend_name())
     if kind not in _DRIVERS:
-        raise SettingsError(f"A store of kind {kind!r} cannot be read; the address looks like {_FORMS}.")
+        raise SettingsError(
+            f"The panel cannot read a store of type {kind!r}; its address looks like {_FORMS}."
+        )
     if kind == "sqlite":
         return _sqlite(url)
     try:
@@ -58,25 +60,27 @@ def make_engine(url: str | URL, connect_args: dict[str, Any] | None = None) -> E
         return _mysql(url, connect_args or {}) if kind == "mysql" else _postgresql(url, connect_args or {})
     except ImportError as error:
         raise SettingsError(
-            f"A store on {kind} needs the Python package {error.name!r}, which is not installed here."
+            f"A {kind} store needs the Python package {error.name!r}: install it where the panel runs."
         ) from None
 
 
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise SettingsError("The store's address names no file; it looks like sqlite:////folder/metadata.db.")
+        raise SettingsError(
+            "The store's address has no file path; it looks like sqlite:////folder/metadata.db."
+        )
     path = Path(url.database).absolute()
 
     def connect() -> sqlite3.Connection:
-        # Not read-only where it can be helped: what a killed writer left must be rolled back before anybody can
-        # read. No mode makes a file that is not there.
+        # Read-only only if it must be: what a killed writer left must be rolled back before anyone can read. Neither
+        # mode creates a missing file.
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         uri = f"{path.as_uri()}?mode={'rw' if writable else 'ro'}"
         connection = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, check_same_thread=False)
         connection.execute("pragma query_only = on")
         return connection
 
-    # No pool: opening is cheap, and a file that was replaced is seen.
+    # No pool: opening is cheap, and a replaced file is noticed.
     options = {"mlmd_path": str(path)}
     return sa.create_engine(
         "sqlite://", creator=connect, poolclass=NullPool, execution_options=options, future=True
@@ -95,7 +99,7 @@ def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def limit(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
-            # The two have the same limit under two names, in seconds and in milliseconds.
+            # MariaDB's limit is in seconds, MySQL's in milliseconds.
             if "mariadb" in connection.get_server_info().lower():
                 cursor.execute(f"set session max_statement_time = {_QUERY_SECONDS}")
             else:
@@ -112,7 +116,7 @@ def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
     arguments = {
         "connect_timeout": _CONNECT_SECONDS,
         "application_name": "mlmd_panel",
-        # libpq waits for an answer as long as the connection lives: a machine that has gone is noticed.
+        # libpq waits as long as the connection lives; keepalives notice a machine that is gone.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,

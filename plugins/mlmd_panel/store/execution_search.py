@@ -1,4 +1,4 @@
-"""A text that executions are searched for."""
+"""Searches executions for a text."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from mlmd_panel.store.tables import EXECUTION_KIND
 
 
 class ExecutionText:
-    """Whether a text is in the names of an execution's type, node, run or in its own, or is its id."""
+    """Whether an execution's name, or that of its type, node or run, contains a text, or its id equals it."""
 
     def __init__(self, rows: Rows, text: str):
         self._index, self._text = rows.index, text.casefold()
-        self._named = rows.displayed(rows.tables.execution_property, text)
+        self._named = rows.having_display_name(rows.tables.execution_property, text)
         types = rows.type_names(EXECUTION_KIND)
         self._types = {id_ for id_, name in types.items() if self._text in name.casefold()}
-        # With the pipeline's name before the node's; what has the text in that is left out in the end.
+        # These names start with the pipeline's; matches in that part are removed by `of`.
         names = self._index.node_names.items()
         self.nodes = {id_ for id_, name in names if self._text in name.casefold()}
-        displayed = rows.displayed(rows.tables.context_property, text)
+        displayed = rows.having_display_name(rows.tables.context_property, text)
         self.runs = set(self._index.runs(None, name=text, also=displayed))
-        # Otherwise the index has all there is to know; it has no names of executions that are no nodes.
+        # Otherwise the index is enough; it does not know the names of executions without a node.
         newest = sa.select(sa.func.max(rows.tables.execution.c.id))
         self.needs_rows = bool(self._types or self._named) or self._text.isdigit()
         self.needs_rows |= self._index.nodes < (rows.connection.execute(newest).scalar() or 0)
 
     def of(self, execution: Execution) -> bool:
-        """Whether an execution has it."""
+        """Whether an execution matches."""
         names = (execution.type, execution.node, execution.given_name)
         return (
             self._text == str(execution.id)
@@ -37,7 +37,7 @@ class ExecutionText:
         )
 
     def may_be(self, row: sa.engine.Row) -> bool:
-        """Whether the execution of a row may have it."""
+        """Whether the execution of a row may match."""
         run, node = self._index.member(row.id)
         return (
             run in self.runs

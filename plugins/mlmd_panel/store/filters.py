@@ -1,4 +1,4 @@
-"""What a list is narrowed to: every field is optional, and those that are given must all hold."""
+"""Filters of lists: every field is optional, and all that are set must match."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ OPERATORS = ("=", "!=", "<", ">", "<=", ">=", "~")
 
 def _known(what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value and value not in allowed:
-        raise BadQuery(f"There is no {what} {value!r}; it is one of {', '.join(allowed)}.")
+        raise BadQuery(f"Unknown {what} {value!r}; use one of {', '.join(allowed)}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class PropertyFilter:
-    """An artifact has a property of this name, declared or custom, whose value compares so.
+    """An artifact has a property with this name, declared or custom, whose value meets a comparison.
 
     Attributes:
-      name: Of the property.
-      op: One of `OPERATORS`; `~` is "contains", whatever the case of ASCII letters, `!=` "has it, with another value".
+      name: Name of the property.
+      op: One of `OPERATORS`; `~` means "contains" (ASCII letters in either case), `!=` "has it with another value".
       value: As text; a number compares with int and double properties too, true and false with bool ones.
-        `<` and its like compare numbers when the value is one, otherwise texts.
+        `<` and the like compare numbers if the value is one, otherwise texts.
 
     Raises:
-      BadQuery: No name, or another operator.
+      BadQuery: The name is empty, or the operator unknown.
     """
 
     name: str
     op: str
     value: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.name:
-            raise BadQuery("A filter by property needs the property's name.")
-        _known("comparison", self.op or "(none)", OPERATORS)
+            raise BadQuery("A property filter needs the name of a property.")
+        _known("operator", self.op or "(none)", OPERATORS)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFilter:
-    """Of runs.
+    """Filter of runs.
 
     Attributes:
-      pipeline: Its name.
-      dag_id: Of Airflow.
-      state: One of `RUN_STATES`, as `run_state` gives it.
+      pipeline: Name of the pipeline.
+      dag_id: Airflow DAG id.
+      state: One of `RUN_STATES`, see `run_state`.
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
-      text: Somewhere in the run's name or its pipeline's, whatever the case.
-      type: Of its context, such as `system.PipelineRun`.
+      text: Part of the run's or pipeline's name, in either case.
+      type: Type of its context, such as `system.PipelineRun`.
     """
 
     pipeline: str = ""
@@ -62,28 +62,28 @@ class RunFilter:
     text: str = ""
     type: str = ""
 
-    def __post_init__(self):
-        _known("state of a run", self.state, RUN_STATES)
+    def __post_init__(self) -> None:
+        _known("run state", self.state, RUN_STATES)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExecutionFilter:
-    """Of executions.
+    """Filter of executions.
 
     Attributes:
-      pipeline: Its name.
+      pipeline: Name of the pipeline.
       run: Id of the run's context.
       type: Full type name, or its last part, such as `Trainer`.
       state: One of `EXECUTION_STATES`.
       node: Node id.
-      dag_id: Of Airflow.
-      task_id: Of Airflow, with its task groups; only executions that this bundle made have one.
-      map_index: Of Airflow; -1 of a task that is not mapped.
+      dag_id: Airflow DAG id.
+      task_id: Airflow task id with its task groups; only executions of this bundle have one.
+      map_index: Airflow map index; -1 for a task that is not mapped.
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
-      text: Somewhere in the type's, node's or run's name, whatever the case; or the id. In stores of others somewhere
-        in its own name, too.
-      context: Id of a context that it is a part of.
+      text: Part of the type's, node's or run's name, in either case, or the id; in stores that other programs wrote
+        also part of the execution's own name.
+      context: Id of a context that it belongs to.
     """
 
     pipeline: str = ""
@@ -99,18 +99,18 @@ class ExecutionFilter:
     text: str = ""
     context: int | None = None
 
-    def __post_init__(self):
-        _known("state of an execution", self.state, EXECUTION_STATES)
+    def __post_init__(self) -> None:
+        _known("execution state", self.state, EXECUTION_STATES)
 
 
 @dataclasses.dataclass(frozen=True)
 class ContextFilter:
-    """Of contexts.
+    """Filter of contexts.
 
     Attributes:
       type: Type name.
-      text: Somewhere in its type's name, its name or its display name, whatever the case; or its id.
-      others: Not of the types of TFX and this bundle, which pages of their own show.
+      text: Part of its type's name, name or display name, in either case, or its id.
+      others: Leave out the types of TFX and this bundle, which have pages of their own.
     """
 
     type: str = ""
@@ -123,17 +123,17 @@ class ArtifactFilter:
     """Of artifacts.
 
     Attributes:
-      pipeline: Made or used in a run of it.
-      run: Id of the run's context; made, used or reused in it.
+      pipeline: Name of a pipeline that produced or used it.
+      run: Id of the context of a run that produced, used or reused it.
       type: Type name.
       state: One of `ARTIFACT_STATES`.
-      producer: Id of the node that made it.
-      properties: All of them hold.
-      uri: It begins so.
+      producer: Id of the node that produced it.
+      properties: Filters that must all match.
+      uri: Start of its URI.
       since: Created at or after; milliseconds.
       until: Created before; milliseconds.
-      text: Somewhere in its type's name, its name, its display name or its URI, whatever the case; or its id.
-      context: Id of a context that it is a part of.
+      text: Part of its type's name, name, display name or URI, in either case, or its id.
+      context: Id of a context that it belongs to.
     """
 
     pipeline: str = ""
@@ -148,5 +148,5 @@ class ArtifactFilter:
     text: str = ""
     context: int | None = None
 
-    def __post_init__(self):
-        _known("state of an artifact", self.state, ARTIFACT_STATES)
+    def __post_init__(self) -> None:
+        _known("artifact state", self.state, ARTIFACT_STATES)

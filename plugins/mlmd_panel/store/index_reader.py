@@ -1,6 +1,6 @@
-"""Keeps a `RunIndex` up to date: the whole store once, then what came since.
+"""Keeps a `RunIndex` up to date: reads the whole store once, then only new rows.
 
-Rows of MLMD's Context and Association are only ever added, with growing ids.
+Rows of MLMD's Context and Association are only ever added, with increasing ids.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mlmd_panel.store.run_index import RunIndex
 from mlmd_panel.store.tables import CONTEXT_KIND, Tables
 from mlmd_panel.store.text_encoding import Letters
 
-# Contexts' types; `component_run` is of TFX's old launcher, one for each execution.
+# Context types; TFX's old launcher made one `component_run` for each execution.
 PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
-# Of each execution one, and no run.
+# One for each execution; not a run.
 _CACHE = "execution_cache"
 _ROWS_AT_ONCE = 20_000
-# On a server a transaction may commit after one whose ids are higher.
+# On a server a transaction may commit after one with higher ids.
 _LATE = 500
 
 
@@ -41,15 +41,15 @@ class IndexReader:
         self._index = RunIndex()
         self._changed = True
         self._contexts = self._associations = 0
-        # Executions of runs whose pipeline is to be found.
+        # Executions of runs whose pipeline is still unknown.
         self._undecided: list[int] = []
-        # How many contexts without parent were asked for in this turn.
+        # How many contexts without a parent were looked up in this round.
         self._asked = 0
 
     def current(self, connection: sa.engine.Connection) -> RunIndex:
-        """The index with all that the store has now; what is returned does not change any more."""
+        """The index with everything that is in the store now; the returned object never changes."""
         with self._lock:
-            # Associations before contexts, and those before types: what they name is there by then.
+            # Associations before contexts before types, so that everything they refer to is read too.
             newest = self._newest(connection, self._tables.association)
             context = self._newest(connection, self._tables.context)
             if self._is_another_store(connection, newest):
@@ -58,19 +58,19 @@ class IndexReader:
             try:
                 self._read(connection, newest, context)
             except BaseException:
-                # What was read by half is read again.
+                # A half-read index is discarded.
                 self._forget()
                 raise
             return self._index
 
     def _writable(self) -> RunIndex:
-        """The index to add to: a copy, which only this thread has yet."""
+        """An index to add to: a copy that no other thread has."""
         if not self._changed:
             self._index, self._changed = self._index.copy(), True
         return self._index
 
     def _is_another_store(self, connection: sa.engine.Connection, newest: int) -> bool:
-        """A store that was put back from a backup, or made again, where the index knows what is not there."""
+        """Whether the store was restored or recreated, so that the index has entries that it does not."""
         if not self._index.run_ids:
             return False
         last = self._index.run_ids[-1]
@@ -80,8 +80,10 @@ class IndexReader:
 
     def _read(self, connection: sa.engine.Connection, last_association: int, last_context: int) -> None:
         type_ = self._tables.type
-        query = sa.select(type_.c.id, type_.c.name).where(type_.c.type_kind == CONTEXT_KIND)
-        kinds = {row[0]: self._letters.read(row[1]) for row in connection.execute(query)}
+        query: sa.Select[int, str] = sa.select(type_.c.id, type_.c.name).where(
+            type_.c.type_kind == CONTEXT_KIND
+        )
+        kinds = {id_: self._letters.read(name) for id_, name in connection.execute(query)}
         of_tasks = [id_ for id_, name in kinds.items() if name == TASK_CONTEXT]
         kinds = {id_: name for id_, name in kinds.items() if name not in (TASK_CONTEXT, _CACHE)}
         new = self._read_contexts(connection, kinds, last_context)
@@ -92,7 +94,7 @@ class IndexReader:
         self._associations = max(last_association, self._associations)
         if self._undecided:
             self._decide(connection)
-        if self._index.untold:
+        if self._index.unresolved:
             self._read_tasks(connection, of_tasks, windows)
 
     @staticmethod
@@ -105,10 +107,13 @@ class IndexReader:
             yield low, min(low + _ROWS_AT_ONCE, last)
 
     def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> list[int]:
-        """Returns the ids of what may have a parent."""
-        context, index, new = self._tables.context, self._index, []
+        """Returns the ids of new contexts that may have a parent."""
+        context, index = self._tables.context, self._index
+        new: list[int] = []
         wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
-        query = sa.select(context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch)
+        query: sa.Select[int, int, str, int] = sa.select(
+            context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch
+        )
         for low, high in self._windows(self._contexts, last):
             within = query.where(context.c.id > low, context.c.id <= high, _plain(context.c.type_id, wanted))
             for id_, type_id, name, created in connection.execute(within.order_by(context.c.id)).all():
@@ -126,38 +131,36 @@ class IndexReader:
         return [id_ for id_ in new if id_ in index.orphans]
 
     def _read_parents(self, connection: sa.engine.Connection, new: list[int]) -> None:
-        """Looks for parents of contexts of others that have none: of new ones, the newest, and in turn some older.
+        """Looks up parents of contexts without one: the new ones, the newest, and some older ones in turn.
 
-        Links to parents have no ids: which came since cannot be asked.
+        Links to parents have no ids, so new ones cannot be queried.
         """
         orphans, link, context = self._index.orphans, self._tables.parent_context, self._tables.context
         turn = list(itertools.islice(orphans, self._asked, self._asked + IDS_AT_ONCE))
         self._asked = self._asked + IDS_AT_ONCE if len(turn) == IDS_AT_ONCE else 0
         asked = {*new, *turn, *itertools.islice(reversed(orphans), IDS_AT_ONCE)}
-        query = (
+        query: sa.Select[int, int, str] = (
             sa.select(link.c.context_id, link.c.parent_context_id, context.c.name)
             .select_from(link.join(context, context.c.id == link.c.parent_context_id))
             .order_by(link.c.context_id, link.c.parent_context_id)
         )
-        moved = []
+        moved: list[int] = []
         for chunk in chunks(asked):
             for child, parent, name in connection.execute(query.where(link.c.context_id.in_(chunk))).all():
                 if self._writable().add_parent(child, parent, self._letters.read(name)):
                     moved.append(child)
         joined = self._tables.association
+        members: sa.Select[int, int] = sa.select(joined.c.execution_id, joined.c.context_id)
         for chunk in chunks(moved):
-            query = sa.select(joined.c.execution_id, joined.c.context_id).where(
-                joined.c.context_id.in_(chunk)
-            )
-            for execution, child in connection.execute(query).all():
+            for execution, child in connection.execute(members.where(joined.c.context_id.in_(chunk))).all():
                 self._writable().add_member(execution, run=child)
 
     def _read_tasks(
         self, connection: sa.engine.Connection, types: list[int], windows: list[tuple[int, int]]
     ) -> None:
-        """The ids of runs whose names may be shortened, from the task instances of their executions."""
+        """Reads the ids of runs whose names may be shortened from the task instances of their executions."""
         association, context = self._tables.association, self._tables.context
-        query = sa.select(association.c.execution_id, context.c.id).select_from(
+        query: sa.Select[int, int] = sa.select(association.c.execution_id, context.c.id).select_from(
             association.join(context, context.c.id == association.c.context_id)
         )
         found: dict[int, int] = {}
@@ -167,7 +170,7 @@ class IndexReader:
             )
             for execution, task in connection.execute(within):
                 run = self._index.member(execution)[0]
-                if run in self._index.untold:
+                if run in self._index.unresolved:
                     found[run] = task
         fields = task_instances.fields(
             connection, self._tables.context_property, found.values(), self._letters
@@ -175,16 +178,16 @@ class IndexReader:
         for run, task in found.items():
             ids = fields.get(task, {})
             if "dag_id" in ids and "run_id" in ids:
-                self._writable().tell(run, ids["dag_id"], ids["run_id"])
+                self._writable().resolve(run, ids["dag_id"], ids["run_id"])
 
     def _read_associations(
         self, connection: sa.engine.Connection, kinds: dict[int, str], windows: list[tuple[int, int]]
     ) -> None:
         association, context = self._tables.association, self._tables.context
         wanted = [id_ for id_, name in kinds.items() if name != PIPELINE]
-        query = sa.select(association.c.execution_id, context.c.id, context.c.type_id).select_from(
-            association.join(context, context.c.id == association.c.context_id)
-        )
+        query: sa.Select[int, int, int] = sa.select(
+            association.c.execution_id, context.c.id, context.c.type_id
+        ).select_from(association.join(context, context.c.id == association.c.context_id))
         for low, high in windows:
             within = query.where(
                 association.c.id > low, association.c.id <= high, _plain(context.c.type_id, wanted)
@@ -192,19 +195,20 @@ class IndexReader:
             for execution, context_id, type_id in connection.execute(within.order_by(association.c.id)).all():
                 is_node = kinds[type_id] in (NODE, OLD_NODE)
                 run, node = (0, context_id) if is_node else (context_id, 0)
-                if not self._index.takes(execution, run, node):
+                if not self._index.would_change(execution, run, node):
                     continue
                 self._writable().add_member(execution, run, node)
                 if run in self._index.undecided:
                     self._undecided.append(execution)
 
     def _decide(self, connection: sa.engine.Connection) -> None:
-        """Finds the pipelines of runs that are new, or had no execution until now."""
-        index, asked = self._writable(), {}
+        """Finds the pipelines of runs that are new or had no execution so far."""
+        index = self._writable()
+        asked: dict[int, int] = {}
         names = set(index.pipelines.values())
         for execution in self._undecided:
             run, node = index.member(execution)
-            # Names have dots: of pipelines `a` and `a.b` both may begin the name of a node.
+            # Names may contain dots: a node's name may start with both pipelines `a` and `a.b`.
             possible = names.intersection(_beginnings(index.node_names.get(node, "")))
             if run in index.undecided and len(possible) == 1:
                 index.decide(run, possible.pop())
@@ -216,7 +220,9 @@ class IndexReader:
     def _ask(self, connection: sa.engine.Connection, asked: dict[int, int]) -> None:
         association, index = self._tables.association, self._writable()
         for chunk in chunks(asked):
-            query = sa.select(association.c.execution_id, association.c.context_id).where(
+            query: sa.Select[int, int] = sa.select(
+                association.c.execution_id, association.c.context_id
+            ).where(
                 association.c.context_id.in_(sorted(index.pipelines)), association.c.execution_id.in_(chunk)
             )
             for execution, context_id in connection.execute(query):
@@ -224,12 +230,12 @@ class IndexReader:
 
 
 def _beginnings(name: str) -> Iterator[str]:
-    """What stands before each dot."""
+    """The parts of a name before each of its dots."""
     for position, letter in enumerate(name):
         if letter == ".":
             yield name[:position]
 
 
 def _plain(column: sa.Column, ids: list[int]) -> sa.sql.ColumnElement:
-    """The column is one of the ids; not a reason to leave the range of ids for another index."""
+    """The column is one of the ids; the + 0 keeps databases from using another index than that of ids."""
     return (column + 0).in_(ids)

@@ -1,4 +1,4 @@
-"""The graph around one artifact: what it was made from, and what was made from it."""
+"""Reads an artifact's lineage: what it was made from, and what was made from it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from mlmd_panel.store.records import Event, Execution, Lineage
 from mlmd_panel.store.rows import Rows
 from mlmd_panel.store.tables import INPUTS, OUTPUTS
 
-# Of an artifact's users the newest are followed: a schema may have been read by every run there was.
+# Only the newest users of an artifact are followed: every run may have read the same schema.
 _USERS = 40
 _AT_ONCE = 50
 
 
 class Walk:
-    """Goes from an artifact to executions and on to their artifacts, a generation at a time.
+    """Walks from an artifact to executions and on to their artifacts, one generation at a time.
 
-    A Resolver's choices are no edges: it makes nothing. What is hidden ends the walk.
+    A Resolver's choices are not edges, as it produces nothing. Hidden executions end the walk.
     """
 
     def __init__(self, rows: Rows, dags: frozenset[str] | None, limit: int):
         """Args:
-        limit: The most artifacts and executions together.
+        limit: Maximum number of artifacts and executions together.
         """
         self._rows, self._dags, self._limit = rows, dags, limit
         self._artifacts: set[int] = set()
@@ -31,7 +31,7 @@ class Walk:
         self._cut = False
 
     def around(self, artifact: int, up: int, down: int) -> Lineage:
-        """The graph to these numbers of generations.
+        """The graph up to these numbers of generations.
 
         Args:
           artifact: Its id; the user may see it.
@@ -45,7 +45,7 @@ class Walk:
         return self._lineage()
 
     def _next(self, artifacts: set[int], makers: bool) -> set[int]:
-        """A generation further: artifacts that were not there before."""
+        """The artifacts of the next generation that are new."""
         executions = self._users_or_makers(artifacts, makers) - self._executions
         seen = {id_ for id_ in self._fitting(executions) if self._rows.index.visible(id_, self._dags)}
         event = self._rows.tables.event
@@ -64,7 +64,7 @@ class Walk:
         return kept
 
     def _fitting(self, executions: set[int]) -> set[int]:
-        """Adds as many executions as there is room for, the newest; returns those."""
+        """Adds the newest executions, as many as there is room for, and returns them."""
         room = self._limit - len(self._artifacts) - len(self._executions)
         self._cut |= len(executions) > room
         kept = set(sorted(executions, reverse=True)[: max(room, 0)])
@@ -76,7 +76,7 @@ class Walk:
         # The first execution made it; others, if any, took it from the cache.
         count, kinds = (1, OUTPUTS) if makers else (_USERS, INPUTS)
         found: dict[int, list[int]] = {}
-        for artifact, execution in artifact_events.ends(
+        for artifact, execution in artifact_events.first_or_newest(
             self._rows.connection,
             self._rows.tables,
             artifacts,

@@ -1,6 +1,6 @@
-"""Pages of executions and artifacts: newest first, by id, in steps that are bounded in rows and in time.
+"""Lists executions, artifacts and contexts in pages, newest first, with bounded queries.
 
-A list is walked down a range of ids at a time, so that no filter makes the database read a whole table at once.
+A list is read one range of ids at a time, so that no filter makes the database read a whole table at once.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from mlmd_panel.store.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND,
 SECONDS = 0.25
 _FIRST_STEP, _LAST_STEP = 1_000, 50_000
 _IDS_AT_ONCE = 400
-# So many artifacts with one value of a property are few: they are known at once.
+# If a filter matches no more artifacts than this, all their ids are read at once.
 _FEW = 2_000
 _CHOSEN_AT_ONCE = 100
 _MOST_ROWS = 2_000
 _Record = TypeVar("_Record", Artifact, Context, Execution)
-# Rows, highest id first, and the id below which is everything that was not looked at yet.
+# Rows, highest id first, and the id below which nothing has been read yet.
 _Steps = Iterator[tuple[Sequence[sa.engine.Row], int]]
 
 
@@ -46,7 +46,7 @@ def executions(
     query = sa.select(table).where(*where)
     has_text = ExecutionText(rows, wanted.text) if wanted.text else None
     is_of_runs = wanted.pipeline or wanted.run is not None or wanted.dag_id or wanted.node
-    # The index knows nothing of states, types and ids; with them the table is faster.
+    # The index has no states, types or ids; filters with those are faster on the table.
     is_of_rows = wanted.state or wanted.type or (has_text and has_text.needs_rows)
     joined, runs = rows.tables.association, _runs(rows, wanted, dags)
     if wanted.context is not None:
@@ -79,7 +79,7 @@ def executions(
 
 
 def _runs(rows: Rows, wanted: ExecutionFilter, dags: frozenset[str] | None) -> set[int] | None:
-    """Runs that the user may see and that the filter leaves; None for all."""
+    """Runs that the user may see and that match the filter; None for all."""
     if dags is None and wanted.run is None and not (wanted.pipeline or wanted.dag_id):
         return None
     runs = set(rows.index.runs(dags, pipeline=wanted.pipeline, dag_id=wanted.dag_id))
@@ -169,7 +169,7 @@ def artifacts(
         joined = rows.tables.attribution
         query = query.select_from(table.join(joined, joined.c.artifact_id == id_))
         query = query.where(joined.c.context_id.in_(contexts))
-        # Of two contexts, as when two programs registered one type, an artifact may be in both.
+        # An artifact may be in two contexts, as when two programs registered one type.
         order, query = (joined.c.artifact_id, query) if len(contexts) == 1 else (id_, query.distinct())
         steps = _by_range(rows, table, joined.c.artifact_id, query, order, most, after)
     else:
@@ -182,13 +182,13 @@ def artifacts(
 
 
 def _contexts(rows: Rows, wanted: ArtifactFilter) -> list[int] | None:
-    """Contexts of which the artifacts are a part; None when no filter names one."""
+    """Contexts that the artifacts must belong to; None if the filter does not restrict them."""
     index = rows.index
     one = wanted.run if wanted.run is not None else wanted.context
     if one is not None:
         return [one]
     if wanted.producer and not index.has_old_nodes:
-        # What the node made, and what it used.
+        # These have what the node produced, and also what it used.
         end = f"{wanted.pipeline}.{wanted.producer}"
         return [
             id_
@@ -209,8 +209,10 @@ def _in_contexts(rows: Rows, contexts: list[int]) -> Any:
 
 
 def _few(rows: Rows, wanted: ArtifactFilter) -> list[int] | None:
-    """All artifacts of a type, or with a value, that few have; None when the filter has no such thing."""
-    queries = [conditions.rare(one, rows.tables, rows.letters, _FEW) for one in wanted.properties]
+    """Ids of all artifacts with a rare type or property value; None if the filter has none."""
+    queries: list[sa.Select | sa.CompoundSelect | None] = [
+        conditions.rare_artifacts(one, rows.tables, rows.letters, _FEW) for one in wanted.properties
+    ]
     if wanted.type:
         row, types = rows.tables.artifact, rows.type_names(ARTIFACT_KIND)
         of_type = row.c.type_id.in_([id_ for id_, name in types.items() if name == wanted.type])
@@ -228,8 +230,8 @@ def _shown(
 ) -> list[Artifact]:
     if wanted.producer:
         ids = [artifact.id for artifact in found]
-        # The first execution made it; others, if any, took it from the cache.
-        makers = dict(artifact_events.ends(rows.connection, rows.tables, ids, 1, OUTPUTS))
+        # The first execution produced it; others took it from the cache.
+        makers = dict(artifact_events.first_or_newest(rows.connection, rows.tables, ids, 1, OUTPUTS))
         made_by = rows.executions(set(makers.values()), tasks_of=())
         nodes = {artifact: made_by[maker].node for artifact, maker in makers.items() if maker in made_by}
         found = [artifact for artifact in found if nodes.get(artifact.id) == wanted.producer]
@@ -248,7 +250,7 @@ def _by_range(
     most: int,
     after: int | None,
 ) -> _Steps:
-    """Rows of ranges of ids, which grow while there is little in them."""
+    """Rows by ranges of ids, which grow while they contain little."""
     newest = rows.connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
     high = newest + 1 if after is None else min(after, newest + 1)
     step = _FIRST_STEP
@@ -259,7 +261,7 @@ def _by_range(
         full = len(found) == most
         high = found[-1].id if full else low
         step = step if full else min(step * 4, _LAST_STEP)
-        # Many rows that Python leaves out come in larger helpings.
+        # If Python filters out many rows, read more at once.
         most = min(most * 2, _MOST_ROWS)
         yield found, high
     yield [], 0
@@ -282,11 +284,11 @@ def _page(
     limit: int,
     seconds: float,
 ) -> Page[_Record]:
-    """Takes steps until the page is full, nothing is left, or the time is up."""
+    """Takes steps until the page is full, nothing is left or time is up."""
     kept: list[_Record] = []
     deadline = time.monotonic() + seconds
     for found, low in steps:
-        # What a page does not need is not looked at.
+        # Rows that the page does not need are not processed.
         for start in range(0, len(found), _CHOSEN_AT_ONCE):
             kept += chosen(found[start : start + _CHOSEN_AT_ONCE])
             if len(kept) > limit:

@@ -1,4 +1,4 @@
-"""Properties of artifacts, executions and contexts, as MLMD keeps them in rows."""
+"""Reads properties of artifacts, executions and contexts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 from mlmd_panel.store.records import Property
 from mlmd_panel.store.text_encoding import Letters
 
-# Before the base64 of a google.protobuf.Struct in a text column.
+# Prefix of a base64 google.protobuf.Struct in a text column.
 STRUCT = "mlmd-struct::"
-# TFX wraps what is no dict, and Struct must be one.
+# A Struct is a dict; TFX wraps other values under this key.
 _WRAPPED = "__value__"
 IDS_AT_ONCE = 500
 Id = TypeVar("Id", int, str)
@@ -33,7 +33,7 @@ def of(
 
     Args:
       table: ArtifactProperty, ExecutionProperty or ContextProperty.
-      names: Those that are wanted; None for all.
+      names: Names of the properties to read; None for all.
     """
     owner, *columns = table.c
     found: dict[int, list[Property]] = {}
@@ -47,13 +47,13 @@ def of(
 
 
 def chunks(ids: Iterable[Id], at_once: int = IDS_AT_ONCE) -> Iterable[list[Id]]:
-    """Ids or names, sorted, in lists of a length that every database takes."""
+    """Sorted ids or names in lists short enough for every database."""
     every = sorted(ids)
     return (every[start : start + at_once] for start in range(0, len(every), at_once))
 
 
 def encoded(value: Any) -> str:
-    """How a text column has a number, truth value or text that TFX stored as a JSON value."""
+    """The text column's value for a number, boolean or text that TFX stored as a JSON value."""
     struct = struct_pb2.Struct()
     struct[_WRAPPED] = value
     return STRUCT + base64.b64encode(struct.SerializeToString()).decode()
@@ -98,7 +98,7 @@ def _plain(value: struct_pb2.Value) -> Any:
 def _proto(value: Any) -> dict[str, str]:
     raw = value.encode() if isinstance(value, str) else bytes(value)
     try:
-        # PostgreSQL keeps the message itself, which is never Base64: it begins with a line feed.
+        # PostgreSQL has the message itself, which is never Base64 as it starts with a line feed.
         message = any_pb2.Any.FromString(raw if raw.startswith(b"\n") else base64.b64decode(raw))
     except (binascii.Error, DecodeError):
         return {"type_url": "", "base64": base64.b64encode(raw).decode()}

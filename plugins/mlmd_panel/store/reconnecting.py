@@ -1,4 +1,4 @@
-"""A store whose address may change while the panel runs."""
+"""A store that follows its address when it changes while the panel runs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SECONDS = 15.0
 
 
 class FreshStore:
-    """Stands for the `Store` at an address that is asked for when needed and again after some time.
+    """Proxy for the `Store` at an address that is looked up when needed, and again after some time.
 
-    A Connection that somebody makes or corrects is so found without a restart. While the address stays the same, the
-    store and its engine stay too.
+    A Connection that is created or fixed thus takes effect without a restart. While the address stays the same, so do
+    the store and its engine.
     """
 
     def __init__(self, address: Callable[[], URL], seconds: float = SECONDS):
-        """Asks for nothing yet.
+        """Does not look up the address yet.
 
         Args:
-          address: Gives the store's URL; what it raises reaches the caller, and the next call asks again.
-          seconds: How long an answer holds.
+          address: Returns the store's URL; its errors reach the caller, and the next call tries again.
+          seconds: How long an address is used before it is looked up again.
         """
         self._address = address
         self._seconds = seconds
@@ -49,7 +49,7 @@ class FreshStore:
                 if self._store is None or url != self._url:
                     engine = make_engine(url)
                     if self._engine is not None:
-                        self._engine.dispose()  # what others are reading with, they still finish
+                        self._engine.dispose()  # connections in use still finish
                     self._url, self._engine, self._store = url, engine, Store(engine)
                 self._asked = now
             return self._store

@@ -1,6 +1,6 @@
-"""What the panel knows of a store: plain frozen records, which pages and JSON are made from.
+"""Frozen records of what is in a store, from which pages and JSON are made.
 
-Times are milliseconds since 1970 in UTC, as MLMD keeps them. Ids are MLMD's own. Names are TFX's and MLMD's.
+Times are milliseconds since 1970 in UTC, as in MLMD. Ids are MLMD's, names those of TFX and MLMD.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Generic, TypeVar
 
-# By MLMD's numbers for them.
+# Indexed by MLMD's numbers.
 EXECUTION_STATES = ("UNKNOWN", "NEW", "RUNNING", "COMPLETE", "FAILED", "CACHED", "CANCELED")
 ARTIFACT_STATES = (
     "UNKNOWN",
@@ -27,10 +27,10 @@ class Property:
 
     Attributes:
       name: Its name.
-      value: int, float, str, bool; of a struct what it means (dict, list or scalar; TFX's JsonValue unwrapped);
-        of a proto {"type_url": ..., "base64": ...}.
+      value: int, float, str or bool; for a struct a dict, list or scalar (TFX's JsonValue unwrapped);
+        for a proto {"type_url": ..., "base64": ...}.
       kind: int, double, string, bool, struct or proto.
-      custom: Not declared by the type.
+      custom: Whether the type does not declare it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Property:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """The Airflow task instance that made an execution; of stores that this bundle wrote."""
+    """The Airflow task instance that ran an execution, in stores that this bundle wrote."""
 
     dag_id: str
     run_id: str
@@ -57,18 +57,18 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run: a context of type `pipeline_run`, or `run` of TFX's old launcher, or in stores of others of any type.
+    """A run: a context of type `pipeline_run`, `run` (TFX's old launcher), or any type if other programs wrote it.
 
     Attributes:
       id: Context id.
       name: Context name, such as `<dag_id>:<run_id>`.
-      pipeline: Name of its pipeline; in stores of others of the parent context, empty without one.
-      dag_id: Airflow DAG that it belongs to; the pipeline's name when the context's name does not say. Empty in stores
-        of others, and of a shortened name as long as no task instance tells it.
+      pipeline: Name of its pipeline; for other programs' runs that of the parent context, or empty.
+      dag_id: Its Airflow DAG; the pipeline's name if the context's name has none. Empty for other programs' runs, and
+        for a shortened name until a task instance gives the DAG.
       run_id: Airflow run id, or TFX's own; otherwise the context's name.
       created: Milliseconds.
-      type: Of the context.
-      display_name: Of the context, in stores of others; empty where it has none.
+      type: Type of the context.
+      display_name: Display name of the context, or empty.
     """
 
     id: int
@@ -82,7 +82,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What it is called on pages."""
+        """Its name on pages."""
         return self.display_name or self.run_id or self.name
 
 
@@ -99,20 +99,20 @@ class Pipeline:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """One attempt of one node in one run.
+    """One attempt at a node in a run.
 
     Attributes:
       id: Execution id.
       type: Full type name, such as `tfx.components.trainer.component.Trainer`.
-      node: Node id in the pipeline, such as `Trainer`; empty in stores of others.
+      node: Node id in the pipeline, such as `Trainer`; empty if another program wrote it.
       state: NEW, RUNNING, COMPLETE, FAILED, CACHED, CANCELED or UNKNOWN.
       created: Milliseconds.
-      updated: Milliseconds; of one that `has_ended` its end.
-      run: None when it belongs to no run.
-      task: None in stores of others.
-      properties: Empty unless asked for.
-      given_name: In stores of others its `display_name`, `task_name` or name; may be empty.
-      hidden: The user may not see it: there is no more than its id.
+      updated: Milliseconds; its end if it `has_ended`.
+      run: None if it belongs to no run.
+      task: None if another program wrote it.
+      properties: Empty unless requested.
+      given_name: `display_name`, `task_name` or name of an execution that another program wrote; may be empty.
+      hidden: The user may not see it; only the id is set.
     """
 
     id: int
@@ -129,9 +129,9 @@ class Execution:
 
     @property
     def label(self) -> str:
-        """What it is called on pages; of a hidden one nothing.
+        """Its name on pages; empty if it is hidden.
 
-        The node; where a pipeline stands in a task group or is mapped, the task, which tells its instances apart.
+        The node; for pipelines in task groups or mapped ones the task, which distinguishes their instances.
         """
         if self.task and self.node and self.is_one_of_several:
             return self.task.label
@@ -139,7 +139,7 @@ class Execution:
 
     @property
     def branch(self) -> str:
-        """The task group that its pipeline stands in, with the map index: `eu`, `each [2]`; otherwise empty."""
+        """The task group of its pipeline, with the map index: `eu`, `each [2]`; empty without either."""
         if self.task is None:
             return ""
         within = self.task.task_id.removesuffix(self.node)
@@ -153,14 +153,14 @@ class Execution:
 
     @property
     def has_ended(self) -> bool:
-        """It is known to be done, in one way or the other."""
+        """Whether it is known to have ended, successfully or not."""
         return self.state in ("COMPLETE", "FAILED", "CACHED", "CANCELED")
 
     @property
     def instance(self) -> tuple:
-        """What its attempts have in common: the task instance, or the node where no task is known.
+        """What its attempts have in common: the task instance, or the node if no task is known.
 
-        Executions of others are their own.
+        An execution that another program wrote is its only attempt.
         """
         if self.task:
             return (self.node, self.task.task_id, self.task.map_index)
@@ -174,13 +174,13 @@ class Artifact:
     Attributes:
       id: Artifact id.
       type: Type name, such as `Examples`.
-      name: May be empty.
-      uri: Where its files are; may be empty.
+      name: Its name, or empty.
+      uri: Where its files are, or empty.
       state: PENDING, LIVE, MARKED_FOR_DELETION, DELETED, ABANDONED, REFERENCE or UNKNOWN.
       created: Milliseconds.
       updated: Milliseconds.
-      properties: Empty unless asked for.
-      display_name: Its property of that name, as Kubeflow Pipelines gives; empty where it has none.
+      properties: Empty unless requested.
+      display_name: Its property `display_name`, as Kubeflow Pipelines sets, or empty.
     """
 
     id: int
@@ -194,7 +194,7 @@ class Artifact:
     display_name: str = ""
 
     def property(self, name: str, default: Any = None) -> Any:
-        """Value of a property; of two with one name the declared one."""
+        """Value of a property; the declared one if a custom one has the same name."""
         found = [p for p in self.properties if p.name == name]
         return min(found, key=lambda p: p.custom).value if found else default
 
@@ -207,7 +207,7 @@ class Event:
       artifact_id: The artifact.
       execution_id: The execution.
       kind: INPUT, OUTPUT, DECLARED_INPUT, DECLARED_OUTPUT, INTERNAL_INPUT, INTERNAL_OUTPUT, PENDING_OUTPUT or UNKNOWN.
-        A Resolver's INTERNAL_OUTPUT is what it chose among the outputs of others.
+        A Resolver's INTERNAL_OUTPUT is what it chose among other nodes' outputs.
       key: Channel, such as `model`; the key of the event's path.
       index: Place among the artifacts of that channel.
       time: Milliseconds.
@@ -222,12 +222,12 @@ class Event:
 
     @property
     def is_output(self) -> bool:
-        """The execution made the artifact, or found it in the cache; not what a Resolver passed on."""
+        """Whether the execution produced the artifact or found it in the cache; False for a Resolver's choice."""
         return self.kind in ("OUTPUT", "DECLARED_OUTPUT", "PENDING_OUTPUT")
 
     @property
     def is_input(self) -> bool:
-        """The execution read the artifact."""
+        """Whether the execution read the artifact."""
         return self.kind in ("INPUT", "DECLARED_INPUT", "INTERNAL_INPUT")
 
 
@@ -241,7 +241,7 @@ class Page(Generic[Row]):
     Attributes:
       rows: The rows.
       after: Cursor of the next (older) page; None on the last.
-      searched_to: None, or the creation time down to which was looked before the page gave up to stay fast.
+      searched_to: Creation time at which the search stopped to stay fast; None if it did not.
     """
 
     rows: tuple[Row, ...]
@@ -251,7 +251,7 @@ class Page(Generic[Row]):
 
 @dataclasses.dataclass(frozen=True)
 class ArtifactEvents:
-    """Who made an artifact, used it, or took it from the cache.
+    """Executions that produced an artifact, used it, or took it from the cache.
 
     Attributes:
       rows: Events with their executions.
@@ -266,7 +266,7 @@ class ArtifactEvents:
 
 @dataclasses.dataclass(frozen=True)
 class RunDetail:
-    """All of one run: its executions in order of creation, their events and the artifacts of those events."""
+    """A run with its executions in order of creation, their events, and the artifacts of those events."""
 
     run: Run
     executions: tuple[Execution, ...]
@@ -279,10 +279,10 @@ class Lineage:
     """A part of the graph of artifacts and executions around one artifact or of one run.
 
     Attributes:
-      executions: By id; those that the user may not see are `hidden`.
+      executions: By id; those that the user may not see are hidden.
       artifacts: By id.
       events: The edges.
-      cut: There is more, left out by depth or by the limit on the number of nodes.
+      cut: The depth or the limit on artifacts and executions left out some.
     """
 
     executions: dict[int, Execution]

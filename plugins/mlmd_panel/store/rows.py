@@ -1,4 +1,4 @@
-"""Artifacts, executions and events from the store's rows."""
+"""Makes artifacts, executions and events from the store's rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_NAMED = 1000
 
 
 class Rows:
-    """Reads rows over one connection, with the index as it is at that time."""
+    """Reads rows over one connection, with the index at that time."""
 
     def __init__(self, connection: sa.engine.Connection, index: RunIndex, tables: Tables, letters: Letters):
         self.connection, self.index, self.tables, self.letters = connection, index, tables, letters
@@ -26,7 +26,7 @@ class Rows:
         self._named: dict[str, bool] = {}
 
     def type_names(self, kind: int) -> dict[int, str]:
-        """Names of the types of a kind by their ids; two ids may have one name, as versions of it."""
+        """Type names of a kind by id; versions of a type have the same name."""
         if self._types is None:
             type_ = self.tables.type
             rows = self.connection.execute(sa.select(type_.c.id, type_.c.type_kind, type_.c.name))
@@ -34,7 +34,7 @@ class Rows:
         return {id_: name for id_, (of, name) in self._types.items() if of == kind}
 
     def used_types(self, table: sa.Table, kind: int) -> list[str]:
-        """Names of the types of a kind of which the table has something."""
+        """Type names of a kind that occur in the table."""
         names: set[str] = set()
         for id_, name in self.type_names(kind).items():
             query = sa.select(table.c.type_id).where(table.c.type_id == id_).limit(1)
@@ -43,13 +43,13 @@ class Rows:
         return sorted(names)
 
     def have_display_names(self, table: sa.Table) -> bool:
-        """Whether a table of properties has any."""
+        """Whether a table of properties has any display names."""
         if table.name not in self._named:
             self._named[table.name] = display_names.are_used(self.connection, table)
         return self._named[table.name]
 
     def runs(self, ids: Iterable[int]) -> dict[int, Run]:
-        """Runs by id, of those that are there."""
+        """Runs by id; missing ones are left out."""
         found = {id_: run for id_ in ids if (run := self.index.run(id_)) is not None}
         others = [id_ for id_, run in found.items() if run.type not in (RUN, OLD_RUN)]
         if others:
@@ -57,14 +57,14 @@ class Rows:
             found |= {id_: dataclasses.replace(found[id_], display_name=name) for id_, name in given.items()}
         return found
 
-    def displayed(self, table: sa.Table, text: str) -> set[int]:
-        """Owners of a table of properties whose name for people holds a text; of many the newest."""
+    def having_display_name(self, table: sa.Table, text: str) -> set[int]:
+        """Ids of owners whose display name contains a text; only the newest if there are many."""
         if not text or not self.have_display_names(table):
             return set()
-        return set(display_names.containing(self.connection, table, text, self.letters, _MOST_NAMED))
+        return set(display_names.owners_containing(self.connection, table, text, self.letters, _MOST_NAMED))
 
     def artifacts(self, ids: Collection[int], names: Collection[str] | None = ()) -> dict[int, Artifact]:
-        """Artifacts by id, of those that are there; with the properties of these names, None for all."""
+        """Artifacts by id; missing ones are left out. `names` are the properties to read; None for all."""
         found: dict[int, Artifact] = {}
         kept = self._properties(self.tables.artifact_property, ids, names)
         for chunk in chunks(ids):
@@ -100,11 +100,11 @@ class Rows:
         names: Collection[str] | None = (),
         tasks_of: Collection[int] | None = None,
     ) -> dict[int, Execution]:
-        """Executions by id, of those that are there.
+        """Executions by id; missing ones are left out.
 
         Args:
-          names: Of the properties that they have with them; None for all.
-          tasks_of: Those that have their tasks with them; None for all.
+          names: Names of the properties to read; None for all.
+          tasks_of: Executions whose tasks to read; None for all.
         """
         found: dict[int, Execution] = {}
         kept = self._properties(self.tables.execution_property, ids, names)
@@ -116,9 +116,12 @@ class Rows:
 
     def states(self, ids: Collection[int]) -> dict[int, str]:
         """States of executions by id."""
-        table, found = self.tables.execution, {}
+        table = self.tables.execution
+        found: dict[int, str] = {}
         for chunk in chunks(ids):
-            query = sa.select(table.c.id, table.c.last_known_state).where(table.c.id.in_(chunk))
+            query: sa.Select[int, int | None] = sa.select(table.c.id, table.c.last_known_state).where(
+                table.c.id.in_(chunk)
+            )
             found.update(
                 (id_, _name(EXECUTION_STATES, state)) for id_, state in self.connection.execute(query)
             )
@@ -161,13 +164,13 @@ class Rows:
         return made
 
     def _given_names(self, rows: Sequence[sa.engine.Row]) -> dict[int, str]:
-        """What those who are no nodes call their executions."""
+        """Names of executions without a node."""
         table, names = self.tables.execution_property, (display_names.DISPLAY_NAME, display_names.TASK_NAME)
         given = {row.id: self.letters.read(row.name) for row in rows}
         return given | display_names.of(self.connection, table, list(given), self.letters, names)
 
     def tasks(self, runs: Mapping[int, Run | None]) -> dict[int, Task]:
-        """Tasks by execution; of stores of others none.
+        """Tasks by execution; none for executions that other programs wrote.
 
         Args:
           runs: The run of each execution.
@@ -185,7 +188,9 @@ class Rows:
         keys: dict[int, str] = {}
         places: dict[int, int] = {}
         for chunk in chunks(row.id for row in rows):
-            steps = sa.select(path.c.event_id, path.c.is_index_step, path.c.step_index, path.c.step_key)
+            steps: sa.Select[int, bool, int | None, str | None] = sa.select(
+                path.c.event_id, path.c.is_index_step, path.c.step_index, path.c.step_key
+            )
             for event, is_index, place, key in self.connection.execute(
                 steps.where(path.c.event_id.in_(chunk))
             ):
@@ -211,8 +216,8 @@ class Rows:
         """Events of executions, in the order they were made.
 
         Args:
-          limit: Not more than so many for each 500 executions.
-          kinds: MLMD's numbers of the kinds that are wanted; all when empty.
+          limit: Maximum number of events per 500 executions.
+          kinds: MLMD's numbers of the kinds to read; all if empty.
         """
         event, found = self.tables.event, []
         for chunk in chunks(ids):
@@ -226,17 +231,19 @@ class Rows:
         return properties.of(self.connection, table, ids, self.letters, names)
 
     def _node_names(self, ids: Collection[int]) -> dict[int, str]:
-        """Names of nodes' contexts; of TFX's old launcher they are not in the index, it made one for each execution."""
+        """Names of node contexts; those of TFX's old launcher, one for each execution, are not in the index."""
         known = {id_: self.index.node_names[id_] for id_ in ids if id_ in self.index.node_names}
         context = self.tables.context
         for chunk in chunks(id_ for id_ in ids if id_ and id_ not in known):
-            query = sa.select(context.c.id, context.c.name).where(context.c.id.in_(chunk))
+            query: sa.Select[int, str] = sa.select(context.c.id, context.c.name).where(
+                context.c.id.in_(chunk)
+            )
             known.update((id_, self.letters.read(name)) for id_, name in self.connection.execute(query))
         return known
 
 
 def node_id(context: str, run: str, pipeline: str) -> str:
-    """Node id of a context's name: `<pipeline>.<node id>`, or of the old launcher `<run's name>.<node id>`."""
+    """Node id in a context's name: `<pipeline>.<node id>`, or `<run>.<node id>` of TFX's old launcher."""
     for before in (run, pipeline):
         if before and context.startswith(before + "."):
             return context[len(before) + 1 :]

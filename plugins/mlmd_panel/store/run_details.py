@@ -1,4 +1,4 @@
-"""Runs in lists, and all that belongs to some of them."""
+"""Reads pages of runs, and the executions, events and artifacts of given runs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mlmd_panel.store.rows import Rows
 from mlmd_panel.store.tables import OUTPUTS
 
 _RUNS_AT_ONCE = 50
-# Of the executions of a run that come first in this order, one decides.
+# States that decide the state of a run, in this order.
 _UNFINISHED, _BAD = ("NEW", "RUNNING"), ("FAILED", "CANCELED", "UNKNOWN")
 
 
 def run_state(executions: Sequence[Execution]) -> str:
-    """State of a run, from the newest attempt of each task instance or node: NEW without any.
+    """State of a run, from the newest attempt of each task instance or node; NEW without executions.
 
-    RUNNING while one is NEW or RUNNING, otherwise FAILED or CANCELED when one is, otherwise UNKNOWN when one is,
-    otherwise COMPLETE; CACHED is complete.
+    RUNNING while one is NEW or RUNNING, otherwise FAILED, CANCELED or UNKNOWN, in this order, if one is, otherwise
+    COMPLETE; CACHED counts as complete.
     """
     return _decided({e.instance: e.state for e in sorted(executions, key=lambda e: e.id)})
 
@@ -38,7 +38,7 @@ def _decided(newest: dict[object, str]) -> str:
 
 
 def of(rows: Rows, runs: Sequence[Run], properties: Collection[str] | None) -> list[RunDetail]:
-    """All of some runs, in their order."""
+    """Details of some runs, in their order."""
     by_run = _executions(rows, [run.id for run in runs])
     ids = {id_ for some in by_run.values() for id_ in some}
     return _made(
@@ -47,9 +47,9 @@ def of(rows: Rows, runs: Sequence[Run], properties: Collection[str] | None) -> l
 
 
 def outlines(rows: Rows, runs: Sequence[Run], properties: Collection[str]) -> list[RunDetail]:
-    """Of some runs, in their order, executions without properties, and what they made.
+    """Some runs, in their order, with their executions without properties and the artifacts that they produced.
 
-    Executions of a run have tasks when those tell attempts of a node and several instances of it apart.
+    Executions have tasks only where these distinguish attempts at a node from instances of it.
     """
     by_run = _executions(rows, [run.id for run in runs])
     ids = {id_ for some in by_run.values() for id_ in some}
@@ -85,7 +85,7 @@ def _made(
 def page(
     rows: Rows, wanted: RunFilter, dags: frozenset[str] | None, limit: int, after: int | None, seconds: float
 ) -> Page[Run]:
-    """A page of runs; a state is searched for as long as there is time."""
+    """A page of runs; a search by state stops when time is up."""
     found = rows.index.runs(
         dags,
         wanted.pipeline,
@@ -95,7 +95,7 @@ def page(
         wanted.text,
         type_=wanted.type,
         before=after,
-        also=rows.displayed(rows.tables.context_property, wanted.text),
+        also=rows.having_display_name(rows.tables.context_property, wanted.text),
     )
     kept: list[Run] = []
     deadline = time.monotonic() + seconds
@@ -138,15 +138,16 @@ def _in_state(rows: Rows, runs: list[int], state: str) -> list[int]:
 
 
 def _has_repeated_nodes(rows: Rows, executions: Collection[int]) -> bool:
-    """Whether executions of a run are attempts of one node, or instances of it: only their tasks tell."""
+    """Whether a node has several executions in a run: attempts or instances, which only tasks distinguish."""
     nodes = [node for id_ in executions if (node := rows.index.member(id_)[1])]
     return len(set(nodes)) < len(nodes)
 
 
 def _executions(rows: Rows, runs: Collection[int]) -> dict[int, list[int]]:
-    association, found = rows.tables.association, {}
+    association = rows.tables.association
+    found: dict[int, list[int]] = {}
     for chunk in chunks(runs):
-        query = sa.select(association.c.context_id, association.c.execution_id).where(
+        query: sa.Select[int, int] = sa.select(association.c.context_id, association.c.execution_id).where(
             association.c.context_id.in_(chunk)
         )
         for run, execution in rows.connection.execute(query):

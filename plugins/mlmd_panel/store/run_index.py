@@ -1,6 +1,6 @@
-"""Which run and node each execution belongs to, in memory: MLMD has no index that tells it.
+"""An in-memory index of the run and node of each execution, which MLMD has no index for.
 
-Some 50 bytes an execution and 400 a run; `index_reader.py` fills it and keeps it up to date.
+It takes some 50 bytes per execution and 400 per run; `index_reader.py` fills it and keeps it up to date.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Container, Iterator
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_names import dag_and_run_id, may_be_shortened
 
-# Contexts' types that are runs; `run` of TFX's old launcher.
+# Types of contexts that are runs; `run` is from TFX's old launcher.
 RUN, OLD_RUN = "pipeline_run", "run"
 
 
 class RunIndex:
     """Runs, nodes, pipelines, and the executions of runs and nodes.
 
-    Readers of many threads share one that nobody changes any more; what comes is added to a copy.
+    Threads share an index that no longer changes; new rows are added to a copy.
     """
 
     def __init__(self) -> None:
@@ -30,51 +30,51 @@ class RunIndex:
         self._pipelines: list[str] = []
         self._dags: list[str] = []
         self._types: list[str] = []
-        # Executions in order, with the contexts of their run and their node, 0 for none.
+        # Executions in order, and the contexts of their runs and nodes, 0 for none.
         self._executions = array("q")
         self._runs = array("q")
         self._nodes = array("q")
         self.node_names: dict[int, str] = {}
         self.pipelines: dict[int, str] = {}
-        # Contexts of other types than TFX's, which are runs when executions are theirs: how many.
+        # Number of executions of contexts of other types than TFX's; these are runs if they have any.
         self._others: dict[int, int] = {}
-        # Those with children; and those without a parent, which may still come.
+        # Contexts of other types with children; and those without a parent, which may still get one.
         self._parents: set[int] = set()
         self.orphans: dict[int, None] = {}
-        # Runs with a name that may be shortened, of which no task instance has told the DAG yet; and those told.
-        self.untold: set[int] = set()
-        self._told: dict[int, tuple[str, str]] = {}
-        # One string for each name of a DAG or pipeline, however many runs have it.
+        # Runs whose name may be shortened and whose DAG is not known yet, and the ids of those where it is.
+        self.unresolved: set[int] = set()
+        self._resolved: dict[int, tuple[str, str]] = {}
+        # One string object per name of a DAG, pipeline or type.
         self._same: dict[str, str] = {}
-        # How many executions have a node.
+        # Number of executions with a node.
         self.nodes = 0
-        # Nodes of TFX's old launcher have a context for each execution, whose names are not kept here.
+        # TFX's old launcher made a context for each execution of a node; their names are not kept here.
         self.has_old_nodes = False
-        # Runs whose pipeline is not known yet, mostly because they have no execution.
+        # Runs whose pipeline is not known yet, mostly because they have no executions.
         self.undecided: set[int] = set()
 
     def copy(self) -> RunIndex:
-        """Another one with the same in it."""
+        """A copy that can be changed."""
         made = RunIndex()
         for name, value in vars(self).items():
             setattr(made, name, copy.copy(value))
         return made
 
     def add_pipeline(self, id_: int, name: str) -> None:
-        """A context of type `pipeline`."""
+        """Adds a context of type `pipeline`."""
         self.pipelines[id_] = name
 
     def add_node(self, id_: int, name: str) -> None:
-        """A context of type `node`, named `<pipeline>.<node id>`."""
+        """Adds a context of type `node`, named `<pipeline>.<node id>`."""
         self.node_names[id_] = name
 
     def add_run(self, id_: int, name: str, created: int, type_: str) -> None:
-        """A context of type `pipeline_run`, of TFX's old type `run`, named `<pipeline>.<run id>`, or of another."""
+        """Adds a context of type `pipeline_run`, TFX's old `run`, named `<pipeline>.<run id>`, or another type."""
         position = bisect.bisect_left(self.run_ids, id_)
         if _is_at(self.run_ids, position, id_):
             return
-        untold = type_ == RUN and may_be_shortened(name)
-        dag_id = dag_and_run_id(name)[0] if type_ == RUN and not untold else ""
+        unresolved = type_ == RUN and may_be_shortened(name)
+        dag_id = dag_and_run_id(name)[0] if type_ == RUN and not unresolved else ""
         self.run_ids.insert(position, id_)
         self._created.insert(position, created)
         self._names.insert(position, name)
@@ -86,14 +86,14 @@ class RunIndex:
             self.orphans[id_] = None
         else:
             self.undecided.add(id_)
-        if untold:
-            self.untold.add(id_)
+        if unresolved:
+            self.unresolved.add(id_)
 
     def add_parent(self, id_: int, parent: int, name: str) -> bool:
-        """A context of another type than TFX's is the child of one of this name, which stands for its pipeline.
+        """Adds the parent of a context of another type than TFX's; the parent's name is used as its pipeline.
 
         Returns:
-          Executions of the parent may be the child's, too, and are then to be added as such.
+          Whether the parent's executions may be the child's too, so that the child's must be added.
         """
         if id_ in self.orphans:
             del self.orphans[id_]
@@ -101,24 +101,24 @@ class RunIndex:
         self._parents.add(parent)
         return bool(self._others.get(parent))
 
-    def tell(self, run: int, dag_id: str, run_id: str) -> None:
-        """The DAG and the run id of a run whose name may be shortened, as a task instance has them."""
+    def resolve(self, run: int, dag_id: str, run_id: str) -> None:
+        """Sets the DAG id and run id of a run whose name may be shortened, from a task instance."""
         position = bisect.bisect_left(self.run_ids, run)
         self._dags[position] = self._same.setdefault(dag_id, dag_id)
-        self._told[run] = (dag_id, run_id)
-        self.untold.discard(run)
+        self._resolved[run] = (dag_id, run_id)
+        self.unresolved.discard(run)
 
-    def takes(self, execution: int, run: int, node: int) -> bool:
+    def would_change(self, execution: int, run: int, node: int) -> bool:
         """Whether `add_member` would change anything."""
         of, at = self.member(execution)
         return node > at or self._rank(run) > self._rank(of)
 
     def _rank(self, run: int) -> tuple[int, int]:
-        """Of several runs of an execution the highest is its own: TFX's; of nested ones the inner, made later."""
+        """Of an execution's runs the one with the highest rank is used: TFX's, or the innermost, newest one."""
         return (0 if not run else 3 if run not in self._others else 1 + (run not in self._parents), run)
 
     def add_member(self, execution: int, run: int = 0, node: int = 0) -> None:
-        """An execution belongs to the contexts of a run and of a node; 0 for either says nothing."""
+        """Adds an execution to the contexts of a run and of a node; 0 for none."""
         self.has_old_nodes |= bool(node) and node not in self.node_names
         position = bisect.bisect_left(self._executions, execution)
         if not _is_at(self._executions, position, execution):
@@ -135,13 +135,13 @@ class RunIndex:
         self._nodes[position] = max(node, self._nodes[position])
 
     def decide(self, run: int, pipeline: str) -> None:
-        """The pipeline of a run."""
+        """Sets the pipeline of a run."""
         position = bisect.bisect_left(self.run_ids, run)
         self._pipelines[position] = self._same.setdefault(pipeline, pipeline)
         self.undecided.discard(run)
 
     def knows(self, context: int) -> bool:
-        """Whether a pipeline's, run's or node's context is here."""
+        """Whether the context of a pipeline, run or node is in the index."""
         return context in self.pipelines or context in self.node_names or self.run(context) is not None
 
     def run(self, id_: int) -> Run | None:
@@ -152,7 +152,7 @@ class RunIndex:
         return self._run(position)
 
     def is_run(self, context: int) -> bool:
-        """Whether a context is a run: one of another type than TFX's is when executions are its own."""
+        """Whether a context is a run; one of another type than TFX's is if it has executions."""
         position = bisect.bisect_left(self.run_ids, context)
         return _is_at(self.run_ids, position, context) and self._is_listed(position)
 
@@ -161,14 +161,14 @@ class RunIndex:
         return self._names[bisect.bisect_left(self.run_ids, run)]
 
     def member(self, execution: int) -> tuple[int, int]:
-        """Contexts of the run and node of an execution, 0 for none."""
+        """Contexts of the run and node of an execution; 0 for none."""
         position = bisect.bisect_left(self._executions, execution)
         if not _is_at(self._executions, position, execution):
             return 0, 0
         return self._runs[position], self._nodes[position]
 
     def visible(self, execution: int, dags: frozenset[str] | None) -> bool:
-        """Whether a user may see an execution; one that belongs to no DAG only who may see everything."""
+        """Whether a user may see an execution; those of no DAG are for users who may see everything."""
         if dags is None:
             return True
         run = self.member(execution)[0]
@@ -254,7 +254,7 @@ class RunIndex:
     def _dag(self, position: int) -> str:
         """The DAG of a run; that of another type than TFX's belongs to none, whatever its pipeline is called."""
         id_ = self.run_ids[position]
-        if id_ in self._others or id_ in self.untold:
+        if id_ in self._others or id_ in self.unresolved:
             return ""
         return self._dags[position] or self._pipelines[position]
 
@@ -269,14 +269,14 @@ class RunIndex:
         return self._is_called(position, text) or text in self._pipelines[position].casefold()
 
     def _is_called(self, position: int, text: str) -> bool:
-        told = self._told.get(self.run_ids[position])
-        name = self._names[position] if told is None else ":".join(told)
+        names = self._resolved.get(self.run_ids[position])
+        name = self._names[position] if names is None else ":".join(names)
         return text in name.casefold()
 
     def _run_id(self, position: int) -> str:
         id_, name = self.run_ids[position], self._names[position]
-        if id_ in self._told:
-            return self._told[id_][1]
+        if id_ in self._resolved:
+            return self._resolved[id_][1]
         if self._dags[position]:
             return name[len(self._dags[position]) + 1 :]
         if self._types[position] == OLD_RUN and self._pipelines[position]:

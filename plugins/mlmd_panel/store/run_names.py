@@ -1,4 +1,4 @@
-"""What the name of a run's context says."""
+"""Parses the names of run contexts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import datetime
 import re
 
 _DAG_ID = re.compile(r"[\w.-]+")
-# MLMD's columns take 255 letters: a name that would be longer is its beginning and a hash, and says no ids.
+# MLMD's columns hold 255 characters; longer names are shortened to their start and a hash, without the full ids.
 _SURE = 128
 
 
 def dag_and_run_id(name: str) -> tuple[str, str]:
-    """Of a name `<dag_id>:<run_id>`; the DAG's is empty of a name that only looks so, as TFX's LocalDagRunner gives.
+    """Splits a name `<dag_id>:<run_id>`; the DAG id is empty for other names.
 
-    That one names a run by the time, such as 2026-01-31T12:00:00.123456.
+    Those of TFX's LocalDagRunner are times, such as 2026-01-31T12:00:00.123456.
     """
     dag_id, colon, run_id = name.partition(":")
     if not colon or not _DAG_ID.fullmatch(dag_id):
@@ -26,5 +26,5 @@ def dag_and_run_id(name: str) -> tuple[str, str]:
 
 
 def may_be_shortened(name: str) -> bool:
-    """Whether only the run's task instances tell its ids for sure."""
+    """Whether a name may be shortened, so that the run's ids must come from its task instances."""
     return len(name) > _SURE

@@ -1,4 +1,4 @@
-"""A run in one line: its state, time, data, verdict and whether its model was pushed."""
+"""Summarizes a run in one line: state, times, spans, verdict, and whether its model was pushed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _PROPERTIES = ("span", "version", "blessed", "pushed", "pushed_destination", "pu
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """What lists say of a run, or of one of its branches.
+    """Summary of a run or of one of its branches.
 
     Attributes:
       run: The run.
       state: RUNNING, FAILED, COMPLETE or another state of MLMD.
-      started: Milliseconds; of the first execution.
-      ended: Milliseconds; of the last execution, None while one runs or when it is not known to have ended.
-      duration: Milliseconds between the two; None without an end.
-      spans: Spans of the data that its ExampleGens made or found, ascending.
-      blessed: True or False as the Evaluator decided; None when there is no decision. Of several branches all are.
-      pushed: The Pusher pushed a model; None when no Pusher ran. Of several branches all were.
-      evaluation: Its evaluation; None when there is none, or when each branch has its own.
-      failed: Nodes whose last execution failed; in task groups the tasks.
-      name: Of a branch: its task group and map index, or its Evaluator.
-      branches: Of a run in which a pipeline stands several times, or that has several Evaluators: each.
+      started: Start of the first execution, in milliseconds.
+      ended: End of the last execution, in milliseconds; None if one is running or its end is not known.
+      duration: Milliseconds between the two; None if `ended` is.
+      spans: Spans of the Examples that it produced or found in the cache, ascending.
+      blessed: The Evaluator's decision; None without one. With several branches, whether all are blessed.
+      pushed: Whether a Pusher pushed a model; None if none ran. With several branches, whether all did.
+      evaluation: Its evaluation; None if there is none, or if each branch has its own.
+      failed: Nodes whose last execution failed; tasks in task groups.
+      name: Task group and map index, or Evaluator, of a branch.
+      branches: Branches of a run that contains a pipeline several times, or has several Evaluators.
     """
 
     run: Run
@@ -70,10 +70,10 @@ def summary(detail: RunDetail) -> RunSummary:
 
 
 def branches_of(detail: RunDetail) -> dict[str, RunDetail]:
-    """What a run has of each branch, by the branch's name, when it has several; otherwise nothing.
+    """The branches of a run by name; empty if it has fewer than two.
 
-    A pipeline stands several times in a run, in task groups or mapped ones, or it has several Evaluators. Executions
-    that are in none of them, such as an ExampleGen before the task groups, are left out.
+    A run has branches if it contains a pipeline several times, in task groups or mapped ones, or has several
+    Evaluators. Executions outside of all branches, such as an ExampleGen before the task groups, are left out.
     """
     groups: dict[str, list[Execution]] = {}
     for execution in detail.executions:
@@ -100,7 +100,7 @@ def branches_of(detail: RunDetail) -> dict[str, RunDetail]:
 
 
 def _repeated(groups: dict[str, list[Execution]]) -> set[str]:
-    """Groups that have a node in common with another."""
+    """Groups that share a node with another group."""
     nodes = {group: {execution.node for execution in some} for group, some in groups.items()}
     return {
         group
@@ -152,7 +152,7 @@ def latest_executions(executions: Sequence[Execution]) -> list[Execution]:
 
 
 def outputs(detail: RunDetail, type_name: str | None = None) -> list[tuple[Event, Artifact]]:
-    """Artifacts that the run's executions made or found in the cache, in the order of the executions."""
+    """Artifacts that the run's executions produced or found in the cache, in the order of the executions."""
     order = {execution.id: place for place, execution in enumerate(detail.executions)}
     found = [
         (event, detail.artifacts[event.artifact_id])
@@ -164,10 +164,11 @@ def outputs(detail: RunDetail, type_name: str | None = None) -> list[tuple[Event
 
 
 def last_output(detail: RunDetail, type_name: str) -> Artifact | None:
-    """The last of the run's LIVE outputs of a type; when none lives any more the last of all."""
+    """The last LIVE output of a type; the last of all if none is LIVE."""
     found = [artifact for _, artifact in outputs(detail, type_name)]
     living = [artifact for artifact in found if artifact.state == "LIVE"]
-    return (living or found or [None])[-1]
+    chosen = living or found
+    return chosen[-1] if chosen else None
 
 
 def _flag(artifact: Artifact | None, name: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""The MLMD store as pages ask for it: read only, bounded, and only what the user may see."""
+"""Read-only queries of an ML Metadata store, bounded in time and limited to what the user may see."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from mlmd_panel.store.text_encoding import Letters
 
 __all__ = ["Dags", "Store", "run_state"]
 
-# DAG ids that the user may read; None is everything in the store, also what belongs to no run.
+# DAG ids that the user may read; None for everything in the store, even what belongs to no run.
 Dags = Optional[frozenset[str]]  # noqa: UP045 - evaluated at import, on Python 3.10 too
 
 
 class Store:
     """A store of ML Metadata, schema version 10, on SQLite, MySQL, MariaDB or PostgreSQL.
 
-    Cheap to make, opens nothing, may be used by many threads. Every method raises StoreError when the store cannot
-    be read. The first call reads which runs there are and which executions they have, later calls what came since.
+    Creating one opens nothing; threads may share it. Every method raises StoreError if the store cannot be read. The
+    first call reads which runs there are and which executions they have, later calls only what is new.
     """
 
     def __init__(self, engine: Engine, seconds: float = listing.SECONDS):
         """Args:
         engine: From `mlmd_panel.store.engine.make_engine(url)`.
-        seconds: How long a list with filters is searched before the page says how far it came.
+        seconds: How long a filtered list is searched before the page shows how far it got.
         """
         self._engine = engine
         self._seconds = seconds
@@ -61,7 +61,7 @@ class Store:
         self._index: RunIndex | None = None
 
     def for_request(self) -> Store:
-        """The same store for a few calls after each other, which all see the runs that were there at the first."""
+        """The same store for the calls of one request, which all see the runs that existed at the first call."""
         mine = copy.copy(self)
         mine._keeps, mine._index = True, None
         return mine
@@ -75,7 +75,7 @@ class Store:
             with self._engine.connect() as connection:
                 yield Rows(connection, self._runs(connection), self._tables, self._letters)
         except SQLAlchemyError as error:
-            raise database_errors.explained(self._engine, error) from None
+            raise database_errors.to_store_error(self._engine, error) from None
 
     def _runs(self, connection: sa.engine.Connection) -> RunIndex:
         if self._index is not None:
@@ -87,16 +87,16 @@ class Store:
         return index
 
     def check(self) -> None:
-        """Sees that the store can be read.
+        """Checks that the store can be read.
 
         Raises:
-          StoreError: It is absent, empty, locked, of another schema version, of two, or cannot be reached.
+          StoreError: It cannot be read.
         """
         with self._rows():
             pass
 
     def pipelines(self, dags: Dags) -> tuple[Pipeline, ...]:
-        """Pipelines with a run that the user may see, by name; all of them, also without a run, for who may see all."""
+        """Pipelines with a run that the user may see, by name; all pipelines for users who may see everything."""
         with self._rows() as rows:
             index = rows.index
             ids = {name: id_ for id_, name in sorted(index.pipelines.items(), reverse=True)}
@@ -117,7 +117,7 @@ class Store:
         """A run by the id of its context.
 
         Raises:
-          NotFound: There is none, or it is not for this user.
+          NotFound: It does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             run = rows.runs([id]).get(id)
@@ -129,32 +129,32 @@ class Store:
         """A run by its Airflow ids; the newest when there are two.
 
         Raises:
-          NotFound: There is none, as before its first node has begun, or it is not for this user.
+          NotFound: It does not exist, as before its first node starts, or the user may not see it.
         """
         with self._rows() as rows:
             run = rows.index.named(dag_id, run_id, dags)
         if run is None:
             raise NotFound(
                 f"{_not_found(f'run {run_id!r} of DAG {dag_id!r}', dags)} "
-                "A run is there when its first node has begun."
+                "A run appears when its first node starts."
             )
         return run
 
     def run_details(self, runs: Sequence[Run], properties: Collection[str] | None = ()) -> list[RunDetail]:
-        """All of some runs, in their order, in a few queries.
+        """Details of some runs, in their order, with few queries.
 
         Args:
-          properties: Names of the properties that artifacts and executions have with them; None for all.
+          properties: Names of the properties of artifacts and executions to read; None for all.
         """
         with self._rows() as rows:
             return run_details.of(rows, runs, properties)
 
     def run_outlines(self, runs: Sequence[Run], properties: Collection[str] = ()) -> list[RunDetail]:
-        """Of some runs, in their order, what lists show: of the events the outputs, and of the tasks those that
-        tell executions of one node apart.
+        """Some runs, in their order, as lists show them: only output events, and only tasks that distinguish
+        executions of a node.
 
         Args:
-          properties: Names of the properties that artifacts have with them; executions have none.
+          properties: Names of the properties of artifacts to read; executions have none.
         """
         with self._rows() as rows:
             return run_details.outlines(rows, runs, properties)
@@ -163,7 +163,7 @@ class Store:
         """An execution with all its properties.
 
         Raises:
-          NotFound: There is none, or it is not for this user.
+          NotFound: It does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             _see_execution(rows, id, dags)
@@ -180,7 +180,7 @@ class Store:
         """An artifact with all its properties.
 
         Raises:
-          NotFound: There is none, or it is not for this user.
+          NotFound: It does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             _see_artifact(rows, id, dags)
@@ -197,7 +197,7 @@ class Store:
         """A context of any type with all its properties, its parents and its children.
 
         Raises:
-          NotFound: There is none, or it is not for this user.
+          NotFound: It does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             seen = _is_id(id) and context_rows.is_visible(rows, id, dags)
@@ -211,7 +211,7 @@ class Store:
     ) -> Page[Context]:
         """A page of contexts of any type, the newest first, without properties.
 
-        Who may not see everything sees runs.
+        Users who may not see everything see only runs.
         """
         with self._rows() as rows:
             return listing.contexts(rows, wanted, dags, limit, after, self._seconds)
@@ -219,24 +219,23 @@ class Store:
     def artifact_properties(
         self, ids: Collection[int], names: Collection[str] | None = None
     ) -> dict[int, Artifact]:
-        """Artifacts that the user was shown, with properties.
+        """Artifacts with properties, without a check whether the user may see them.
 
         Args:
-          names: The properties that are wanted; None for all.
+          names: Names of the properties to read; None for all.
         """
         with self._rows() as rows:
             return rows.artifacts(ids, names)
 
     def events_of_artifact(self, id: int, dags: Dags, limit: int = 200) -> ArtifactEvents:
-        """Who made an artifact, used it, or took it from the cache (a CACHED execution of which it is an OUTPUT).
+        """Executions that produced an artifact, used it, or took it from the cache (CACHED, with it as OUTPUT).
 
         Returns:
-          Events with their executions, the oldest execution first; of many the first makers and the newest others.
-          What the user may not see is left out; only the first executions that had it as output come with their
-          tasks.
+          Events with their executions, the oldest execution first; if there are many, the first with it as output and
+          the newest. What the user may not see is left out. Only the first executions with it as output have tasks.
 
         Raises:
-          NotFound: There is no such artifact, or it is not for this user.
+          NotFound: The artifact does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             _see_artifact(rows, id, dags)
@@ -245,10 +244,10 @@ class Store:
     def events_of_execution(
         self, id: int, dags: Dags, limit: int = 1000
     ) -> tuple[list[tuple[Event, Artifact]], bool]:
-        """What an execution read and made, with artifacts without properties, and whether there is more.
+        """Events of an execution with their artifacts, without properties, and whether there are more.
 
         Raises:
-          NotFound: There is no such execution, or it is not for this user.
+          NotFound: The execution does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             _see_execution(rows, id, dags)
@@ -263,27 +262,27 @@ class Store:
         Args:
           up: Generations of what it was made from.
           down: Generations of what was made from it.
-          limit: The most artifacts and executions together.
+          limit: Maximum number of artifacts and executions together.
 
         Returns:
           The graph.
 
         Raises:
-          NotFound: There is no such artifact, or it is not for this user.
+          NotFound: The artifact does not exist, or the user may not see it.
         """
         with self._rows() as rows:
             _see_artifact(rows, artifact_id, dags)
             return Walk(rows, dags, limit).around(artifact_id, up, down)
 
     def run_types(self) -> list[str]:
-        """Names of the types of the contexts that are runs."""
+        """Types of the contexts that are runs."""
         if self._index is not None:
             return sorted(self._index.types())
         with self._rows() as rows:
             return sorted(rows.index.types())
 
     def types(self) -> dict[str, list[str]]:
-        """Names of the types of which there is something, by `artifact`, `execution` and `context`."""
+        """Types that occur in the store, by `artifact`, `execution` and `context`."""
         with self._rows() as rows:
             return {
                 "artifact": rows.used_types(rows.tables.artifact, ARTIFACT_KIND),
@@ -307,10 +306,10 @@ def _see_execution(rows: Rows, id_: int, dags: Dags) -> None:
 
 
 def _not_found(what: str, dags: Dags) -> NotFound:
-    """What is not there and what is hidden look the same; nothing is hidden from who may see everything."""
-    return NotFound(f"There is no {what} in the store{'' if dags is None else ', or not for you'}.")
+    """The error for an object that does not exist or is hidden; nothing is hidden from users who see everything."""
+    return NotFound(f"There is no {what} in the store{'' if dags is None else ', or you may not see it'}.")
 
 
 def _is_id(id_: int) -> bool:
-    """Whether a database can be asked for it."""
+    """Whether databases accept it as an id."""
     return 0 < id_ < 2**31

@@ -1,4 +1,4 @@
-"""MLMD's tables, schema version 10: the columns that are read here."""
+"""The columns of MLMD's tables, schema version 10, that the panel reads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from mlmd_panel.store.mlmd_facts import GROUP_CONTEXT, TASK_CONTEXT, TRIES_CONTEXT
 
-# Of Type.type_kind.
+# Values of Type.type_kind.
 EXECUTION_KIND, ARTIFACT_KIND, CONTEXT_KIND = 0, 1, 2
-# Types of contexts that TFX and this bundle write; `run` and `component_run` are of TFX's old launcher.
+# Types of contexts that TFX and this bundle write; `run` and `component_run` are from TFX's old launcher.
 OWN_CONTEXTS = (
     "pipeline",
     "pipeline_run",
@@ -33,13 +33,13 @@ EVENT_KINDS = (
     "INTERNAL_OUTPUT",
     "PENDING_OUTPUT",
 )
-# Event kinds by number, as `models.Event.is_output` and `is_input` tell them.
+# Numbers of the event kinds of `records.Event.is_output` and `is_input`.
 OUTPUTS, INPUTS = (1, 4, 7), (2, 3, 5)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """The tables under the names that one kind of server has for them."""
+    """The tables, with the names that one kind of database uses."""
 
     type: sa.Table
     artifact: sa.Table
@@ -58,10 +58,10 @@ class Tables:
 
 @functools.cache
 def tables(dialect: str) -> Tables:
-    """The tables for a SQLAlchemy dialect's name; PostgreSQL has them in small letters."""
+    """The tables for a SQLAlchemy dialect; in PostgreSQL their names are lower case."""
     metadata = sa.MetaData()
 
-    def table(name: str, /, **columns: object) -> sa.Table:
+    def table(name: str, /, **columns: type[sa.types.TypeEngine]) -> sa.Table:
         name = name.lower() if dialect == "postgresql" else name
         return sa.Table(name, metadata, *(sa.Column(column, kind) for column, kind in columns.items()))
 

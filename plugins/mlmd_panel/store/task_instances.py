@@ -1,4 +1,4 @@
-"""The Airflow task instances that made executions, which this bundle records in contexts."""
+"""Reads the Airflow task instances that ran executions, which this bundle records in contexts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _RUNS_AT_ONCE = 200
 def of(
     connection: sa.engine.Connection, tables: Tables, runs: Mapping[int, Run | None], letters: Letters
 ) -> dict[int, Task]:
-    """Tasks by execution; of an execution that several tries took up the last of them.
+    """Tasks by execution; the last one if several tries worked on an execution.
 
-    Looked for by the run id, a property that is indexed: from an execution no index leads to its contexts.
+    They are looked up by the run id, an indexed property, as no index leads from an execution to its contexts.
 
     Args:
-      runs: The run of each execution; None where it has none.
+      runs: The run of each execution, or None.
     """
     contexts: dict[int, int] = {}
     known, joined = tables.context_property, tables.association
-    query = sa.select(joined.c.execution_id, joined.c.context_id).select_from(
+    query: sa.Select[int, int] = sa.select(joined.c.execution_id, joined.c.context_id).select_from(
         known.join(joined, joined.c.context_id == known.c.context_id)
     )
     ours = {id_: letters.write(run.run_id) for id_, run in runs.items() if run and run.name != run.run_id}
     for run_ids in chunks(set(ours.values()), _RUNS_AT_ONCE):
-        # Not narrowed to the executions: a database would look for each of them in each context.
+        # Not restricted to the executions, which databases would look up in each context.
         within = query.where(
             known.c.name == "run_id",
             known.c.is_custom_property == sa.false(),
@@ -42,7 +42,7 @@ def of(
             if execution in ours:
                 contexts[execution] = max(context, contexts.get(execution, 0))
     found = fields(connection, known, contexts.values(), letters)
-    # Contexts of TFX's old launcher have a run_id too, and none of the others.
+    # Contexts of TFX's old launcher have a run_id too, but none of the other properties.
     return {
         execution: Task(**found[context])
         for execution, context in contexts.items()
@@ -53,16 +53,16 @@ def of(
 def fields(
     connection: sa.engine.Connection, known: sa.Table, ids: Iterable[int], letters: Letters
 ) -> dict[int, dict]:
-    """What contexts of task instances say, by context.
+    """Properties of task instance contexts, by context.
 
     Args:
       known: ContextProperty.
     """
     found: dict[int, dict] = {}
     for chunk in chunks(set(ids)):
-        query = sa.select(known.c.context_id, known.c.name, known.c.int_value, known.c.string_value).where(
-            known.c.context_id.in_(chunk), known.c.name.in_(TASK_PROPERTIES)
-        )
+        query: sa.Select[int, str, int | None, str | None] = sa.select(
+            known.c.context_id, known.c.name, known.c.int_value, known.c.string_value
+        ).where(known.c.context_id.in_(chunk), known.c.name.in_(TASK_PROPERTIES))
         for context, name, integer, text in connection.execute(query):
             found.setdefault(context, {})[name] = letters.read(text) if integer is None else integer
     return found

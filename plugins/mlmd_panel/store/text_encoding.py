@@ -1,4 +1,4 @@
-"""Letters that a store on a server does not keep as they are."""
+"""Translates texts to and from the way ml_metadata stores them on servers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dataclasses
 
 from mlmd_panel.store.mlmd_facts import POSTGRESQL_BACKSLASH
 
-# MySQL's latin1: Windows' code page 1252, with control characters where that has none.
+# MySQL's latin1 is Windows code page 1252, with control characters in its gaps.
 _TO_BYTE = {bytes([b]).decode("cp1252", "ignore") or chr(b): b for b in range(256)}
 _FROM_BYTE = {b: letter for letter, b in _TO_BYTE.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Letters:
-    """Between texts and what the store's columns have for them.
+    """Translates between texts and the contents of the store's columns.
 
-    ml_metadata's client sends UTF-8 to MySQL and says that it is latin1: the server has two letters for an umlaut.
+    ml_metadata's client sends UTF-8 to MySQL but declares it as latin1, so the server has two characters for an umlaut.
 
     Attributes:
       dialect: SQLAlchemy's name of the database.
@@ -24,7 +24,7 @@ class Letters:
     dialect: str
 
     def read(self, text: str | None) -> str:
-        """The text of a column; of NULL the empty one."""
+        """The text in a column; "" for NULL."""
         if not text:
             return ""
         if self.dialect == "postgresql":
@@ -37,7 +37,7 @@ class Letters:
         return text
 
     def write(self, text: str) -> str:
-        """What a column has for a text."""
+        """The column's content for a text."""
         if self.dialect == "postgresql":
             return text.replace("\\", POSTGRESQL_BACKSLASH)
         if self.dialect == "mysql" and not text.isascii():

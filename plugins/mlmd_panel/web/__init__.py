@@ -1,1 +1,1 @@
-"""The panel on the web: routes, views, pages."""
+"""The web application: routes, views and pages."""

@@ -1,4 +1,4 @@
-"""Addresses of Airflow's own pages, below the path that Airflow is served at."""
+"""Makes links to Airflow's own pages, below the path at which Airflow is served."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlmd_panel.store.records import Run, Task
 
 
 class AirflowLinks:
-    """Makes the addresses; an object that Airflow does not have leads to Airflow's own "not found"."""
+    """Makes the links; those to missing objects lead to Airflow's own "not found" page."""
 
     def __init__(self, root: str) -> None:
         """Takes the path of [api] base_url, such as `/` or `/airflow/`."""

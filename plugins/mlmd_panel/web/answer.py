@@ -1,4 +1,4 @@
-"""What a view gives back: data that both the page and its JSON twin are made from."""
+"""What views return: the data for both the page and its JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
+
+from mlmd_panel.store.records import Artifact, Event, Execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +18,8 @@ class Answer:
     Attributes:
       template: Name of the Jinja template that shows it.
       title: Title of the page.
-      data: What the JSON twin holds; the template sees each of its keys as a variable.
-      only_html: What only the template needs, such as positions of a picture.
+      data: Content of the JSON; each key is a variable of the template.
+      only_html: Data for the template only, such as the layout of a picture.
     """
 
     template: str
@@ -26,12 +28,26 @@ class Answer:
     only_html: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def plain(value: Any) -> Any:
-    """A value of dataclasses, mappings and sequences as JSON has it.
+class ArtifactRow(TypedDict):
+    """An artifact that an execution read or made."""
 
-    JSON has no NaN and no infinity: they become the strings "NaN", "Infinity" and "-Infinity". Integers that a
-    browser would round stay numbers, as Python and jq read them right. Bytes become their length in words. Names that
-    records work out, of slices and metrics, are there too.
+    event: Event
+    artifact: Artifact
+
+
+class ExecutionRow(TypedDict):
+    """An execution that read or made an artifact."""
+
+    event: Event
+    execution: Execution
+
+
+def plain(value: Any) -> Any:
+    """Converts dataclasses, mappings and sequences to JSON values.
+
+    NaN and infinities, which JSON lacks, become the strings "NaN", "Infinity" and "-Infinity". Integers that a browser
+    would round stay numbers, as Python and jq read them correctly. Bytes become a text with their length. The
+    properties `name` and `label` of records are included.
     """
     if isinstance(value, float):
         if math.isnan(value):

@@ -1,4 +1,4 @@
-"""The panel as a FastAPI application."""
+"""Creates the panel's FastAPI application."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mlmd_panel.web.threads import Threads
 __all__ = ["Panel", "create_app"]
 
 _HEADERS = {
-    # Plotly writes its rules through style elements that it fills itself: without 'unsafe-inline' for styles every
-    # chart is drawn wrong. Scripts stay strict: no inline script, no eval.
+    # Plotly fills style elements itself: without 'unsafe-inline' for styles it draws every chart wrong. Scripts stay
+    # strict: no inline script, no eval.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
     "x-content-type-options": "nosniff",
@@ -39,11 +39,11 @@ def create_app(
 
     Args:
       panel: What to show.
-      dependencies: FastAPI dependencies that guard every route, static files, errors for unknown pages and the API's
-        description too.
-      readable: FastAPI dependency that gives the DAG ids whose rows the request's user may see, or None for all of
-        the store; without it everybody who passes the dependencies sees all. Not asked for static files.
-      threads: On which pages are made; by default the panel's own.
+      dependencies: FastAPI dependencies that guard every route, including static files, unknown pages and the API's
+        description.
+      readable: FastAPI dependency that returns the DAG ids whose rows the request's user may see, or None for
+        everything; without it every request sees everything. Not called for static files.
+      threads: Threads on which pages are made; by default the panel's own.
     """
 
     seen = Depends(readable or _everything)
@@ -53,18 +53,18 @@ def create_app(
 
     app = FastAPI(
         title=panel.title,
-        description="Each page of the panel as JSON.",
+        description="Every page of the panel as JSON.",
         dependencies=list(dependencies),
-        # FastAPI's own pages would be outside of the guard.
+        # The dependencies would not guard FastAPI's own pages.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.panel = panel
-    app.add_exception_handler(PanelError, error_pages.of_panel)
-    app.add_exception_handler(RequestValidationError, error_pages.of_parameters)
-    app.add_exception_handler(HTTPException, error_pages.of_http)
+    app.exception_handler(PanelError)(error_pages.of_panel)
+    app.exception_handler(RequestValidationError)(error_pages.of_parameters)
+    app.exception_handler(HTTPException)(error_pages.of_http)
     app.add_middleware(_Outermost)
     app.include_router(routes.router(threads or Threads(), Depends(remember)))
     return app
@@ -75,7 +75,7 @@ async def _everything() -> None:
 
 
 class _Outermost:
-    """Puts the security headers on every response and answers defects, which must not show what they are."""
+    """Adds security headers to every response, and answers bugs without showing details."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""Figures for plotly, made from payloads: {"data": [...], "layout": {...}}.
+"""Makes plotly figures, {"data": [...], "layout": {...}}, from payloads.
 
-Colours are names of CSS variables, which the page puts in: a figure fits both themes. A text of the store must pass
-`text()` first, as plotly would read its tags.
+Colours are CSS variables, which the page resolves, so that a figure fits both themes. Texts from the store must go
+through `text()`, as plotly interprets HTML tags.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Figure = dict[str, Any]
 
 
 def text(value: Any, limit: int = 40) -> str:
-    """A text as plotly shows it as it is: its few HTML tags, which plotly would follow, mean nothing."""
+    """Escapes a text, so that plotly does not interpret HTML tags in it."""
     shown = str(value)
     return str(escape(shown if len(shown) <= limit else shown[: limit - 1] + "…"))
 
 
 def slices(rows: Sequence[tuple[Slice, Metric]], metric: str) -> Figure:
-    """A metric over slices, with its confidence intervals; all examples stand out. NaN and infinity are named."""
+    """A metric by slice, with confidence intervals; the overall slice is highlighted, NaN and infinity are named."""
     found = [(slice_, m, m.number) for slice_, m in rows if m.number is not None]
     values = [number for _, _, number in found]
     upper, lower = zip(*(_whisker(m) for _, m, _ in found), strict=True) if found else ((), ())
@@ -122,7 +122,7 @@ def calibration(found: Calibration) -> Figure:
 
 
 def predictions(found: Calibration) -> Figure:
-    """How the predictions are distributed."""
+    """The distribution of the predictions."""
     middles, widths = _steps(found.lower, found.upper)
     trace = {
         "type": "bar",
@@ -160,7 +160,7 @@ def classes(matrix: ClassMatrix) -> Figure:
 
 
 def drawn_classes(matrix: ClassMatrix) -> tuple[list[int], list[int]]:
-    """Actual and predicted classes that `classes` draws: of more than MAX_CLASSES those with most examples."""
+    """Actual and predicted classes that `classes` draws: if there are more than MAX_CLASSES, those with the most examples."""
     predicted: dict[int, float] = {}
     for cell in matrix.cells:
         predicted[int(cell[1])] = predicted.get(int(cell[1]), 0) + cell[2]
@@ -174,7 +174,7 @@ def _largest(examples: dict[int, float]) -> list[int]:
 def binary(
     curve: ConfusionCurve, threshold: float = 0.5
 ) -> tuple[float, list[tuple[str, float, float]]] | None:
-    """The confusion matrix of two classes at the threshold next to the one asked for.
+    """The confusion matrix of two classes at the threshold closest to the requested one.
 
     Returns:
       The threshold, and two rows (actual class, predicted negative, predicted positive); None without thresholds.
@@ -190,7 +190,7 @@ def binary(
 
 
 def histogram(found: Histogram) -> Figure:
-    """Buckets as wide as they are; those of equal counts as density."""
+    """Buckets at their true widths; quantiles are drawn as density."""
     buckets = [b for b in found.buckets if math.isfinite(b.low) and math.isfinite(b.high)]
     middles, widths = _steps([b.low for b in buckets], [b.high for b in buckets])
     quantiles = found.kind == "QUANTILES"
@@ -250,11 +250,14 @@ def _with_interval(metric: Metric) -> str:
 
 def _whisker(metric: Metric) -> tuple[float, float]:
     interval, value = metric.interval, metric.number
-    bounds = (interval.upper, interval.lower) if interval else (None, None)
-    finite = all(isinstance(b, (int, float)) and math.isfinite(b) for b in (value, *bounds))
-    if value is None or not finite:
+    if interval is None or value is None:
         return 0, 0
-    return max(bounds[0] - value, 0), max(value - bounds[1], 0)  # type: ignore[operator]
+    upper, lower = interval.upper, interval.lower
+    if not isinstance(upper, (int, float)) or not isinstance(lower, (int, float)):
+        return 0, 0
+    if not all(map(math.isfinite, (value, upper, lower))):
+        return 0, 0
+    return max(upper - value, 0), max(value - lower, 0)
 
 
 def _line(
@@ -277,7 +280,7 @@ def _line(
 
 
 def _steps(low: Sequence[float], high: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Middles and widths of buckets; one without width, and one that goes on for ever, gets a width to be seen by."""
+    """Middles and widths of buckets; empty and unbounded ones get a width that is visible."""
     pairs = list(zip(low, high, strict=True))
     spans = [b - a for a, b in pairs if math.isfinite(b - a) and b > a]
     least = (sum(spans) / len(spans) if spans else 1.0) / 20

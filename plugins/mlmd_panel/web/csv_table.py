@@ -1,4 +1,4 @@
-"""Lists as CSV, which spreadsheets read without running anything."""
+"""Writes lists as CSV without formulas that spreadsheets would run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Errors as responses: one JSON body, one page."""
+"""Turns errors into responses, as JSON or as a page."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +17,8 @@ from mlmd_panel.web.request import urls_of
 _log = logging.getLogger(__name__)
 
 
-class WentWrong(PanelError):
-    """A defect of the panel; what happened is in the log."""
+class InternalError(PanelError):
+    """A bug in the panel; details are in the log."""
 
     headline = "Something went wrong"
 
@@ -31,7 +32,7 @@ class Refused(PanelError):
         self.headline = headline
 
 
-def respond(error: PanelError, request: Request, headers: dict[str, str] | None = None) -> Response:
+def respond(error: PanelError, request: Request, headers: Mapping[str, str] | None = None) -> Response:
     """An error as JSON `{ok, error, status, headline}` or as a page, as the request wants it."""
     if _wants_json(request):
         body = {"ok": False, "error": str(error), "status": error.status, "headline": error.headline}
@@ -41,7 +42,7 @@ def respond(error: PanelError, request: Request, headers: dict[str, str] | None 
 
 
 def of_panel(request: Request, error: PanelError) -> Response:
-    """Answers an error that a view raised; the log gets what the administrator needs."""
+    """Answers an error that a view raised; server errors are logged."""
     if error.status >= 500:
         # One line: a store that is down would fill the log with tracebacks that say no more.
         _log.error("%s: %s", error.headline, error)
@@ -49,9 +50,9 @@ def of_panel(request: Request, error: PanelError) -> Response:
 
 
 def of_parameters(request: Request, error: RequestValidationError) -> Response:
-    """Answers query parameters or ids that are no numbers, too large, or too long."""
-    told = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()[:5])
-    bad = BadQuery(f"This address has values that cannot be: {told}.")
+    """Answers query parameters or ids that are not valid."""
+    details = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()[:5])
+    bad = BadQuery(f"The request has invalid parameters: {details}.")
     bad.status = 422
     return respond(bad, request)
 
@@ -61,7 +62,7 @@ def of_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         return respond(NotFound("There is no such page."), request, error.headers)
     if error.status_code == 405:
-        refused = Refused("The panel only reads: it answers GET and HEAD.", 405, "Not allowed")
+        refused = Refused("The panel is read-only: it accepts only GET and HEAD.", 405, "Not allowed")
     else:
         detail = error.detail if isinstance(error.detail, str) else "The request was refused."
         refused = Refused(detail, error.status_code, "Not allowed" if error.status_code == 403 else "Refused")
@@ -69,9 +70,9 @@ def of_http(request: Request, error: HTTPException) -> Response:
 
 
 def unexpected(request: Request, error: Exception) -> Response:
-    """Answers a defect: the traceback goes to the log, the page says nothing of it."""
+    """Answers a bug: the traceback goes to the log and is not shown."""
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return respond(WentWrong("The panel could not make this page. The web server's log says why."), request)
+    return respond(InternalError("The panel could not create this page. See the web server's log."), request)
 
 
 def _wants_json(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""How numbers, times and sizes are written on pages."""
+"""Formats numbers, times and sizes for pages."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, as in 1 slice, 1,200 slices; the plural is the noun and an s unless it is given."""
+    return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
+
+
 def exact(value: Any) -> Any:
-    """A number with all its digits, for what scripts read and what stands in a title; "" without one.
+    """A number with all its digits, for scripts and tooltips; "" for None.
 
     NaN and infinity are written as JavaScript reads them.
     """
@@ -40,7 +45,7 @@ def exact(value: Any) -> Any:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share of 1 in percent; what is not zero never reads as zero."""
+    """A fraction in percent; small values other than zero do not round to zero."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else number(value)
     shown = 100 * value
@@ -81,7 +86,7 @@ def duration(milliseconds: int | float | None) -> str:
 
 
 def utc(milliseconds: int | None) -> str:
-    """A time as ISO 8601 in UTC; "" when it is no time of the years 1 to 9999."""
+    """A time as ISO 8601 in UTC; "" for none, or outside of the years 1 to 9999."""
     if not milliseconds:
         return ""
     try:
@@ -99,6 +104,6 @@ def short_type(name: str) -> str:
 
 
 def last_path(uri: str, parts: int = 3) -> str:
-    """Last parts of a URI, which tell artifacts apart."""
+    """Last parts of a URI, which distinguish artifacts."""
     pieces = uri.rstrip("/").split("/")
     return "/".join(pieces[-parts:]) if len(pieces) > parts + 1 else uri

@@ -1,4 +1,4 @@
-"""Where the artifacts and executions of a lineage stand in its picture: layers from left to right, few crossings."""
+"""Lays out the picture of a lineage in layers from left to right, with few crossings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Box:
     Attributes:
       id: MLMD's.
       kind: artifact or execution.
-      label: What it is called.
-      state: MLMD's; empty of what the user may not see.
+      label: Its name.
+      state: MLMD's; empty if it is hidden.
       hidden: The user may not see it.
-      branch: Of an execution, the task group and map index that tell it from others of its node.
+      branch: Task group and map index of an execution, which distinguish it from others of its node.
       x: Left edge, in pixels.
       y: Upper edge.
     """
@@ -67,7 +67,7 @@ class Picture:
 
 
 def picture(lineage: Lineage) -> Picture:
-    """Places everything in a lineage; what was made stands to the right of what it was made from."""
+    """Places everything in a lineage; outputs are to the right of what they were made from."""
     vertices = [("artifact", id_) for id_ in lineage.artifacts] + [
         ("execution", id_) for id_ in lineage.executions
     ]

@@ -1,4 +1,4 @@
-"""Every link of the panel: to its own pages below whatever prefix it is mounted at, and to Airflow's pages."""
+"""Makes links to the panel's pages, below the prefix where it is mounted; and the interface for Airflow's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 class Links(Protocol):
-    """Addresses of Airflow's own pages; each None where there is no such page."""
+    """Links to Airflow's own pages; None where there is no such page."""
 
     def task(self, task: Task) -> str | None:
         """Page of a task instance, with its log."""
@@ -47,7 +47,7 @@ class Urls:
 
     Attributes:
       root: Path that the panel is mounted at, without a slash at its end; "" at the root of its host.
-      path: Path of the page asked for, below root.
+      path: Path of the current page, below root.
       query: Its query parameters.
     """
 
@@ -61,7 +61,7 @@ class Urls:
         return f"{self.root}/{path}{_query(query)}"
 
     def same(self, **changes: Any) -> str:
-        """Link to this page with some query parameters changed; None takes one away."""
+        """Link to this page with some query parameters changed; None removes one."""
         kept = [(key, value) for key, value in self.query if key not in changes]
         new = [(key, value) for key, value in changes.items() if value is not None]
         return f"{self.root}{quote(self.path)}{_query([*kept, *new])}"
@@ -72,12 +72,12 @@ class Urls:
         return f"{self.root}{path}.{suffix}{_query(self.query)}"
 
     def static(self, file: str) -> str:
-        """Link to a static file, which changes when the file does: browsers keep it for ever."""
+        """Link to a static file; it changes with the file, so that browsers may cache it forever."""
         return f"{self.root}/static/{file}?v={version(file)}"
 
 
 def node_url(urls: Urls, run: int, execution: Execution) -> str:
-    """Link to the page of a node in a run; where the node may have several instances, of the execution's own."""
+    """Link to the page of a node in a run, or of the execution's instance if there may be several."""
     task = execution.task if execution.is_one_of_several else None
     where = {"task_id": task.task_id, "map_index": task.map_index} if task else {}
     return urls.to("runs", run, "nodes", execution.node, **where)
@@ -96,7 +96,7 @@ def version(file: str) -> str:
 
 def static_file(file: str) -> Path | None:
     """Where a static file is; None when there is none of that name."""
-    # What is kept is of the known names only: others are without number.
+    # Only known names are cached, as there may be any number of others.
     return _static_file(file) if file in _FILES else None
 
 

@@ -1,4 +1,4 @@
-"""Answers as HTML: the Jinja environment, with every string of the store escaped."""
+"""Renders answers as HTML with Jinja, which escapes every string from the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlmd_panel.web.request import Panel, Urls
 
 @cache
 def environment() -> jinja2.Environment:
-    """Templates with the panel's filters; a name that a template misspells is an error."""
+    """Templates with the panel's filters; undefined names are errors."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("mlmd_panel.web"),
         autoescape=True,
@@ -29,6 +29,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        counted=formats.counted,
         exact=formats.exact,
         percent=formats.percent,
         size=formats.size,
@@ -78,13 +79,13 @@ def _json_text(value: Any) -> str:
 
 
 def _script_json(value: Any) -> Markup:
-    # Inside <script> HTML escapes mean nothing: what could end the element is written as JSON escapes.
+    # HTML escapes do not work inside <script>: characters that could end the element become JSON escapes.
     text = json.dumps(_drawable(value), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _drawable(value: Any) -> Any:
-    """A figure as plotly takes it: numbers that cannot be drawn are null, which leaves a gap."""
+    """A figure for plotly: NaN and infinity become null, which leaves a gap."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

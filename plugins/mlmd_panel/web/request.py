@@ -1,4 +1,4 @@
-"""One request: the panel, the DAGs its user may read, and how links are made; and the types of query parameters."""
+"""What a view knows of its request, and the types of path and query parameters."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query, Request
 
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.reconnecting import FreshStore
 from mlmd_panel.store.store import Store
 from mlmd_panel.web.links import Links, NoLinks, Urls
 
 _MAX = 2**63 - 1  # MLMD's ids and times are 64 bit integers
 
-Id = Annotated[int, Path(ge=1, le=_MAX, description="MLMD's id")]
+Id = Annotated[int, Path(ge=1, le=_MAX, description="Id in ML Metadata")]
 OptionalId = Annotated[int | None, Query(ge=1, le=_MAX)]
 Cursor = Annotated[int | None, Query(ge=1, le=_MAX, description="Only rows older than the one with this id")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Rows of a page")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows per page")]
 Time = Annotated[int | None, Query(ge=0, le=_MAX, description="Milliseconds since 1970, UTC")]
 MapIndex = Annotated[
-    int | None, Query(ge=-1, lt=2**31, description="Of Airflow; -1 of a task that is not mapped")
+    int | None, Query(ge=-1, lt=2**31, description="Airflow's map index; -1 for a task that is not mapped")
 ]
 Text = Annotated[str | None, Query(max_length=500)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """What the panel shows and how it gets there.
+    """The panel's store, files, links and title.
 
     Attributes:
       store: The MLMD store.
@@ -36,7 +37,7 @@ class Panel:
       title: Name at the top of each page.
     """
 
-    store: Store
+    store: Store | FreshStore
     files: Files
     links: Links = NoLinks()
     title: str = "ML Metadata"

@@ -1,4 +1,4 @@
-"""The panel's addresses: each page, its JSON twin, its CSV, and the static files."""
+"""Routes of the pages, their JSON and CSV, and static files."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def router(threads: Threads, seen: Any) -> APIRouter:
     """All routes; the catch-all comes last.
 
     Args:
-      threads: On which what the store shows is made.
-      seen: FastAPI dependency that notes which DAGs the user may read, for what shows the store.
+      threads: Threads on which pages are made.
+      seen: FastAPI dependency that records which DAGs the user may read, for pages that show the store.
     """
     made = APIRouter()
 
@@ -109,7 +109,7 @@ def _endpoint(threads: Threads, view: Callable[..., Any], respond: _Respond) -> 
 
     # FastAPI reads parameters from there; the names of their types are the view's module's.
     signature = inspect.signature(view, eval_str=True)
-    endpoint.__signature__ = signature.replace(return_annotation=Response)  # type: ignore[attr-defined]
+    endpoint.__signature__ = signature.replace(return_annotation=Response)  # type: ignore[attr-defined] # typeshed knows none
     endpoint.__doc__ = view.__doc__
     return endpoint
 

@@ -1,12 +1,13 @@
 """Tiny pictures inside tables, as SVG: sparklines, time bars, histograms, intervals.
 
-Sizes and colours come from classes in the style sheet; what a picture tells stands in its <title> too.
+Sizes and colours come from classes in the style sheet; the <title> of a picture describes it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
@@ -23,7 +24,9 @@ def sparkline(values: Sequence[float | None], title: str, width: int = 88, heigh
     if len(known) < 2:
         return Markup("")
     low, high = min(finite, default=0), max(finite, default=0)
-    points, pieces, marks = [], [], Markup("")
+    points: list[str] = []
+    pieces: list[list[str]] = []
+    marks = Markup("")
     for number, value in enumerate(values):
         x = 2 + number * (width - 4) / max(len(values) - 1, 1)
         if value is None or not _finite(value):
@@ -47,7 +50,7 @@ def sparkline(values: Sequence[float | None], title: str, width: int = 88, heigh
 
 
 def _odd_mark(value: float | None, x: float, height: int) -> Markup:
-    """Where a value stands that is no point of the line; nothing for a missing one."""
+    """Mark of a value that is not a point of the line; nothing for a missing one."""
     if value is None:
         return Markup("")
     if math.isnan(value):
@@ -101,16 +104,16 @@ def share(value: float | None, kind: str = "", width: int = 60) -> Markup:
     filled = min(max(value, 0), 1) if _finite(value) else 0
     rect = Markup('<rect class="track" width="100" height="6" rx="1"/>') + Markup(
         '<rect class="bar {}" width="{:.1f}" height="6" rx="1"/>'
-    ).format(kind, 100 * filled)  # type: ignore[operator]
+    ).format(kind, 100 * filled)
     return _svg("share", 100, 6, rect, "", stretch=True)
 
 
 def margin(value: float | None, limit: float | None, lower: bool, passed: bool | None) -> Markup:
-    """Where a value stands beside its bound; the side that passes is shaded."""
+    """A value relative to its bound; the side that passes is shaded."""
     if not _finite(value) or not _finite(limit):
         return Markup("")
-    reach = max(abs(value - limit) * 1.4, abs(limit) * 0.1, 1e-9)  # type: ignore[operator]
-    x = 50 + 50 * (value - limit) / reach  # type: ignore[operator]
+    reach = max(abs(value - limit) * 1.4, abs(limit) * 0.1, 1e-9)
+    x = 50 + 50 * (value - limit) / reach
     good = Markup('<rect class="good" x="{}" width="50" height="10"/>').format(50 if lower else 0)
     kind = "pass" if passed else "fail" if passed is False else ""
     inside = (
@@ -120,7 +123,7 @@ def margin(value: float | None, limit: float | None, lower: bool, passed: bool |
             '<line class="limit" x1="50" x2="50" y1="0" y2="10"/><circle class="{}" cx="{:.1f}" cy="5" r="3.4"/>'
         ).format(kind, min(max(x, 4), 96))
     )
-    return _svg("margin", 100, 10, inside, f"{value:.4g} beside the bound {limit:.4g}")
+    return _svg("margin", 100, 10, inside, f"{value:.4g}, bound {limit:.4g}")
 
 
 def interval(lower: float, value: float, upper: float, low: float, high: float) -> Markup:
@@ -146,5 +149,5 @@ def _svg(kind: str, width: int, height: int, inside: Markup, title: str, stretch
     )
 
 
-def _finite(value: float | None) -> bool:
+def _finite(value: float | None) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

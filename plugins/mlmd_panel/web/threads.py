@@ -1,4 +1,4 @@
-"""Threads of the panel's own, on which its pages are made."""
+"""The panel's own threads, on which its pages are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Made = TypeVar("_Made")
 
 
 class TookTooLong(PanelError):
-    """A page was not made in its time: its store or files do not answer, or too many pages are being made."""
+    """A page was not ready in time: its store or files do not respond, or too many pages are being loaded."""
 
     status = 503
     headline = "The page took too long"
@@ -24,9 +24,9 @@ class TookTooLong(PanelError):
 class Threads:
     """A bounded number of threads, and a time in which a page must be made.
 
-    Without them a store that stands still would hold the threads of the program around the panel: Airflow has forty for
-    its whole API. A page that is given up keeps its thread until the store has answered, or its own limits have ended
-    the question; pages that nobody has begun yet are dropped.
+    Without them a store that hangs would block the host's threads: Airflow has forty for its whole API. A page that
+    times out keeps its thread until the store responds or its own limits end the query; pages that are still waiting
+    for a thread are dropped.
     """
 
     def __init__(self, count: int = COUNT, seconds: float = SECONDS):
@@ -61,5 +61,5 @@ class Threads:
         if done:
             return future.result()
         if begun:
-            raise TookTooLong("The store or the artifact's files do not answer in time. Try again later.")
-        raise TookTooLong("Too many pages are being made at once; load the page again in a moment.")
+            raise TookTooLong("The store or the artifact's files did not respond in time. Try again later.")
+        raise TookTooLong("Too many pages are being loaded at once; reload the page in a moment.")

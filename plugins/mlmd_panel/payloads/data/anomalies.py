@@ -1,4 +1,4 @@
-"""ExampleAnomalies: what ExampleValidator or DistributionValidator found wrong with the statistics of each split."""
+"""Reads ExampleAnomalies: what ExampleValidator or DistributionValidator found in the statistics of each split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlmd_panel.files import messages, protos
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data import splits
 from mlmd_panel.payloads.data.feature_statistics import path_of
-from mlmd_panel.payloads.data.histograms import enum_name, some, text
+from mlmd_panel.payloads.data.histograms import enum_name, first_items, text
 from mlmd_panel.payloads.part import WHOLE, Part
 from mlmd_panel.store.records import Artifact
 
@@ -158,12 +158,12 @@ def _split(split: str, proto: Any, blessed: bool | None) -> SplitAnomalies:
     anomalies = [_anomaly(name, proto.anomaly_info[name]) for name in names[:MAX_ANOMALIES]]
     if proto.HasField("dataset_anomaly_info"):
         anomalies.insert(0, _anomaly("", proto.dataset_anomaly_info))
-    infos, more = some(proto.drift_skew_info, MAX_ANOMALIES)
+    infos, more = first_items(proto.drift_skew_info, MAX_ANOMALIES)
     measurements: list[Measurement] = []
     for info in infos:
         name = path_of(info.path)
         for comparison, found in (("drift", info.drift_measurements), ("skew", info.skew_measurements)):
-            kept, cut = some(found, 10)
+            kept, cut = first_items(found, 10)
             more |= cut
             measurements += (
                 Measurement(name, comparison, enum_name(m, "type"), m.value, m.threshold) for m in kept
@@ -179,7 +179,7 @@ def _split(split: str, proto: Any, blessed: bool | None) -> SplitAnomalies:
 
 
 def _anomaly(name: str, proto: Any) -> Anomaly:
-    reasons, cut = some(proto.reason, MAX_REASONS)
+    reasons, cut = first_items(proto.reason, MAX_REASONS)
     return Anomaly(
         feature=path_of(proto.path) if name and proto.path.step else text(name),
         severity=enum_name(proto, "severity"),

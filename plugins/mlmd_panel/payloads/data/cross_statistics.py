@@ -1,4 +1,4 @@
-"""What two features have to do with each other, of tensorflow_metadata's CrossFeatureStatistics."""
+"""Reads correlations and lifts of pairs of features from CrossFeatureStatistics messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from mlmd_panel.payloads.data.feature_statistics import path_of
-from mlmd_panel.payloads.data.histograms import some, text
+from mlmd_panel.payloads.data.histograms import first_items, text
 
 MAX_SERIES = 100
 MAX_LIFTS = 100
@@ -50,7 +50,7 @@ class LiftSeries:
 
 @dataclasses.dataclass(frozen=True)
 class CrossStatistics:
-    """What two features have to do with each other.
+    """Correlation and lift of two features.
 
     Attributes:
       x: One feature.
@@ -75,8 +75,8 @@ def cross_statistics(proto: Any) -> CrossStatistics:
     """Of a tensorflow.metadata.v0.CrossFeatureStatistics."""
     numeric = proto.num_cross_stats if proto.HasField("num_cross_stats") else None
     found = proto.categorical_cross_stats.lift
-    plain, cut = some(found.lift_series, MAX_SERIES)
-    weighted, more = some(found.weighted_lift_series, MAX_SERIES)  # TFDV puts them among the others
+    plain, cut = first_items(found.lift_series, MAX_SERIES)
+    weighted, more = first_items(found.weighted_lift_series, MAX_SERIES)  # TFDV puts them among the others
     return CrossStatistics(
         x=path_of(proto.path_x),
         y=path_of(proto.path_y),
@@ -89,7 +89,7 @@ def cross_statistics(proto: Any) -> CrossStatistics:
 
 
 def _series(proto: Any) -> LiftSeries:
-    lifts, cut = some(proto.lift_values, MAX_LIFTS)
+    lifts, cut = first_items(proto.lift_values, MAX_LIFTS)
     return LiftSeries(
         y=_value(proto, "y_value"),
         y_count=_value(proto, "y_count_value") or 0,

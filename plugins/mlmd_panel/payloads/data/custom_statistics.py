@@ -1,4 +1,4 @@
-"""Statistics of a feature beyond those of its type: TFDV's optional ones, and those of the user's generators."""
+"""Reads custom statistics of a feature, from TFDV's optional generators or the user's own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _message(name: str, proto: Any) -> CustomStatistic:
         kind = protos.message(type_)
     except KeyError:
         return CustomStatistic(
-            name, f"{len(proto.value)} bytes of {type_ or 'no type'}, which the panel does not know"
+            name, f"{len(proto.value)} bytes of {type_ or 'no type'}, which the panel cannot read"
         )
     try:
         wire_format.check(proto.value, kind.DESCRIPTOR, name)

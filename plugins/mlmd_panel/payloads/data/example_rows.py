@@ -1,8 +1,8 @@
-"""One record of Examples as a row that people can read."""
+"""Turns a record of Examples into a readable row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sized
 from typing import Any
 
 from mlmd_panel.files import protos, wire_format
@@ -22,7 +22,7 @@ def example(record: bytes, name: str) -> dict[str, Any]:
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no tf.train.Example.
+      PayloadError: The record is not a tf.train.Example.
     """
     parsed = _parse("tensorflow.Example", record, name)
     with protos.sound(name, "Example"):
@@ -37,7 +37,7 @@ def sequence_example(record: bytes, name: str) -> dict[str, Any]:
       name: File that it comes from, for the error.
 
     Raises:
-      PayloadError: It is no tf.train.SequenceExample.
+      PayloadError: The record is not a tf.train.SequenceExample.
     """
     parsed = _parse("tensorflow.SequenceExample", record, name)
     with protos.sound(name, "SequenceExample"):
@@ -77,7 +77,7 @@ def _value(feature: Any) -> Any:
     return shown[0] if len(values) == 1 else [*shown, *_rest(values)]
 
 
-def _rest(values: Iterable[Any]) -> list[str]:
+def _rest(values: Sized) -> list[str]:
     left = len(values) - MAX_VALUES
     return [f"{_MORE} {left} more"] if left > 0 else []
 

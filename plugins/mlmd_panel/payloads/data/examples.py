@@ -1,4 +1,4 @@
-"""Examples: files and records of each split, and the first rows."""
+"""Reads Examples: the files and records of each split, and the first rows."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> ExamplesPayloa
             decode = example_rows.DECODERS.get(format_)
             counted = _count(artifact, files, entries, decode, MAX_RECORDS // shares, MAX_BYTES // shares)
             if not decode and not counted[3]:
-                counted = (*counted[:3], f"The panel counts records of {format_}, and does not read them.")
+                counted = (*counted[:3], f"The panel counts {format_} records, but does not read them.")
         made.append(Split(name, len(entries), sum(entry.size for entry in entries), *counted))
     cut = listing.cut or len(wanted) > len(kept)
     return ExamplesPayload(
@@ -129,7 +129,7 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> ExamplesPayloa
 
 
 def _other(format_: str, file_format: str, names: list[str]) -> str:
-    """Why files of another format than TFRecord are not read, or ""."""
+    """Why files in other formats than TFRecord are not read, or ""."""
     if format_ == "FORMAT_PARQUET":
         said = "Parquet"
     elif file_format and not file_format.startswith("tfrecord"):
@@ -137,7 +137,7 @@ def _other(format_: str, file_format: str, names: list[str]) -> str:
     else:
         ends = {_ENDS.get(name.removesuffix(".gz").rpartition(".")[2].lower(), "") for name in names}
         said = " and ".join(sorted(ends)) if ends and "" not in ends else ""
-    return f"The panel reads TFRecord files; these are {said} files, which it does not read." if said else ""
+    return f"These are {said} files; the panel reads only TFRecord files." if said else ""
 
 
 def _count(

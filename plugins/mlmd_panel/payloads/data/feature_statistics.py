@@ -1,4 +1,4 @@
-"""Statistics of one feature, of tensorflow_metadata's FeatureNameStatistics."""
+"""Reads the statistics of a feature from FeatureNameStatistics messages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mlmd_panel.payloads.data.histograms import (
     Histogram,
     RankHistogram,
     enum_name,
+    first_items,
     histogram,
     rank_histogram,
-    some,
     text,
 )
 
@@ -191,8 +191,8 @@ def feature(proto: Any) -> FeatureStatistics:
     """Of a tensorflow.metadata.v0.FeatureNameStatistics."""
     stats = proto.WhichOneof("stats")
     measured = getattr(proto, stats) if stats else None
-    common = measured.common_stats if stats else None
-    custom, cut = some(proto.custom_stats, MAX_CUSTOM)
+    common = measured.common_stats if measured is not None else None
+    custom, cut = first_items(proto.custom_stats, MAX_CUSTOM)
     numeric, more = _numeric(measured) if stats == "num_stats" else (None, False)
     return FeatureStatistics(
         name=name_of(proto),
@@ -254,8 +254,8 @@ def _numeric(proto: Any) -> tuple[NumericStatistics, bool]:
         bucket.sample_count for found in proto.histograms for bucket in found.buckets
     )
     weighted = proto.weighted_numeric_stats if proto.HasField("weighted_numeric_stats") else None
-    histograms, cut = some(proto.histograms, MAX_HISTOGRAMS)
-    weighted_histograms, more = some(weighted.histograms, MAX_HISTOGRAMS) if weighted else ([], False)
+    histograms, cut = first_items(proto.histograms, MAX_HISTOGRAMS)
+    weighted_histograms, more = first_items(weighted.histograms, MAX_HISTOGRAMS) if weighted else ([], False)
     made = NumericStatistics(
         mean=proto.mean if measured else None,
         std_dev=_deviation(proto) if measured else None,
@@ -278,8 +278,8 @@ def _deviation(proto: Any) -> float | None:
 
 
 def _strings(proto: Any) -> StringStatistics:
-    top, cut = some(proto.top_values, MAX_VALUES)
-    weighted_top, more = some(proto.weighted_string_stats.top_values, MAX_VALUES)
+    top, cut = first_items(proto.top_values, MAX_VALUES)
+    weighted_top, more = first_items(proto.weighted_string_stats.top_values, MAX_VALUES)
     return StringStatistics(
         unique=_unique(proto),
         top=tuple(ValueCount(text(item.value), item.frequency) for item in top),

@@ -1,10 +1,10 @@
-"""Histograms of tensorflow_metadata's statistics."""
+"""Reads histograms from statistics, with helpers for reading messages."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 MAX_BUCKETS = 1000
@@ -74,7 +74,7 @@ class RankHistogram:
 
 def histogram(proto: Any) -> Histogram:
     """Of a tensorflow.metadata.v0.Histogram."""
-    buckets, cut = some(proto.buckets, MAX_BUCKETS)
+    buckets, cut = first_items(proto.buckets, MAX_BUCKETS)
     made = tuple(Bucket(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in buckets)
     kind = enum_name(proto, "type")
     return Histogram(kind, text(proto.name), proto.num_nan, proto.num_undefined, made, cut)
@@ -82,20 +82,20 @@ def histogram(proto: Any) -> Histogram:
 
 def rank_histogram(proto: Any) -> RankHistogram:
     """Of a tensorflow.metadata.v0.RankHistogram."""
-    buckets, cut = some(proto.buckets, MAX_BUCKETS)
+    buckets, cut = first_items(proto.buckets, MAX_BUCKETS)
     made = tuple(RankBucket(b.low_rank, b.high_rank, text(b.label), b.sample_count) for b in buckets)
     return RankHistogram(text(proto.name), made, cut)
 
 
-def some(items: Iterable[Item], limit: int) -> tuple[list[Item], bool]:
-    """The first of a message's items, and whether there are more."""
+def first_items(items: Sequence[Item], limit: int) -> tuple[list[Item], bool]:
+    """The first items of a repeated field, and whether there are more."""
     return list(items[:limit]), len(items) > limit
 
 
 def text(value: str | bytes, limit: int = MAX_LABEL) -> str:
     """A text of a message, shortened to what a page can show.
 
-    protobuf gives bytes where a file of proto2's syntax holds what is no UTF-8.
+    protobuf returns bytes for proto2 strings that are not UTF-8.
     """
     if isinstance(value, bytes):
         value = value.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""TFDV's statistics of natural language, which it keeps as a custom statistic `nl_statistics`."""
+"""Reads TFDV's natural language statistics, which are in a custom statistic `nl_statistics`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from mlmd_panel.payloads.data.histograms import (
     Histogram,
     RankHistogram,
+    first_items,
     histogram,
     rank_histogram,
-    some,
     text,
 )
 
@@ -82,8 +82,8 @@ def language_statistics(proto: Any) -> LanguageStatistics:
     found = [proto.token_statistics] if weighted else proto.token_statistics
     if weighted and not proto.HasField("token_statistics"):
         found = []
-    tokens, cut = some(found, MAX_TOKENS)
-    sequences, more = ([], False) if weighted else some(proto.reported_sequences, MAX_SEQUENCES)
+    tokens, cut = first_items(found, MAX_TOKENS)
+    sequences, more = ([], False) if weighted else first_items(proto.reported_sequences, MAX_SEQUENCES)
     further = not weighted and proto.HasField("weighted_nl_statistics")
     return LanguageStatistics(
         coverage=proto.feature_coverage,

@@ -1,4 +1,4 @@
-"""A Schema: what features there are and what their values may be."""
+"""Reads Schemas: the features and what their values may be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mlmd_panel.errors import PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import messages, protos
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data.feature_statistics import path_of
-from mlmd_panel.payloads.data.histograms import some, text
+from mlmd_panel.payloads.data.histograms import first_items, text
 from mlmd_panel.payloads.data.schema_features import (
     Domain,
     Feature,
@@ -121,7 +121,7 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
 
     Raises:
       PayloadGone: The files are gone.
-      PayloadUnknown: There are files, and not one that must be the schema.
+      PayloadUnknown: There are files, but not a single one that must be the schema.
       PayloadError: They are broken or too large.
     """
     listing = files.list(artifact.uri, depth=3)
@@ -131,12 +131,12 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
     guessed = not candidates and len(names) == 1
     candidates = names if guessed else candidates
     if not names:
-        raise PayloadUnknown("Its folder is there, and no file is in it.")
+        raise PayloadUnknown("The artifact's folder is empty.")
     if not candidates:
-        raise PayloadUnknown(f"Among its files is no {_NAME}, and no other that could be a schema.")
+        raise PayloadUnknown(f"The artifact has no {_NAME}, and no other file that could be a schema.")
     if len(candidates) > 1:
         raise PayloadUnknown(
-            f"Among its files is no {_NAME}, and several could be the schema: {', '.join(candidates[:5])}."
+            f"The artifact has no {_NAME}, but several files that could be the schema: {', '.join(candidates[:5])}."
         )
     try:
         proto = messages.read(files, artifact.uri, candidates, _MESSAGE)
@@ -151,8 +151,8 @@ def read(artifact: Artifact, files: Files) -> SchemaPayload:
 def _payload(proto: Any, file: str, others: list[str], cut: bool) -> SchemaPayload:
     features, more = features_of(proto)
     domains, fewer = domains_of(proto)
-    sparse, cut_sparse = some(proto.sparse_feature, MAX_OTHERS)
-    weighted, cut_weighted = some(proto.weighted_feature, MAX_OTHERS)
+    sparse, cut_sparse = first_items(proto.sparse_feature, MAX_OTHERS)
+    weighted, cut_weighted = first_items(proto.weighted_feature, MAX_OTHERS)
     representations = [
         _representation(group, tensor, found.tensor_representation[tensor])
         for group, found in sorted(proto.tensor_representation_group.items())

@@ -1,4 +1,4 @@
-"""Features and domains of a schema."""
+"""Reads the features and domains of a schema."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from mlmd_panel.payloads.data.histograms import enum_name, some, text
+from mlmd_panel.payloads.data.histograms import enum_name, first_items, text
 
 MAX_FEATURES = 5000
 MAX_VALUES = 200
@@ -117,7 +117,7 @@ def domains_of(proto: Any) -> tuple[tuple[Domain, ...], bool]:
     made: list[Domain] = []
     cut = False
     for kind, domains in kinds:
-        found, more = some(domains, MAX_FEATURES)
+        found, more = first_items(domains, MAX_FEATURES)
         made += (_domain(kind, domain) for domain in found)
         cut |= more
     return tuple(made), cut
@@ -198,7 +198,7 @@ def details_of(proto: Any, known: Collection[str] = (), depth: int = MAX_DEPTH) 
 
 def texts(values: Any) -> tuple[str, ...]:
     """Texts of a repeated field; of very many the last is how many are left out."""
-    found, cut = some(values, MAX_VALUES)
+    found, cut = first_items(values, MAX_VALUES)
     return (*map(text, found), *([f"… {len(values) - MAX_VALUES} more"] if cut else ()))
 
 
@@ -210,7 +210,7 @@ def _plain(field: Any, value: Any, depth: int) -> Any:
         }
     if isinstance(value, (bool, int, float, str, bytes)) or hasattr(value, "ListFields"):
         return _one(field, value, depth)
-    found, cut = some(value, MAX_VALUES)
+    found, cut = first_items(value, MAX_VALUES)
     made = [_one(field, one, depth) for one in found]
     return [*made, f"… {len(value) - MAX_VALUES} more"] if cut else made
 
@@ -244,9 +244,9 @@ def _domain(kind: str, proto: Any) -> Domain:
         values = tuple(map(text, proto.value[:MAX_DOMAIN_VALUES]))
         return Domain(kind, name, values, len(proto.value), categorical=categorical)
     if kind == "bool":
-        values = [value for value in (proto.true_value, proto.false_value) if value]
+        words = [value for value in (proto.true_value, proto.false_value) if value]
         sides = {"true_value": text(proto.true_value), "false_value": text(proto.false_value)}
-        return Domain(kind, name, texts(values), len(values), details={k: v for k, v in sides.items() if v})
+        return Domain(kind, name, texts(words), len(words), details={k: v for k, v in sides.items() if v})
     if kind in ("int", "float"):
         categorical = proto.is_categorical if proto.HasField("is_categorical") else None
         low, high = _given(proto, "min"), _given(proto, "max")

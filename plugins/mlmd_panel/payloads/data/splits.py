@@ -1,4 +1,4 @@
-"""Splits of an artifact: the folders `Split-<name>` below its URI, or `<name>` as old TFX wrote them."""
+"""Finds the splits of an artifact: folders `Split-<name>` below its URI, or `<name>` from old TFX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlmd_panel.errors import PayloadError, PayloadUnknown
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.store.records import Artifact
 
-MAX_SPLITS = 50  # any other is had by its name
+MAX_SPLITS = 50  # others can be requested by name
 MAX_SHARDS = 256
 _PREFIXES = ("Split-", "SplitPair-")  # pairs are DistributionValidator's
 _SHARD = re.compile(r"-(?P<number>\d{5,})-of-(?P<of>\d{5,})(?=$|\.)")
@@ -30,7 +30,7 @@ class SplitFiles:
     Attributes:
       split: Its name; "" of files directly below the URI, as Transform's are, and of a URI that is the file.
       names: Below the URI, as `Files.list` gives them.
-      missing: Number of shards that are not there, though the names of others say that there are so many.
+      missing: Number of missing shards, according to the names of the others.
     """
 
     split: str
@@ -78,7 +78,7 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     Args:
       artifact: Whose.
       files: Where from.
-      known: What TFX calls the file, the preferred name first.
+      known: Names that TFX gives the file, the preferred one first.
       kind: What the files hold, for the error.
       only: Name of the split that is wanted; "" for all.
 
@@ -123,12 +123,14 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
         if found[split].missing:
             missing = found[split].missing
             problems.append(
-                f"{missing} more shard{'s' * (missing > 1)} of {found[split].names[0]}"
-                f" should be there, and {'are' if missing > 1 else 'is'} not."
+                f"{missing} shard{'s' * (missing > 1)} besides {found[split].names[0]}"
+                f" {'are' if missing > 1 else 'is'} missing."
             )
     gone = [name for name in names if name not in found] if list(found) != [""] and not only else []
     if gone:
-        problems.append(f"There are no {kind} of split {', '.join(gone[:10])}, which the artifact names.")
+        problems.append(
+            f"There are no {kind} for split{'s' * (len(gone) > 1)} {', '.join(gone[:10])}, which the artifact lists."
+        )
     if only and not kept:
         problems.append(f"There is no split {only!r}.")
     return Found(tuple(found[split] for split in kept), len(ordered), tuple(problems))
@@ -137,7 +139,7 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
 def each(
     found: Sequence[SplitFiles], read: Callable[[SplitFiles], Read], problems: list[str]
 ) -> tuple[Read, ...]:
-    """What is read of each split; one that cannot be read becomes a sentence in `problems`.
+    """Reads each split; one that cannot be read becomes a sentence in `problems`.
 
     Raises:
       PayloadError: None can be read.
@@ -185,6 +187,7 @@ def _groups(names: list[str]) -> dict[str, tuple[tuple[str, ...], int]]:
 
 def _sentence(known: Sequence[str], kind: str, files: bool, cut: bool) -> str:
     if not files:
-        return "Its folder is there, and no file is in it."
-    where = "the files that were looked at" if cut else "its files"
-    return f"Among {where} is no {' or '.join(known)}, and no other of which the panel knows that it holds {kind}."
+        return "The artifact's folder is empty."
+    if cut:
+        return f"None of the files that the panel listed is {' or '.join(known)}, or is known to hold {kind}."
+    return f"The artifact has no {' or '.join(known)}, and no other file known to hold {kind}."

@@ -1,4 +1,4 @@
-"""ExampleStatistics: what TFDV measured of the features of each split."""
+"""Reads ExampleStatistics: TFDV's statistics of the features of each split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data import splits
 from mlmd_panel.payloads.data.cross_statistics import CrossStatistics, cross_statistics
 from mlmd_panel.payloads.data.feature_statistics import FeatureStatistics, feature, name_of
-from mlmd_panel.payloads.data.histograms import some, text
+from mlmd_panel.payloads.data.histograms import first_items, text
 from mlmd_panel.payloads.part import WHOLE, Part
 from mlmd_panel.store.records import Artifact
 
@@ -178,8 +178,8 @@ def _dataset(proto: Any, limit: int, wanted: str) -> DatasetStatistics:
     matching = (
         [one for one in proto.features if wanted in name_of(one).casefold()] if wanted else proto.features
     )
-    features, cut = some(matching, limit)
-    crosses, more = some(proto.cross_features, MAX_FEATURES)
+    features, cut = first_items(matching, limit)
+    crosses, more = first_items(proto.cross_features, MAX_FEATURES)
     made = tuple(map(feature, features))
     weighted = proto.weighted_num_examples or any(one.weighted for one in made)
     return DatasetStatistics(

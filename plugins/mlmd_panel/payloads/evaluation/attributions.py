@@ -1,4 +1,4 @@
-"""Attributions of an evaluation: how much each feature contributed to the predictions, by slice."""
+"""Reads the attributions of an evaluation: how much each feature contributed to predictions, by slice."""
 
 from __future__ import annotations
 

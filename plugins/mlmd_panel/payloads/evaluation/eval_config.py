@@ -1,4 +1,4 @@
-"""The configuration of an evaluation: models, slices, and the thresholds that its metrics must meet."""
+"""Reads the configuration of an evaluation: its models, slices and thresholds."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def read(files: Files, uri: str) -> EvalConfig:
         json_format.Parse(files.read(uri, FILE, MAX_BYTES).decode(), run, ignore_unknown_fields=True)
     # json_format lets through what its parser and the messages raise.
     except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
-        raise PayloadError(f"{FILE} is broken: it is no configuration of TFMA.") from error
+        raise PayloadError(f"{FILE} is not a valid TFMA configuration.") from error
     config = run.eval_config
     models = tuple(
         EvaluatedModel(

@@ -1,4 +1,4 @@
-"""A ModelEvaluation: every metric of every slice, as TFMA wrote them."""
+"""Reads ModelEvaluations: every metric of every slice, as TFMA wrote them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class EvaluationPayload:
     Attributes:
       config: Models, slices, thresholds; empty when eval_config.json is gone or cannot be read.
       slices: Overall first, then by name.
-      span: Of the examples, when the data's location tells it.
-      cut: There are more slices or metrics than those of `slices`.
+      span: Span of the examples, if their location contains it.
+      cut: There are more slices or metrics than in `slices`.
       slices_in_all: How many slices were written; of an evaluation too large to count them those counted.
-      plots: None when not asked for, or not there.
-      attributions: None when not asked for, or not there.
-      validation: None when not asked for, or not there.
+      plots: None if not requested, or missing.
+      attributions: None if not requested, or missing.
+      validation: None if not requested, or missing.
       problems: Sentences about parts that cannot be shown.
-      table: What of the slices and metrics a page shows; None where there is no page.
+      table: Slices and metrics that the page shows; None if there is no page.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -71,7 +71,7 @@ class EvaluationPayload:
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
-        """Names of the models under evaluation, in the configuration's order; "" where metrics name none."""
+        """Names of the candidate models, in the configuration's order; "" if metrics name none."""
         order = {model.name: place for place, model in enumerate(self.config.models)}
         named = dict.fromkeys(key.model for key in self.keys if key.model)
         found = [name for name in named if name != self.baseline]
@@ -79,7 +79,7 @@ class EvaluationPayload:
 
     @cached_property
     def sole(self) -> str:
-        """The model under evaluation when it is the only one, else ""."""
+        """The candidate model if it is the only one, else ""."""
         return self.candidates[0] if len(self.candidates) == 1 else ""
 
     def of_candidates(self, part: SliceMetrics) -> dict[MetricKey, Metric]:
@@ -141,7 +141,7 @@ def read(
       parts: Which of plots, attributions and validation to read besides the metrics; one that cannot be read
         becomes a sentence in `problems`.
       search: Text in the names of slices that are read even where the evaluation has more than the panel reads.
-      plot: Name of the slice whose plots are wanted; None is all, as far as they are read.
+      plot: Name of the slice whose plots to read; None for all, up to the limit.
 
     Raises:
       PayloadError: The metrics are gone or cannot be read.

@@ -1,4 +1,4 @@
-"""Names by which metrics are shown, chosen and compared: each key its own, whatever its parts are called."""
+"""Gives each metric key a distinct name, by which it is shown, selected and compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def metric_names(keys: Iterable[MetricKey], sole: str = "") -> dict[MetricKey, s
     """A name for each key, distinct among them, in their order.
 
     Args:
-      keys: Of one evaluation, or of all that stand on one page.
+      keys: Keys of one evaluation, or of all on one page.
       sole: The model that needs no mention, as no other is under evaluation.
     """
     found = {key: key.label_of("" if key.model == sole else key.model) for key in keys}

@@ -1,4 +1,4 @@
-"""Metric keys and values of an evaluation."""
+"""Reads the metric keys and values of an evaluation."""
 
 from __future__ import annotations
 

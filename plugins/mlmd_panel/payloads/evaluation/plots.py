@@ -1,4 +1,4 @@
-"""Plots of an evaluation: the numbers of ROC, precision/recall, calibration and confusion matrices, by slice."""
+"""Reads the plots of an evaluation: ROC, precision/recall, calibration and confusion matrices, by slice."""
 
 from __future__ import annotations
 
@@ -256,6 +256,7 @@ def _classes(matrix: Any, several: bool, room: int) -> ClassMatrix:
     totals: dict[int, float] = {}
     for entry in matrix.entries:
         place = (entry.actual_class_id, entry.predicted_class_id)
+        counts: tuple[float, ...]
         if not several:
             count = entry.num_weighted_examples
             totals[place[0]] = totals.get(place[0], 0.0) + count

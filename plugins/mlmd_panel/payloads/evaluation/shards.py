@@ -1,4 +1,4 @@
-"""Records of one output of TFMA, which may be spread over several files."""
+"""Reads the records of one of TFMA's outputs, which may be in several files."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def records(files: Files, uri: str, output: str) -> Iterator[tuple[str, bytes]]:
     names = [entry.name for entry in files.list(uri, depth=1) if entry.name.startswith(output)]
     shards = [name for name in names if name.removesuffix(".gz").endswith((".tfrecord", ".tfrecords"))]
     if not shards and any(name.endswith(".parquet") for name in names):
-        raise PayloadError(f"The {output} are Parquet files; the panel reads TFMA's TFRecord files.")
+        raise PayloadError(f"The {output} are Parquet files; the panel reads only TFRecord files.")
     # Versions of TFMA before 0.25 wrote no suffix.
     shards = shards or [name for name in names if "." not in name]
     if not shards:
         raise PartGone(f"The evaluation has no {output}: there is no file {output}*.tfrecord.")
     if len(shards) > MAX_SHARDS:
-        raise PayloadError(f"The {output} are {len(shards)} files; the panel reads up to {MAX_SHARDS}.")
+        raise PayloadError(f"The {output} are in {len(shards)} files; the panel reads up to {MAX_SHARDS}.")
     left = MAX_TOTAL
     for name in shards:
         for record in tfrecord.records(files, uri, name, max_record=MAX_RECORD, max_total=MAX_TOTAL):

@@ -1,4 +1,4 @@
-"""The metrics of each slice of an evaluation."""
+"""Reads the metrics of each slice of an evaluation."""
 
 from __future__ import annotations
 

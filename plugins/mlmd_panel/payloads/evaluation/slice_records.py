@@ -1,4 +1,4 @@
-"""Metrics of slices as TFMA wrote them; a value that is too large to be read is left out of its slice."""
+"""Reads TFMA's messages with the metrics of slices, without values that are too large."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlmd_panel.files import protos, wire_format
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import shards
 
-TOO_LARGE = "The value is larger than the panel reads."
+TOO_LARGE = "The value is too large for the panel to read."
 _TYPE = "tensorflow_model_analysis.MetricsForSlice"
 
 

@@ -1,4 +1,4 @@
-"""Slices of an evaluation, and the specifications of a configuration that select them."""
+"""Reads slices of an evaluation, and the specifications that select them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _pairs(message: Any) -> tuple[Pair, ...]:
 
 
 def _short(value: str) -> str:
-    """A value of a feature; of a long one the beginning, and a hash that tells it from others that begin so."""
+    """A value of a feature; a long one is shortened to its start and a hash, which keep it distinct."""
     if len(value) <= MAX_TEXT:
         return value
     return f"{value[:MAX_TEXT]}… {hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -1,7 +1,7 @@
-"""Verdict of an evaluation: each threshold in each slice, with its value and how far it is from the bound.
+"""Reads the verdict of an evaluation: each threshold in each slice, with its value and margin.
 
-TFMA writes down only what failed. The rest is worked out here from the configuration and the metrics by the
-rules of its validator, and compared with the failures that it wrote; where the two differ, TFMA's word counts.
+TFMA records only what failed. The rest is computed here from the configuration and the metrics by the rules of its
+validator, and compared with the recorded failures; where they differ, TFMA's outcome is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_CHECKS = 20_000
 # Thresholds in slices that are worked out; what TFMA wrote is shown in any case.
 _MAX_GROUPS = 200_000
 NOT_FOUND = "Metric not found."
-_NO_VERDICT = "TFMA wrote no failure for it; its value cannot be compared here."
+_NO_VERDICT = "TFMA recorded no failure, and the panel cannot check the value itself."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Check:
         there is none.
       interval: Of the metric, or None; of a relative change None.
       margin: Distance to the bound, in the bound's unit; negative when it is missed, NaN when it means nothing.
-      passed: None when nobody says.
-      recorded: TFMA's file bears it out.
+      passed: None if not known.
+      recorded: Whether TFMA's file confirms the outcome.
       message: Why it could not be compared, or empty.
     """
 
@@ -65,15 +65,15 @@ class ValidationPayload:
     Attributes:
       ok: TFMA's verdict; None when it wrote none.
       rubber_stamp: There was no baseline, and bounds on the change were left out.
-      missing_thresholds: The configuration has no threshold, for which TFMA writes that it is not validated.
-      missing_slices: Names of slices that thresholds are for, and that no example is in.
-      missing_cross_slices: The same of cross slices.
-      missing_metrics: Labels of metrics that thresholds are for, and that a slice lacks.
+      missing_thresholds: The configuration has no thresholds, so TFMA records the model as not validated.
+      missing_slices: Names of slices that have thresholds but no examples.
+      missing_cross_slices: The same for cross slices.
+      missing_metrics: Labels of metrics that have thresholds, but that a slice lacks.
       details: What slices were looked for, and how many checks were made in such.
       checks: Failed first, then by slice and metric.
-      cut: There are more checks than could be worked out; those that TFMA counted as failed come first.
-      checks_in_all: Number of checks, as far as they were worked out.
-      disagreements: Checks whose outcome by the configuration is not TFMA's; theirs is TFMA's.
+      cut: There are more checks than were computed; those that TFMA counted as failed come first.
+      checks_in_all: Number of checks that were computed.
+      disagreements: Number of checks whose computed outcome differs from TFMA's, which is used.
     """
 
     kind: ClassVar[str] = "validation"
@@ -130,9 +130,9 @@ def judge(
             cut = True
             continue
         if result is not None:
-            heard = _heard(group, failure)
-            disagreements += heard != [dataclasses.replace(check, recorded=True) for check in group]
-            group = heard
+            reconciled = _with_recorded_verdict(group, failure)
+            disagreements += reconciled != [dataclasses.replace(check, recorded=True) for check in group]
+            group = reconciled
         checks += group
     for (slice_, key, _), (threshold, metric, message) in failures.items():  # such as of names not known here
         group = _checks(slice_, threshold, metric, None, message)
@@ -274,7 +274,7 @@ def _checks(
             # The comparison itself, not the margin's sign: differences of small or infinite numbers round.
             passed = value >= limit if least else value <= limit
         elif number is not None and bound == "relative":
-            passed, why = False, "The baseline has no such metric."
+            passed, why = False, "The baseline does not have this metric."
         else:
             why = _NO_VERDICT
         checks.append(
@@ -295,8 +295,8 @@ def _checks(
     return checks
 
 
-def _heard(group: list[Check], failure: tuple | None) -> list[Check]:
-    """The checks of one threshold with TFMA's verdict on it: it fails when one of its bounds does."""
+def _with_recorded_verdict(group: list[Check], failure: tuple | None) -> list[Check]:
+    """The checks of a threshold with TFMA's verdict on it; a threshold fails if one of its bounds does."""
     failed = failure is not None
     ours = any(check.passed is False for check in group)
     if failed == ours:

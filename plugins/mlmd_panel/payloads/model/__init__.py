@@ -1,1 +1,1 @@
-"""Payloads of models, and of what is said of them: blessings, hyper-parameters, transform graphs."""
+"""Payloads of models, blessings, hyperparameters and transform graphs."""

@@ -1,4 +1,4 @@
-"""A ModelBlessing or InfraBlessing: whether a model may be pushed."""
+"""Reads ModelBlessings and InfraBlessings: whether a model may be pushed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read(artifact: Artifact, files: Files) -> BlessingPayload:
     except PayloadGone:
         if by_property is None:
             raise
-        problem = "Its file is gone; the property still says it."
+        problem = "The blessing's file is missing; this is from the artifact's property `blessed`."
     except PayloadError as error:
         if by_property is None:
             raise
@@ -67,9 +67,11 @@ def read(artifact: Artifact, files: Files) -> BlessingPayload:
     said = [name for name in names if name in _YES + _NO]
     by_file = said[0] in _YES if len(said) == 1 else None
     if len(said) > 1:
-        problem = f"Its files contradict each other: {', '.join(said)}."
+        problem = f"The blessing's files contradict each other: {', '.join(said)}."
     elif by_file is not None and by_property is not None and by_file != by_property:
-        problem = f"Its file is {said[0]}, and its property blessed is {int(by_property)}."
+        problem = (
+            f"The blessing's file is {said[0]}, but the artifact's property `blessed` is {int(by_property)}."
+        )
     return BlessingPayload(
         blessed=by_file if by_file is not None else by_property,
         file=said[0] if len(said) == 1 else "",

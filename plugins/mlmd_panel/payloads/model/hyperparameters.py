@@ -1,4 +1,4 @@
-"""HyperParameters and TunerResults: what the tuner found, and the trials that led there."""
+"""Reads HyperParameters and TunerResults: the tuner's best values, and its trials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HyperParameter:
     Attributes:
       name: Its name.
       value: What was chosen; None when it was not active.
-      kind: Of KerasTuner, such as Float, Int, Choice, Boolean, Fixed; empty when the space does not tell.
+      kind: Of KerasTuner, such as Float, Int, Choice, Boolean, Fixed; empty if the search space does not tell.
       space: What could have been chosen, such as {"min_value": 0, "max_value": 1}.
     """
 
@@ -95,11 +95,12 @@ def read(artifact: Artifact, files: Files) -> HyperParametersPayload:
     name = _only(files, artifact.uri, FILE, (".txt", ".json"))
     found = json_documents.read(files, artifact.uri, name, MAX_BYTES)
     if not isinstance(found, dict):
-        raise PayloadError(f"{name} is broken: it is no configuration of KerasTuner.")
-    values = found.get("values") if isinstance(found.get("values"), dict) else None
-    space = found.get("space") if isinstance(found.get("space"), list) else []
-    if values is None:
+        raise PayloadError(f"{name} is not a valid KerasTuner configuration.")
+    values, space = found.get("values"), found.get("space")
+    if not isinstance(values, dict):
         values, space = found, []
+    if not isinstance(space, list):
+        space = []
     parameters: dict[str, HyperParameter] = {}
     for item in space:
         settings = item.get("config") if isinstance(item, dict) else None
@@ -128,7 +129,7 @@ def read_results(artifact: Artifact, files: Files) -> TunerResultsPayload:
     name = _only(files, artifact.uri, RESULTS, (".json",))
     found = json_documents.read(files, artifact.uri, name, MAX_BYTES)
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise PayloadError(f"{name} is broken: it is no list of trials.")
+        raise PayloadError(f"{name} is not a list of trials.")
     trials = []
     names: dict[str, None] = {}
     for row in found[:MAX_TRIALS]:
@@ -142,14 +143,14 @@ def read_results(artifact: Artifact, files: Files) -> TunerResultsPayload:
 
 
 def _only(files: Files, uri: str, usual: str, endings: tuple[str, ...]) -> str:
-    """The usual file, else the only one with such a name; tuners of others choose theirs."""
+    """The usual file, else the only one with such an ending, as custom tuners choose their own names."""
     names = [entry.name for entry in files.list(uri, depth=1)]
     if usual in names or names == [""]:  # the URI itself is the file
         return usual if names != [""] else ""
     alike = [name for name in names if name.endswith(endings)]
     if len(alike) == 1:
         return alike[0]
-    raise PayloadUnknown(f"Among its files is no {usual}, nor one other that could be it.")
+    raise PayloadUnknown(f"The artifact has no {usual}, and no single other file that could be it.")
 
 
 def _plain(value: Any) -> Any:

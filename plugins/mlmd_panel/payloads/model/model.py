@@ -1,4 +1,4 @@
-"""A Model or PushedModel: where its SavedModel is, its signatures, files and sizes."""
+"""Reads Models and PushedModels: the SavedModel's folder, signatures, files and sizes."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def read(artifact: Artifact, files: Files) -> ModelPayload:
         except PayloadError as error:
             problem = str(error)
     elif listing:
-        problem = f"There is no {saved_model.FILE} among its files, so that its signatures are not known."
+        problem = f"The artifact has no {saved_model.FILE}, so its signatures are unknown."
     else:
-        problem = "Its folder is there, and no file is in it."
+        problem = "The artifact's folder is empty."
     pushed = artifact.property("pushed")
     return ModelPayload(
         folder=serving[0] if serving else None,

@@ -1,4 +1,4 @@
-"""Signatures of a SavedModel, from saved_model.pb without its graph."""
+"""Reads the signatures of a SavedModel from saved_model.pb, without its graph."""
 
 from __future__ import annotations
 

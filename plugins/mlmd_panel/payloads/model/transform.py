@@ -1,4 +1,4 @@
-"""A TransformGraph: the schemas before and after, and the vocabularies."""
+"""Reads TransformGraphs: the schemas before and after, and the vocabularies."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
         problems.append(str(error))
     if raw is transformed is graph is None and not assets:
         raise PayloadUnknown(
-            "Among its files is no transform_fn, metadata or transformed_metadata, of which a transform graph is made."
+            "The artifact has no transform_fn, metadata or transformed_metadata, the parts of a transform graph."
         )
     return TransformPayload(
         raw_schema=raw,
@@ -133,7 +133,7 @@ def _names(uri: str, files: Files, present: set[str], problems: list[str]) -> di
     except PayloadError as error:
         problems.append(str(error))
     except (ValueError, RecursionError, AttributeError):
-        problems.append(f"{_ASSET_MAP} is broken: it is no JSON object.")
+        problems.append(f"{_ASSET_MAP} is not a valid JSON object.")
     return {}
 
 
@@ -141,7 +141,8 @@ def _vocabulary(files: Files, uri: str, entry: Entry, name: str, left: int) -> V
     if entry.name.endswith(".tfrecord.gz"):
         limit = min(_MAX_COUNTED, left)
         records = tfrecord.records(files, uri, entry.name, max_total=max(limit, 1 << 20))
-        size, entries = 0, []
+        size = 0
+        entries: list[str] = []
         for record in records:
             size += 1
             if len(entries) < MAX_ENTRIES:

@@ -1,1 +1,1 @@
-"""One function per page; each gives the data that its page, its JSON twin and its CSV are made from."""
+"""One function per page, which returns the data for its HTML, JSON and CSV."""

@@ -1,4 +1,4 @@
-"""The list of artifacts, and the page of one."""
+"""The list of artifacts and the page of an artifact."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.payloads.part import Part
 from mlmd_panel.store.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, Artifact
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ExecutionRow
 from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
 _PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 Properties = Annotated[
-    list[str], Query(max_length=10, description="Such as span>=201401, blessed=1, pushed_destination~serving")
+    list[str],
+    Query(
+        max_length=10,
+        description="Property filters, such as span>=201401, blessed=1, pushed_destination~serving",
+    ),
 ]
 
 
@@ -70,14 +74,14 @@ def artifacts(
 
 def part(
     split: Annotated[
-        str, Query(max_length=500, description="Of data, statistics and anomalies: a split")
+        str, Query(max_length=500, description="Split of examples, statistics or anomalies")
     ] = "",
-    slice: Annotated[str, Query(max_length=500, description="Of statistics: name of a slice")] = "",
+    slice: Annotated[str, Query(max_length=500, description="Slice of statistics")] = "",
     feature: Annotated[
-        str, Query(max_length=200, description="Of statistics: text in the feature's name")
+        str, Query(max_length=200, description="Part of the name of features in statistics")
     ] = "",
 ) -> Part:
-    """The part of a payload that a request asks for."""
+    """The requested part of a payload."""
     return Part(split, slice, feature.strip())
 
 
@@ -85,10 +89,10 @@ Wanted = Annotated[Part, Depends(part)]
 
 
 def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
-    """An artifact: what its files hold, its properties, who made it, who used it, who reused it from the cache."""
+    """An artifact: its contents and properties, and which executions produced, used or reused it."""
     found = visit.store.artifact(id, visit.dags)
     events = visit.store.events_of_artifact(id, visit.dags)
-    rows = [{"event": event, "execution": execution} for event, execution in events.rows]
+    rows: list[ExecutionRow] = [{"event": event, "execution": execution} for event, execution in events.rows]
     return Answer(
         "artifact.html",
         f"{found.type} #{found.id}",
@@ -107,7 +111,7 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
 
 
 def typed_view(visit: Visit, artifact: Artifact, choice: Choice, wanted: Part) -> dict[str, Any]:
-    """What an artifact's files hold, or the sentence that says why they cannot be shown."""
+    """The contents of an artifact's files, or why they cannot be shown."""
     try:
         if artifact.type == "ModelEvaluation":
             payload: payloads.Payload = _evaluation(visit, artifact, choice)
@@ -126,5 +130,5 @@ def _evaluation(visit: Visit, artifact: Artifact, choice: Choice) -> evaluation.
 def _property(text: str) -> PropertyFilter:
     match = _PROPERTY.fullmatch(text)
     if not match:
-        raise BadQuery(f"{text!r} is no comparison of a property, such as span>=201401 or blessed=1.")
+        raise BadQuery(f"{text!r} is not a property filter; write it like span>=201401 or blessed=1.")
     return PropertyFilter(*match.groups())

@@ -1,4 +1,4 @@
-"""Two runs' evaluations beside each other."""
+"""The page that compares the evaluations of two runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import OptionalId, Text, Visit, Visiting
 
 MAX_ROWS = 2000
-# Slices of one side that are named above the table.
+# Slices of only one side that are named above the table.
 MAX_NAMED = 50
 CHOICES = 60
 
@@ -44,15 +44,16 @@ def compare(
     base_branch: Text = None,
     other_branch: Text = None,
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
-    slices: Annotated[str, Query(max_length=1000, description="Text in the slice's name")] = "",
+    slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
     worse: bool = False,
     min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
     page: PageNumber = 1,
 ) -> Answer:
-    """Metrics of two runs in each slice, with their difference; without a base, the run before is it.
+    """Metrics of two runs in each slice, with their difference; the default baseline is the previous run.
 
-    Of a run with several branches, one is compared: the one that is named, or of the same name as the other's.
+    The baseline is `base`, the candidate `other`. Of a run with several branches one is compared: the one requested,
+    or the one with the same name as the other run's.
     """
     two = _runs(visit, base, other)
     branches = [row.branches if row else () for row in two]
@@ -63,16 +64,17 @@ def compare(
     only_html: dict = {"choices": choices, "asked": metrics}
     if two[0] and two[1]:
         try:
-            read = [_evaluation(visit, row, choice.slices) for row in two]
+            base_read = _evaluation(visit, two[0], choice.slices)
+            other_read = _evaluation(visit, two[1], choice.slices)
         except (NotFound, PayloadError) as error:
             data["problem"] = str(error)
         else:
-            named = comparing.names(*read)
+            named = comparing.names(base_read, other_read)
             available = tuple(named.values())
             usual = [named[key] for key in _usual(visit, two) if key in named] or available[:5]
             names, unknown, _ = picked(chosen_names(metrics), available, usual, len(available))
             choice = dataclasses.replace(choice, metrics=names)
-            found = comparing.compare(*read, frozenset(names), choice.slices)
+            found = comparing.compare(base_read, other_read, frozenset(names), choice.slices)
             shown = page_of([row for row in found.rows if _wanted(row, choice)], page, MAX_ROWS)
             only_html["shown"] = shown
             data["comparison"] = {
@@ -87,8 +89,8 @@ def compare(
                 "only_other": found.only_other[:MAX_NAMED],
                 "only_other_in_all": len(found.only_other),
                 "weighting_differs": found.weighting_differs,
-                "models": [one.candidates for one in read],
-                "problems": [one.problems for one in read],
+                "models": [base_read.candidates, other_read.candidates],
+                "problems": [base_read.problems, other_read.problems],
                 "cut": found.cut,
                 "available_metrics": available,
                 "unknown_metrics": unknown,
@@ -153,11 +155,12 @@ def _has_evaluation(row: RunSummary) -> bool:
     return any(branch.evaluation for branch in row.each)
 
 
-def _evaluation(visit: Visit, row: RunSummary | None, search: str) -> evaluation.EvaluationPayload:
-    assert row is not None
+def _evaluation(visit: Visit, row: RunSummary, search: str) -> evaluation.EvaluationPayload:
     if row.evaluation is None:
         what = f"Branch '{row.name}' of run" if row.name else "Run"
-        raise NotFound(f"{what} '{row.run.run_id}' has no evaluation: its Evaluator did not run, or failed.")
+        raise NotFound(
+            f"{what} '{row.run.run_id}' has no evaluation: it has no Evaluator, or its Evaluator has not finished."
+        )
     return evaluation.read(row.evaluation, visit.panel.files, parts=(), search=search)
 
 

@@ -1,4 +1,4 @@
-"""The list of contexts, and the page of one."""
+"""The list of contexts and the page of a context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 25
 def contexts(
     visit: Visiting, type: Text = None, text: Text = None, after: Cursor = None, limit: Limit = 50
 ) -> Answer:
-    """Contexts of any type, newest first: runs, pipelines, experiments and what else a store groups by."""
+    """Contexts of any type, newest first, such as runs, pipelines and experiments."""
     chosen = ContextFilter(type=type or "", text=text or "")
     page = visit.store.contexts(chosen, visit.dags, limit=limit, after=after)
     return Answer(

@@ -1,4 +1,4 @@
-"""The list of executions, and the page of one."""
+"""The list of executions and the page of an execution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 
 from mlmd_panel.store.filters import ExecutionFilter
 from mlmd_panel.store.records import EXECUTION_STATES, Execution
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.request import Cursor, Id, Limit, MapIndex, OptionalId, Text, Time, Visiting
 
 
@@ -57,10 +57,10 @@ def executions(
 
 
 def execution(visit: Visiting, id: Id) -> Answer:
-    """An execution: its properties, what it read and wrote, and whose outputs it took from the cache."""
+    """An execution: its properties, inputs and outputs, and the source of outputs from the cache."""
     found = visit.store.execution(id, visit.dags)
     events, cut = visit.store.events_of_execution(id, visit.dags)
-    rows = [{"event": event, "artifact": artifact} for event, artifact in events]
+    rows: list[ArtifactRow] = [{"event": event, "artifact": artifact} for event, artifact in events]
     maker, hidden = None, False
     if found.state == "CACHED":
         made = next((row["artifact"] for row in rows if row["event"].is_output), None)
@@ -80,7 +80,7 @@ def execution(visit: Visiting, id: Id) -> Answer:
 
 
 def _maker(visit: Visiting, artifact_id: int) -> tuple[Execution | None, bool]:
-    """The execution that really made an artifact, and whether it may be one that the user may not see."""
+    """The execution that produced an artifact, and whether it may be hidden from the user."""
     events = visit.store.events_of_artifact(artifact_id, visit.dags)
     makers = [e for event, e in events.rows if event.is_output and e.state != "CACHED"]
     return (makers[0], False) if makers else (None, events.hidden)

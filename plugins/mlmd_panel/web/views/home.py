@@ -1,4 +1,4 @@
-"""The address that Airflow's tabs open: leads to the page of the run or task instance that it names."""
+"""Redirects from the address that Airflow's tabs open to the page of the run or task instance."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from mlmd_panel.web.request import Text, Visiting
 def destination(
     visit: Visiting, dag_id: Text = None, run_id: Text = None, task_id: Text = None, map_index: Text = None
 ) -> str:
-    """Link to the page of the task instance or run that an Airflow page's placeholders name; else to the pipelines.
+    """Link to the page of the task instance or run that the query names; without a DAG id, to the pipelines.
 
-    Of a mapped task without an index, to the page that lists its instances. A task that is no node, or has not run yet, leads to its run; a DAG run without a record in MLMD is a NotFound that
-    says so. Placeholders that Airflow left unfilled do not count.
+    A mapped task without an index leads to the list of its instances, and a task that is not a node, or has not run
+    yet, to its run. A DAG run that ML Metadata has no record of is a NotFound. Placeholders that Airflow left unfilled
+    are ignored.
     """
     dag_id, run_id, task_id = (None if not v or v.startswith("{") else v for v in (dag_id, run_id, task_id))
     if not dag_id:
@@ -25,7 +26,7 @@ def destination(
     except NotFound:
         raise NotFound(
             f"ML Metadata has no record of run '{run_id}' of DAG '{dag_id}': none of its TFX nodes has started yet, "
-            "it is no TFX pipeline, or it wrote to another store."
+            "it is not a TFX pipeline, or it uses another store."
         ) from None
     if task_id:
         (detail,) = visit.store.run_details([run])

@@ -10,7 +10,7 @@ from mlmd_panel.web import graph_layout
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Id, Visiting
 
-Depth = Annotated[int, Query(ge=0, le=30, description="Steps from artifact to execution or back")]
+Depth = Annotated[int, Query(ge=0, le=30, description="Generations of artifacts to follow")]
 
 
 def lineage(
@@ -18,7 +18,9 @@ def lineage(
     id: Id,
     up: Depth = 4,
     down: Depth = 4,
-    limit: Annotated[int, Query(ge=2, le=1000, description="Artifacts and executions at most")] = 300,
+    limit: Annotated[
+        int, Query(ge=2, le=1000, description="Maximum number of artifacts and executions")
+    ] = 300,
 ) -> Answer:
     """What an artifact was made from, and what was made from it."""
     artifact = visit.store.artifact(id, visit.dags)

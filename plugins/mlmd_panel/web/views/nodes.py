@@ -1,11 +1,11 @@
-"""The page of a node in a run: where Airflow's task instance tab leads."""
+"""The page of a node in a run, to which Airflow's task instance tab leads."""
 
 from __future__ import annotations
 
 from mlmd_panel.errors import NotFound
 from mlmd_panel.evaluation.table import Choosing
 from mlmd_panel.store.records import Execution
-from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.request import Id, MapIndex, Text, Visiting
 from mlmd_panel.web.views.artifacts import Wanted, typed_view
 
@@ -21,10 +21,10 @@ def node(
     task_id: Text = None,
     map_index: MapIndex = None,
 ) -> Answer:
-    """A node in a run: its attempts, what it read and wrote, and what its outputs hold.
+    """A node in a run: its attempts, inputs, outputs, and the contents of its outputs.
 
-    A node that has several instances in the run, in task groups or mapped, is shown as their list, unless the task and
-    the map index name one of them.
+    If a node has several instances in the run, in task groups or mapped, they are listed, unless the task id and map
+    index select one.
     """
     run = visit.store.run(id, visit.dags)
     (detail,) = visit.store.run_details([run], None)
@@ -36,7 +36,7 @@ def node(
         where = f" in task '{task_id}'" if task_id else ""
         where += f" with map index {map_index}" if map_index is not None else ""
         raise NotFound(
-            f"Run '{run.run_id}' has no record of a node '{node}'{where}: it has not started, or was skipped."
+            f"Run '{run.run_id}' has no record of node '{node}'{where}: it has not started, was skipped, or does not exist."
         )
     lasts = [attempts[-1] for attempts in instances.values()]
     data: dict = {"run": run, "node": node, "instances": lasts if len(lasts) > 1 else []}
@@ -44,7 +44,7 @@ def node(
         empty: dict = {"attempts": [], "execution": None, "inputs": [], "outputs": [], "views": []}
         return Answer("node.html", node, data | empty, {"choice": choice})
     [attempts], [last] = instances.values(), lasts
-    rows = [
+    rows: list[ArtifactRow] = [
         {"event": event, "artifact": detail.artifacts[event.artifact_id]}
         for event in detail.events
         if event.execution_id == last.id and event.artifact_id in detail.artifacts

@@ -85,7 +85,7 @@ def nodes_of(detail: RunDetail) -> list[dict]:
 def _evaluation(
     visit: Visit, artifact: Artifact | None
 ) -> tuple[evaluation.EvaluationPayload | None, str | None]:
-    """The evaluation with its verdict, and a sentence about what of it cannot be shown."""
+    """The evaluation with its verdict, and why it, or a part of it, cannot be shown."""
     if artifact is None:
         return None, None
     try:
@@ -96,7 +96,7 @@ def _evaluation(
 
 
 def _earlier(visit: Visit, detail: RunDetail) -> dict:
-    """Runs of the same pipeline that this one may be compared with: the one before, and the last blessed before."""
+    """Earlier runs of the pipeline to compare with: the previous one, and the last with a blessed model."""
     previous, after = None, detail.run.id
     if not detail.run.pipeline:
         return {"previous": None, "blessed": None}

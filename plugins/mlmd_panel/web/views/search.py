@@ -1,4 +1,4 @@
-"""Search over everything in the store."""
+"""The search page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 10
 
 
 def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Answer:
-    """Pipelines, runs, executions, artifacts and contexts whose name, type or URI holds a text, or whose id it is."""
+    """Pipelines, runs, executions, artifacts and contexts whose name, type or URI contains a text, or whose id it is."""
     wanted = q.strip()
     data: dict = {
         "q": wanted,
