@@ -6,6 +6,7 @@ STATE ?= $(CURDIR)/.state
 export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"
 DAG ?= taxi
+MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
 .PHONY: help setup demo up panel test test-fast replay notebook bench lint lock env doctor clean
@@ -44,10 +45,13 @@ bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, a
 	@include/bootstrap.sh services && include/bootstrap.sh panel
 	@$(STATE)/panel/bin/python -m tests.benchmarks.panel
 
-lint: ## ruff, and which room imports which
+lint: ## ruff, types, and which room imports which
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/ruff check . && $(STATE)/airflow/bin/ruff format --check .
 	@PYTHONPATH=.:plugins $(STATE)/airflow/bin/lint-imports --cache-dir $(STATE)/import-linter | tail -n 15
+	@$(MYPY) --cache-dir $(STATE)/mypy/panel --python-executable $(STATE)/airflow/bin/python plugins/mlmd_panel plugins/tfx_plugin.py
+	@$(MYPY) --cache-dir $(STATE)/mypy/airflow --python-executable $(STATE)/airflow/bin/python include/tfx_airflow/{contract,airflow_side,node_process,commands} include/tfx_airflow/*.py
+	@$(MYPY) --cache-dir $(STATE)/mypy/tfx --python-executable $(STATE)/tfx/bin/python include/tfx_airflow/{contract,tfx_side} include/{components,taxi,wordcount,notebooks}
 	@cmp include/tfx_airflow/contract/mlmd_facts.py plugins/mlmd_panel/store/mlmd_facts.py
 
 env: ## print the environment: eval "$(make -s env)" gives any shell this airflow

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta, timezone
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
 
 from include.taxi import hyperparameters
-from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor
-from include.tfx_airflow.airflow_side.span_sensor import range_config
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor, range_config
 
 SPANS = "${TFX_AIRFLOW_HOME}/taxi/spans"
 WAIT = "wait_for_span"

@@ -118,15 +118,7 @@ class TfxNodeOperator(BaseOperator):
             raise NodeError(f"{name} in run {request.run!r}; its error:", tail=result.message)
         if result.state == "skipped":
             self._skip(context, Skip(self.tfx_node.id, result.message))
-        for line in table(self.tfx_node.id, result):
-            self.log.info("%s", line)
-        for warning in result.summary.get("warnings", []):
-            self.log.warning("%s: %s", self.tfx_node.id, warning)
-        instance = context["ti"]
-        self.log.info(
-            "In the panel: %s",
-            panel_url(self.dag_id, context["run_id"], self.task_id, instance.map_index),
-        )
+        self._log_result(context, result)
         value = {
             "node": self.tfx_node.id,
             "state": result.state,
@@ -140,10 +132,18 @@ class TfxNodeOperator(BaseOperator):
                 "dag_id": self.dag_id,
                 "run_id": context["run_id"],
                 "task_id": self.task_id,
-                "map_index": instance.map_index,
+                "map_index": context["ti"].map_index,
                 **value,
             }
         return value
+
+    def _log_result(self, context: Context, result: NodeResult) -> None:
+        for line in table(self.tfx_node.id, result):
+            self.log.info("%s", line)
+        for warning in result.summary.get("warnings", []):
+            self.log.warning("%s: %s", self.tfx_node.id, warning)
+        map_index = context["ti"].map_index
+        self.log.info("In the panel: %s", panel_url(self.dag_id, context["run_id"], self.task_id, map_index))
 
     def _skip(self, context: Context, skip: Skip) -> NoReturn:
         """Ends the task as skipped; the reason goes to XCom, where the report and later tasks find it."""
@@ -232,7 +232,7 @@ def table(node_id: str, result: NodeResult) -> list[str]:
       Lines of text.
     """
     # Not at a parse.
-    from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types
+    from tabulate import tabulate
 
     rows = [
         (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])

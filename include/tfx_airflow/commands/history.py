@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
+from tabulate import tabulate
 
 from include.tfx_airflow.commands import report
 

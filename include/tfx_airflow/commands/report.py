@@ -10,7 +10,7 @@ import json
 from datetime import timezone, tzinfo
 from typing import Any
 
-from tabulate import tabulate  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
+from tabulate import tabulate
 
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip

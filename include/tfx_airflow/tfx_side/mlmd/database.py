@@ -194,7 +194,7 @@ class Server:
 
 
 def _mysql(address: dict[str, Any]) -> Any:
-    import pymysql  # type: ignore[import-untyped, unused-ignore] # no types; the cache forgets it
+    import pymysql
 
     options = dict(address.get("ssl", {}))
     if "verify_server_cert" in options:

@@ -138,7 +138,11 @@ class Watch:
 
     def inputs(self, roots: Mapping[str, str]) -> Inputs:
         """Sorts out what belongs to the user; `roots` are the folders that become `${NAME}`."""
-        return _sorted_out(self._seen, self._written, roots)
+        sorter = _Sorter(self._written, roots)
+        sorter.take_modules()
+        for kind, value, frames in self._seen:
+            sorter.take(kind, value, frames)
+        return sorter.found
 
 
 def _frames() -> Frames:
@@ -172,67 +176,100 @@ class Inputs:
         self.unseen: set[str] = set()
 
 
-def _sorted_out(seen: set[tuple[str, str, Frames]], written: set[str], roots: Mapping[str, str]) -> Inputs:
-    found = Inputs()
-    ours = TfxPackages()
-    kept = tuple(
-        f"{folder.rstrip('/')}/"
-        for folder in [roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        if folder
-    )
-    skipped = (
-        OWN,
-        f"{roots['TFX_AIRFLOW_HOME'].rstrip('/')}/compiled/",
-        f"{os.path.dirname(sys.executable)}/",
-    )
-    system = ("/usr/", "/lib/", "/bin/")
-    temporary = (f"{tempfile.gettempdir()}/", "/tmp/", "/var/tmp/")
+_SYSTEM = ("/usr/", "/lib/", "/bin/")
+_TEMPORARY = (f"{tempfile.gettempdir()}/", "/tmp/", "/var/tmp/")
 
-    def users(frames: Frames) -> bool:
-        return any(not ours.own(name) for name in frames)
 
-    def add(kind: str, path: str) -> None:
-        name = fingerprint.abstract(path, roots)
-        name = name if kind == "file" else f"{kind}:{name}"
-        (found.installed if path.startswith(f"{sys.prefix}/") else found.files).add(name)
+class _Sorter:
+    """Decides which of all that was read makes a pipeline compile again."""
 
-    for path in _modules(ours):
-        if not path.startswith(OWN):
-            add("file", path)
-    for kind, value, frames in seen:
-        asked = [name for name in frames if "/tensorflow/python/lib/io/" not in name]
-        direct = bool(asked) and not ours.own(asked[0])
+    def __init__(self, written: set[str], roots: Mapping[str, str]) -> None:
+        self.found = Inputs()
+        self._ours = TfxPackages()
+        self._written = written
+        self._roots = roots
+        folders = [roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        self._kept = tuple(f"{folder.rstrip('/')}/" for folder in folders if folder)
+        self._skipped = (
+            OWN,
+            f"{roots['TFX_AIRFLOW_HOME'].rstrip('/')}/compiled/",
+            f"{os.path.dirname(sys.executable)}/",
+            "/proc/",
+            "/sys/",
+            "/dev/",
+        )
+
+    def take_modules(self) -> None:
+        """Takes the files of what is imported."""
+        for path in _modules(self._ours):
+            if not path.startswith(OWN):
+                self._add("file", path)
+
+    def take(self, kind: str, value: str, frames: Frames) -> None:
+        """Takes one thing that was read, or leaves it.
+
+        Args:
+          kind: `variable`, `import`, or how a path was asked for.
+          value: A name or an absolute path.
+          frames: See `_frames`.
+        """
         if kind == "variable":
-            if users(frames):
-                found.variables.add(value)
+            if self._for_user(frames):
+                self.found.variables.add(value)
         elif kind == "import":
-            if direct:
-                for place in _where_it_would_be(value, kept):
-                    add("exists", place)
+            if self._by_user(frames):
+                for place in _where_it_would_be(value, self._kept):
+                    self._add("exists", place)
         elif "://" in value:
-            if users(frames):
-                found.unseen.add(value)
-        elif value.startswith((*skipped, "/proc/", "/sys/", "/dev/")) or value in written:
-            continue
-        elif of_stdlib(value) or value.startswith(PACKAGES):
-            if kind == "file" and direct and os.path.isfile(value) and not value.endswith(".pyc"):
-                add(kind, value)
-        elif not value.startswith(kept) and (value.startswith(system) or value == "/"):
-            continue
-        elif not value.startswith(kept) and (value.startswith("/etc/") or "/." in value) and not direct:
-            continue  # caches, credentials and settings of libraries, such as ~/.keras
-        elif not value.startswith(kept) and value.startswith(temporary) and not users(frames):
-            continue
+            if self._for_user(frames):
+                self.found.unseen.add(value)
+        else:
+            self._take_path(kind, value, frames)
+
+    def _take_path(self, kind: str, path: str, frames: Frames) -> None:
+        if path.startswith(self._skipped) or path in self._written:
+            return
+        if of_stdlib(path) or path.startswith(PACKAGES):
+            own = kind == "file" and self._by_user(frames)
+            if own and os.path.isfile(path) and not path.endswith(".pyc"):
+                self._add(kind, path)
+        elif not path.startswith(self._kept) and self._is_the_systems(path, frames):
+            return
         elif kind == "file":
-            source = _source(value)
-            if os.path.isfile(source):
-                if not source.endswith((".pyc", ".so")):
-                    add("file", source)
-            elif users(frames) and not os.path.isdir(source) and source not in written:
-                add("exists", source)
-        elif users(frames) and not _cache(value):
-            add(kind, value)
-    return found
+            self._take_file(_source(path), frames)
+        elif self._for_user(frames) and not _cache(path):
+            self._add(kind, path)
+
+    def _is_the_systems(self, path: str, frames: Frames) -> bool:
+        """Whether a path outside the bundle is the system's, a library's or nobody's."""
+        if path.startswith(_SYSTEM) or path == "/":
+            return True
+        if path.startswith("/etc/") or "/." in path:
+            return not self._by_user(
+                frames
+            )  # caches, credentials and settings of libraries, such as ~/.keras
+        return path.startswith(_TEMPORARY) and not self._for_user(frames)
+
+    def _take_file(self, path: str, frames: Frames) -> None:
+        if os.path.isfile(path):
+            if not path.endswith((".pyc", ".so")):
+                self._add("file", path)
+        elif self._for_user(frames) and not os.path.isdir(path) and path not in self._written:
+            self._add("exists", path)
+
+    def _for_user(self, frames: Frames) -> bool:
+        """Whether a user's file is among the callers."""
+        return any(not self._ours.own(name) for name in frames)
+
+    def _by_user(self, frames: Frames) -> bool:
+        """Whether a user's file is the caller; TensorFlow's file functions do not count."""
+        asked = [name for name in frames if "/tensorflow/python/lib/io/" not in name]
+        return bool(asked) and not self._ours.own(asked[0])
+
+    def _add(self, kind: str, path: str) -> None:
+        name = fingerprint.abstract(path, self._roots)
+        name = name if kind == "file" else f"{kind}:{name}"
+        (self.found.installed if path.startswith(f"{sys.prefix}/") else self.found.files).add(name)
 
 
 def _cache(path: str) -> bool:

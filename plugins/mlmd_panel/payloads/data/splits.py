@@ -90,30 +90,7 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     listing = files.list(artifact.uri, depth=2)
     if [entry.name for entry in listing] == [""]:
         return Found((SplitFiles("", ("",), 0),), 1, ())
-    folders: dict[str, list[str]] = {}
-    for entry in listing:
-        folder, _, base = entry.name.rpartition("/")
-        if not base.startswith((".", "_")):
-            folders.setdefault(folder, []).append(entry.name)
-    found: dict[str, SplitFiles] = {}
-    problems = []
-    for folder in sorted(folders):
-        groups = _groups(folders[folder])
-        best = min((_rank(base, known) for base in groups), default=None)
-        bases = [base for base in groups if _rank(base, known) == best]
-        split = split_of(folder)
-        if best is None or best == _NEVER or (split in found and not folder.startswith(_PREFIXES)):
-            continue
-        if len(bases) > 1:
-            problems.append(
-                f"{folder or 'The folder'} has several files that could be the {kind}: {', '.join(bases[:5])}."
-            )
-            continue
-        names, missing = groups[bases[0]]
-        if len(names) > MAX_SHARDS:
-            problems.append(f"{names[0]} has {len(names)} shards; the panel reads up to {MAX_SHARDS}.")
-            continue
-        found[split] = SplitFiles(split, names, missing)
+    found, problems = _by_split([entry.name for entry in listing], known, kind)
     if not found:
         raise PayloadUnknown(" ".join(problems) or _sentence(known, kind, bool(listing), listing.cut))
     names = named(artifact)
@@ -134,6 +111,37 @@ def find(artifact: Artifact, files: Files, known: Sequence[str], kind: str, only
     if only and not kept:
         problems.append(f"There is no split {only!r}.")
     return Found(tuple(found[split] for split in kept), len(ordered), tuple(problems))
+
+
+def _by_split(
+    paths: Sequence[str], known: Sequence[str], kind: str
+) -> tuple[dict[str, SplitFiles], list[str]]:
+    """The file of each split, or its shards; and sentences about folders where that cannot be said."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, base = path.rpartition("/")
+        if not base.startswith((".", "_")):
+            folders.setdefault(folder, []).append(path)
+    found: dict[str, SplitFiles] = {}
+    problems = []
+    for folder in sorted(folders):
+        groups = _groups(folders[folder])
+        best = min((_rank(base, known) for base in groups), default=None)
+        bases = [base for base in groups if _rank(base, known) == best]
+        split = split_of(folder)
+        if best is None or best == _NEVER or (split in found and not folder.startswith(_PREFIXES)):
+            continue
+        if len(bases) > 1:
+            problems.append(
+                f"{folder or 'The folder'} has several files that could be the {kind}: {', '.join(bases[:5])}."
+            )
+            continue
+        names, missing = groups[bases[0]]
+        if len(names) > MAX_SHARDS:
+            problems.append(f"{names[0]} has {len(names)} shards; the panel reads up to {MAX_SHARDS}.")
+            continue
+        found[split] = SplitFiles(split, names, missing)
+    return found, problems
 
 
 def each(
