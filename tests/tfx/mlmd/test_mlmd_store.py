@@ -28,7 +28,7 @@ SERVER = {
     "ssl": {},
 }
 _Execution = metadata_store_pb2.Execution
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 def _python(code: str, *arguments: str) -> subprocess.Popen[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import json, sys
 from include.tfx_airflow.tfx_side.pipeline import watch

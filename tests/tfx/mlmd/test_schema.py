@@ -21,7 +21,7 @@ from include.tfx_airflow.tfx_side.node import run_node
 from tests import killed_writer
 from tests.pipelines import small
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _NOWHERE = {
     "host": "127.0.0.1",
     "port": 1,
