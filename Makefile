@@ -1,10 +1,12 @@
 # The commands of this bundle; `make` lists them. All state stays in .state/.
 SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 STATE ?= $(CURDIR)/.state
 export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"
 DAG ?= taxi
+MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
 .PHONY: help setup demo up panel test test-fast replay notebook bench lint lock env doctor clean
@@ -43,9 +45,14 @@ bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, a
 	@include/bootstrap.sh services && include/bootstrap.sh panel
 	@$(STATE)/panel/bin/python -m tests.benchmarks.panel
 
-lint: ## ruff, with the import boundaries
+lint: ## ruff, types, and which room imports which
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/ruff check . && $(STATE)/airflow/bin/ruff format --check .
+	@PYTHONPATH=.:plugins $(STATE)/airflow/bin/lint-imports --cache-dir $(STATE)/import-linter | tail -n 15
+	@$(MYPY) --cache-dir $(STATE)/mypy/panel --python-executable $(STATE)/airflow/bin/python plugins/mlmd_panel plugins/tfx_plugin.py
+	@$(MYPY) --cache-dir $(STATE)/mypy/airflow --python-executable $(STATE)/airflow/bin/python include/tfx_airflow/{contract,airflow_side,node_process,commands} include/tfx_airflow/*.py
+	@$(MYPY) --cache-dir $(STATE)/mypy/tfx --python-executable $(STATE)/tfx/bin/python include/tfx_airflow/{contract,tfx_side} include/{components,taxi,wordcount,notebooks}
+	@cmp include/tfx_airflow/contract/mlmd_facts.py plugins/mlmd_panel/store/mlmd_facts.py
 
 env: ## print the environment: eval "$(make -s env)" gives any shell this airflow
 	@include/env.sh
@@ -61,6 +68,7 @@ lock: ## compile requirements*.in to the locked requirements
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
 	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c tests/requirements.txt tests/lint/requirements.in -o tests/lint/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) tests/panel/requirements.in -o tests/panel/requirements.txt

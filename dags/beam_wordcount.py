@@ -3,15 +3,15 @@
     lines --FlatMap--> words --Map--> (word, 1) --CombinePerKey--> (word, n) --Map--> text
 
 Each step takes a **PCollection** and names a new one. A PCollection holds no data: while `include/wordcount/count.py` builds its
-pipeline, it only writes down a plan, and nothing is read. When the plan is run, the *runner* sees all of it: it fuses steps that need
-no exchange into one pass (here all up to the words' partial sums), spreads that over its workers, and brings equal
-words together once, at `CombinePerKey`. So the plan is the same for a list in memory and for a cluster; `runner` says which:
+pipeline, it only describes a plan, and nothing is read. When the pipeline runs, the *runner* sees the whole plan: it fuses steps that
+need no exchange into one pass (here everything up to the words' partial sums), spreads that over its workers, and brings equal
+words together once, at `CombinePerKey`. So the plan is the same for a list in memory and for a cluster; `runner` chooses:
 
 - **in memory**: threads of one process; for tests and small data
-- **several processes**: the Direct runner with two workers, elements travel between processes
+- **several processes**: the Direct runner with two workers; elements travel between processes
 - **Flink**: a Flink cluster, by way of Beam's job server; Python code runs beside the task
 
-The form chooses among these names. What stands behind them, options and addresses, is written in the DAG file; so is the folder
+The form offers only these names. Their options and addresses are written in the DAG file, and so is the folder
 whose texts may be counted, `<home>/wordcount/texts`.
 
 The counts go to `<home>/wordcount/run_<run id>/counts.csv`; the task's log ends with the most frequent words and Beam's counters.
@@ -21,7 +21,13 @@ from datetime import datetime
 
 from airflow.sdk import DAG
 
-from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
 
 RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 FOLDER = "${TFX_AIRFLOW_HOME}/wordcount"
@@ -46,7 +52,7 @@ with DAG(
         pipeline_options={
             "folder": f"{FOLDER}/texts",
             "input": "{{ params.text or '' }}",
-            # A run may be called `..`, too.
+            # A run id may be `..`, too.
             "output": FOLDER + "/run_{{ run_id | replace('/', '_') }}/counts.csv",
         },
     )

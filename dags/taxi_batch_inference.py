@@ -1,10 +1,10 @@
 """### Predictions of the served model
 
-Runs when `taxi_retraining` has pushed a model (its event of asset `taxi_model`), and by hand. The model is the one that was pushed
-last: not a newer one that was only trained or blessed. Without one, the run is skipped and says so.
+Runs when `taxi_retraining` has pushed a model (its event of asset `taxi_model`), or when triggered. The model is the one pushed
+last, not a newer one that was only trained or blessed. Without one, the run is skipped and says so.
 
-The trips are those of the month `span`, without it of the month on which the model was judged; their tips never reach the
-model. `WritePredictions` ends with a CSV file (start of the trip, probability of a big tip) and its figures in the log.
+The trips are those of the month `span`, by default the month on which the model was evaluated; their tips never reach the
+model. `WritePredictions` writes a CSV file (start of the trip, probability of a big tip) and logs a summary.
 """
 
 from datetime import datetime
@@ -24,7 +24,7 @@ dag = AirflowDagRunner(
                 "span": Param(
                     None,
                     type=["null", "integer"],
-                    description="Month, such as 201403. Empty: the one on which the served model was judged.",
+                    description="Month, such as 201403. Empty: the one on which the served model was evaluated.",
                 )
             },
             "doc_md": __doc__,

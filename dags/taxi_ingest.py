@@ -1,11 +1,11 @@
 """### Raw taxi trips become monthly spans
 
 `partition` is a Beam batch job: it reads raw trips, CSV files with a header below `<home>/taxi/raw`, sorts them by month and writes each month below `<home>/taxi/spans` as a
-version with a completion marker, written last. A month whose rows have not changed is left alone, so the same delivery twice
-changes nothing. Rows that cannot be used go to `<home>/taxi/bad_rows`, each with its reason; the log ends with Beam's counters.
+version with a completion marker, written last. A month whose rows have not changed is left alone, so repeating a delivery
+changes nothing. Unusable rows go to `<home>/taxi/bad_rows`, each with its reason; the log ends with Beam's counters.
 
-`announce` makes an event of asset `taxi_spans` for each month that is new, with the month as its partition: a DAG with
-`schedule=PartitionedAssetTimetable(assets=Asset("taxi_spans"))` gets a run per month. Nothing new, no event: it is skipped.
+`announce` emits an event of asset `taxi_spans` for each new month, with the month as its partition: a DAG with
+`schedule=PartitionedAssetTimetable(assets=Asset("taxi_spans"))` gets a run per month. If nothing is new, it is skipped.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from include.tfx_airflow.beam import RUNNERS, BeamProgramOperator, files_param, flink, runner_param
-from include.tfx_airflow.compat import AirflowSkipException
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
+from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.settings import read_settings
-from include.tfx_airflow.spans import MARKER
 
 spans = Asset("taxi_spans")
 RAW = "${TFX_AIRFLOW_HOME}/taxi/raw"
@@ -31,7 +37,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2014, 1, 1),
     catchup=False,
-    max_active_runs=1,  # two jobs would choose the same versions
+    max_active_runs=1,  # two jobs at once would choose the same versions
     doc_md=__doc__,
     tags=["beam", "taxi"],
     params={
@@ -56,7 +62,7 @@ with DAG(
 
     @task(outlets=[spans])
     def announce(**context: Any) -> None:
-        """Emits an event per month that this run delivered, or that an earlier run delivered and did not announce."""
+        """Emits an event for each month that this run delivered, or that an earlier run delivered without announcing it."""
         found: dict[str, dict[str, Any]] = {}
         for path in Path(read_settings().home, "taxi", "spans").glob(f"*/v[0-9]*/{MARKER}"):
             marker = {"rows": None, "delivery": None, **json.loads(path.read_text() or "{}")}
@@ -79,8 +85,10 @@ with DAG(
         for span, facts in new.items():
             print(f"{span}: version {facts['version']}, {facts['rows']} rows, {facts['path']}")
         event = context["outlet_events"][spans]
-        event.extra = new  # one for all partitions of a task
-        event.partition_keys = list(new)  # not add_partitions(): a set, and the runs would come in any order
+        event.extra = new  # the same for all partitions of a task
+        event.partition_keys = list(
+            new
+        )  # not add_partitions(): that is a set, and the runs would come in any order
         context["asset_state_store"].set(
             "versions", {**announced, **{s: f["version"] for s, f in new.items()}}
         )

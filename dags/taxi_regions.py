@@ -1,11 +1,11 @@
 """### One model per region
 
-The same TFX pipeline several times in one run. Each copy reads what it has made itself, and is compared with the model
-that it has pushed itself; none ever sees another's.
+The same TFX pipeline several times in one run. Each copy reads only what it has made, and is compared with the last model
+that it has blessed; none ever sees another's.
 
-- `taxi_regions`: the regions stand in this file, each a **task group**
+- `taxi_regions`: the regions are listed in this file, each as a **task group**
 - `taxi_regions_mapped`: the regions are found in the run, and a **mapped task group** makes a copy for each; `copy`
-  says which is which in the next run, when there may be other regions
+  identifies them in the next run, when there may be other regions
 
 Both take the 15,002 trips that come with TFX, split by where a trip began.
 """
@@ -40,7 +40,7 @@ def split_trips(folder: str) -> list[dict[str, str]]:
     """Writes each region's trips to a CSV file of its own.
 
     Returns:
-      For each region the arguments of `train_one`.
+      The arguments of `train_one` for each region.
     """
     settings = read_settings()
     sample = "lib/python3*/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv"

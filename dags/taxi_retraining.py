@@ -1,19 +1,18 @@
-"""Chicago taxi, retrained on every month of data: by cron, and again when a month is delivered again."""
+"""Chicago taxi, retrained on every month of data: on a cron schedule, and whenever a month is delivered."""
 
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
 
 from include.taxi import hyperparameters
-from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor
-from include.tfx_airflow.span_sensor import range_config
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor, range_config
 
 SPANS = "${TFX_AIRFLOW_HOME}/taxi/spans"
 WAIT = "wait_for_span"
 
 
 def retraining(dag_id: str, schedule: object) -> DAG:
-    """One DAG: waits for its span, then trains on the months before it and judges the model on it."""
+    """One DAG: waits for its span, then trains on the months before it and evaluates the model on it."""
     dag = AirflowDagRunner(
         AirflowPipelineConfig(
             airflow_dag_config={
@@ -34,7 +33,7 @@ def retraining(dag_id: str, schedule: object) -> DAG:
                 "tags": ["tfx", "taxi"],
             },
             node_configs={
-                "AnomalyGate": NodeConfig(retries=0),  # the data are the same a minute later
+                "AnomalyGate": NodeConfig(retries=0),  # the data is the same a minute later
                 "Trainer": NodeConfig(execution_timeout=timedelta(hours=1)),
                 "Evaluator": NodeConfig(execution_timeout=timedelta(hours=1)),
                 "Pusher": NodeConfig(outlets=[Asset("taxi_model")]),

@@ -1,11 +1,11 @@
 """### How a month differs from another
 
 Compares two months that `taxi_retraining` has read. `DistributionValidator` measures the Jensen-Shannon divergence of each column (0:
-alike, 1: nothing in common), `ExampleDiff` what differs between trips that are alike otherwise. How much is drift depends on the
+alike, 1: nothing in common), `ExampleDiff` what differs between otherwise similar trips. The distance that counts as drift depends on the
 number of trips: `ChanceDistance` calculates it from both months and the reviewed policy, `include/taxi/drift_policy.json`.
 
-`CompareSpans` ends with a *DriftReport*: JSON with the columns, the largest distance first; the log shows the same. Nothing
-is stopped: to stop a month with anomalies is the work of the anomaly gate of `taxi_retraining`.
+`CompareSpans` writes a *DriftReport*: JSON with the columns, the largest distance first; the log shows the same. Nothing
+is stopped: stopping a month with anomalies is the job of the anomaly gate of `taxi_retraining`.
 """
 
 from datetime import datetime
@@ -24,8 +24,8 @@ dag = AirflowDagRunner(
             "tags": ["tfx", "taxi"],
         },
         runtime_parameters={
-            "span": Param(type="integer", minimum=1, description="Month in question, such as 201403."),
-            "baseline_span": Param(type="integer", minimum=1, description="Month that it is compared with."),
+            "span": Param(type="integer", minimum=1, description="Month to examine, such as 201403."),
+            "baseline_span": Param(type="integer", minimum=1, description="Month to compare it with."),
         },
     )
 ).run("include.taxi.drift:create_pipeline")

@@ -1,10 +1,10 @@
 """### Hyper-parameters for the months to come
 
-A search by hand, on the months that `taxi_retraining` has read and let pass its anomaly gate: nothing is read twice. Each trial
-trains on a window of months that ends with `span`, and the best one's settings are kept.
+A search that you trigger, on the months that `taxi_retraining` has read and that passed its anomaly gate: nothing is read twice.
+Each trial trains on a window of months that ends with `span`, and the best trial's settings are kept.
 
-`taxi_retraining` takes the last settings that were tuned on months *before* its own. A run for an earlier month, as in a
-backfill, and one for `span` itself, whose trips the search has seen, train as if there had been no search.
+`taxi_retraining` uses the last settings that were tuned on months *before* its own. A run for an earlier month, as in a
+backfill, or for `span` itself, whose trips the search has seen, trains as if there had been no search.
 """
 
 from datetime import datetime, timedelta
@@ -22,11 +22,13 @@ dag = AirflowDagRunner(
             "max_active_runs": 1,
             "params": {
                 "span": Param(
-                    type="integer", minimum=1, description="Newest month that the search may see: 201403."
+                    type="integer",
+                    minimum=1,
+                    description="Newest month that the search may see, such as 201403.",
                 ),
-                "max_trials": Param(8, type="integer", minimum=1, description="Settings to try."),
+                "max_trials": Param(8, type="integer", minimum=1, description="Number of settings to try."),
                 "train_steps": Param(
-                    100, type="integer", minimum=1, description="Steps of 128 rows a trial."
+                    100, type="integer", minimum=1, description="Steps per trial, of 128 rows each."
                 ),
             },
             "doc_md": __doc__,

@@ -82,19 +82,19 @@ install() { # name, lock file, python request, pyenv pattern, 'compiles' where t
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
   "$uv" pip sync --quiet --compile-bytecode --require-hashes "${build[@]}" --python "$state/$name/bin/python" "$lock" ||
     die "could not install $lock (network, or a full disk?); run it again."
-  rm -f "$state/$name/with-tests"
+  rm -f "$state/$name"/with-*
   echo "$sum" >"$state/$name/locked"
 }
 
-# Adds the test runner, whose lock is made to fit both interpreters.
-install_tests() { # name
-  local name=$1 lock=$root/tests/requirements.txt sum
+# Adds what else is wanted in a venv, whose lock is made to fit what is there.
+add() { # name, what, lock file
+  local name=$1 what=$2 lock=$3 sum
   sum=$(sha256sum <"$lock")
-  [ "$(cat "$state/$name/with-tests" 2>/dev/null)" != "$sum" ] || return 0
-  say "installing the test runner into ${state#"$root/"}/$name"
+  [ "$(cat "$state/$name/with-$what" 2>/dev/null)" != "$sum" ] || return 0
+  say "adding $what to ${state#"$root/"}/$name"
   "$uv" pip install --quiet --compile-bytecode --require-hashes --no-build --python "$state/$name/bin/python" -r "$lock" ||
     die "could not install $lock; run it again."
-  echo "$sum" >"$state/$name/with-tests"
+  echo "$sum" >"$state/$name/with-$what"
 }
 
 # A program for tests that cannot be had is told, and the tests go on without it.
@@ -112,8 +112,9 @@ install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*' compile
 install airflow "$airflow" '>=3.10,<3.14' '3.1[0-3].*'
 case "${1:-}" in
   tests)
-    install_tests airflow
-    install_tests tfx
+    add airflow pytest "$root/tests/requirements.txt"
+    add tfx pytest "$root/tests/requirements.txt"
+    add airflow linters "$root/tests/lint/requirements.txt"
     ;;
   panel)
     install panel "$root/tests/panel/requirements.txt" '>=3.11,<3.14' '3.1[1-3].*'

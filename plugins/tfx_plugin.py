@@ -1,7 +1,7 @@
-"""Airflow's plugin: mounts the panel below /mlmd and puts it into the UI's menus and tabs.
+"""Airflow plugin that mounts the panel at /mlmd and adds it to the UI's menus and tabs.
 
-Airflow imports this file in every one of its processes, each task's too, but only the API server needs the panel:
-the panel is imported when it is first asked for.
+Every Airflow process imports this file, even each task's, but only the API server needs the panel, so the panel
+itself is imported on its first request.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 _log = logging.getLogger(__name__)
-_BROKEN = b"The ML Metadata panel cannot be loaded. The log of Airflow's API server says why.\n"
+_BROKEN = b"The ML Metadata panel cannot be loaded. See the log of Airflow's API server.\n"
 
 
 class LazyPanel:
-    """ASGI application that becomes the panel at its first request, or answers 503 when it cannot.
+    """ASGI application that loads the panel on its first request, and answers 503 if it cannot be loaded.
 
     Attributes:
-      made: What becomes the panel; None before the first request.
+      made: Future of the panel; None before the first request.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class LazyPanel:
         """Passes the request on."""
         if self.made is None:
             self.made = asyncio.ensure_future(asyncio.to_thread(_make))
-        # A client that goes away while the panel is made must not take it from the others.
+        # A client that disconnects while the panel loads must not cancel the loading for the others.
         app = await asyncio.shield(self.made)
         await app(scope, receive, send)
 
@@ -56,7 +56,7 @@ async def _refuse(scope: Any, receive: Any, send: Any) -> None:
 
 
 class TfxPlugin(AirflowPlugin):
-    """The panel in Airflow; addresses without a leading slash stay below [api] base_url."""
+    """The panel in Airflow; addresses without a leading slash are relative to [api] base_url."""
 
     name = "tfx"
     fastapi_apps = [{"app": LazyPanel(), "url_prefix": "/mlmd", "name": "ML Metadata"}]

@@ -11,7 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
-from include.tfx_airflow.child import NodeProcess, NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow.errors import MlmdError, MlmdSchemaError
+from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
 
 _RUNS, _OUTPUTS = 6, 5
 
@@ -25,9 +25,9 @@ def order(address: dict[str, Any]) -> None:
     """Fills an empty store, and asserts the order of what it answers."""
     from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
-    from include.tfx_airflow.tfx_side import mlmd
+    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
-    with mlmd.open_store(address) as store:
+    with mlmd_store.open_store(address) as store:
         _check_order(store, mlmd_pb2)
 
 
@@ -98,7 +98,7 @@ def _check_order(store: Any, mlmd_pb2: Any) -> None:
 
 _HOLDER = """
 import json, sys, time
-from include.tfx_airflow.tfx_side.server import Server
+from include.tfx_airflow.tfx_side.mlmd.database import Server
 address, name = json.load(sys.stdin)
 with Server(address) as server:
     server.wait_for_lock(name, 1)
@@ -121,9 +121,9 @@ def _hold(address: dict[str, Any], name: str) -> subprocess.Popen[str]:
 
 def type_lock(address: dict[str, Any]) -> None:
     """While another program registers types for too long nobody else does; its death lets the next one in."""
-    from include.tfx_airflow.tfx_side import schema
+    from include.tfx_airflow.tfx_side.mlmd import schema
 
-    schema._LOCK_SECONDS = 1.0
+    schema.LOCK_SECONDS = 1.0
     holder = _hold(address, "types")
     try:
         with pytest.raises(MlmdError, match="held the lock 'types' for 1 s; nothing was written") as caught:
@@ -134,19 +134,19 @@ def type_lock(address: dict[str, Any]) -> None:
     finally:
         holder.kill()
         holder.wait()
-    schema._LOCK_SECONDS = 10.0
+    schema.LOCK_SECONDS = 10.0
     with schema.checked(address):
         pass
-    with pytest.raises(MlmdError, match="the connection that held the lock for its types was lost"):
+    with pytest.raises(MlmdError, match="the connection that held the lock on its types was lost"):
         with schema.checked(address):
             _end_holder(address, "types")
 
 
 def node_lock(address: dict[str, Any]) -> None:
     """Attempts at one node wait for one another, those at other nodes and in other runs do not."""
-    from include.tfx_airflow.tfx_side import mlmd
+    from include.tfx_airflow.tfx_side.mlmd import lock, mlmd_store
 
-    mlmd._NODE_SECONDS = 1.0
+    lock._NODE_SECONDS = 1.0
     holder = _hold(address, "flow:first:Train:-1")
     try:
         for other in (
@@ -155,25 +155,25 @@ def node_lock(address: dict[str, Any]) -> None:
             "flow:first:Train:0",
             "flow:first:eu.Train:-1",
         ):
-            with mlmd.open_store(address, other):
+            with mlmd_store.open_store(address, other):
                 pass
-        lock = mlmd.StoreLock(address, "flow:first:Train:-1")
+        held = lock.StoreLock(address, "flow:first:Train:-1")
         for _ in range(2):  # what could not be taken is not held
-            with pytest.raises(MlmdError, match="another program has held the lock"), lock:
+            with pytest.raises(MlmdError, match="another program has held the lock"), held:
                 raise AssertionError("let in")
     finally:
         holder.kill()
         holder.wait()
-    mlmd._NODE_SECONDS = 10.0
-    with lock, lock:
-        assert lock.is_held()
+    lock._NODE_SECONDS = 10.0
+    with held, held:
+        assert held.is_held()
         _end_holder(address, "flow:first:Train:-1")
-        assert not lock.is_held()
+        assert not held.is_held()
 
 
 def idle_lock(address: dict[str, Any]) -> None:
     """A server that ends idle connections does not end the one that has a lock."""
-    from include.tfx_airflow.tfx_side.server import Server
+    from include.tfx_airflow.tfx_side.mlmd.database import Server
 
     limits = ("idle_in_transaction_session_timeout", "transaction_timeout")
     if address["kind"] == "postgresql":
@@ -198,11 +198,11 @@ def in_flight(address: dict[str, Any]) -> None:
     """What a dying process has already sent to the server is waited for, and is then not marked."""
     from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
-    from include.tfx_airflow.tfx_side import mlmd
-    from include.tfx_airflow.tfx_side.server import Server
+    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+    from include.tfx_airflow.tfx_side.mlmd.database import Server
 
     execution = mlmd_pb2.Execution
-    with mlmd.open_store(address) as store, Server(address) as publisher:
+    with mlmd_store.open_store(address) as store, Server(address) as publisher:
         kind = store.put_execution_type(mlmd_pb2.ExecutionType(name="Dying"))
         for state in (execution.COMPLETE, execution.RUNNING):
             [id_] = store.put_executions([execution(type_id=kind, last_known_state=execution.RUNNING)])
@@ -224,8 +224,10 @@ def in_flight(address: dict[str, Any]) -> None:
 
 def lost_lock(address: dict[str, Any]) -> None:
     """A lock that is lost in the middle of a publish: the result stays, unless a later attempt has begun."""
-    from include.tfx_airflow.child import NodeRequest
-    from include.tfx_airflow.tfx_side import ir, launch, mlmd, node
+    from include.tfx_airflow.contract.node import NodeRequest
+    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+    from include.tfx_airflow.tfx_side.node import launch, node
+    from include.tfx_airflow.tfx_side.pipeline import ir
     from tests.pipelines import small
 
     with tempfile.TemporaryDirectory() as folder:
@@ -261,9 +263,9 @@ def lost_lock(address: dict[str, Any]) -> None:
             ):
                 node.run(request(run, 1))
         assert [result.state for result in later] == ["executed"]
-        with mlmd.open_store(address) as store:
-            (alone,) = mlmd.tries_of(store, request("alone", 1).task)
-            first, second = mlmd.tries_of(store, request("overtaken", 1).task)
+        with mlmd_store.open_store(address) as store:
+            (alone,) = mlmd_store.tries_of(store, request("alone", 1).task)
+            first, second = mlmd_store.tries_of(store, request("overtaken", 1).task)
             states = [e.last_known_state for e in (alone, first, second)]
             assert states == [alone.COMPLETE, alone.FAILED, alone.COMPLETE], states
             for execution, state in ((first, 5), (second, 2)):  # abandoned, live
@@ -273,7 +275,7 @@ def lost_lock(address: dict[str, Any]) -> None:
 
 
 def _run(address: dict[str, Any], sql: str) -> None:
-    from include.tfx_airflow.tfx_side.server import Server
+    from include.tfx_airflow.tfx_side.mlmd.database import Server
 
     with Server(address) as server:
         server._run(sql)
@@ -282,7 +284,7 @@ def _run(address: dict[str, Any], sql: str) -> None:
 
 def _end_holder(address: dict[str, Any], name: str) -> None:
     """Ends the connection that has a lock, as an administrator does, or a server that is short of memory."""
-    from include.tfx_airflow.tfx_side.server import Server
+    from include.tfx_airflow.tfx_side.mlmd.database import Server
 
     with Server(address) as server:
         assert not server._take_lock(name)

@@ -54,7 +54,8 @@ finish() {
 
 say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
 names=()
-lane panel panel -v tests/panel
+lane panel panel -v tests/panel/{store,files,payloads,evaluation,web}
+lane mounts panel -v tests/panel/mounts
 # absl, in some executors, takes pytest's -v for its own.
 lane tfx tfx -q tests/tfx tests/taxi tests/components
 finish

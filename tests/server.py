@@ -13,13 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow import process, warm, wire
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings
+from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.node_process import process, server_client
+from include.tfx_airflow.settings import Settings
 
 # Stands as TFX interpreter: the server imports `learned` instead of TFX.
 _PYTHON = """#!/bin/sh
 case "$*" in
-  *tfx_side.serve*) exec {python} "$@" --preload {preload} ;;
+  *node_server.server*) exec {python} "$@" --preload {preload} ;;
   *) exec {python} "$@" ;;
 esac
 """
@@ -53,7 +55,7 @@ class Bench:
     @property
     def socket(self) -> Path:
         """Where the server listens."""
-        return warm.socket_path(self.settings, self.environment)
+        return server_client.socket_path(self.settings, self.environment)
 
     def module(self, name: str, body: str) -> str:
         """Writes a module; returns its name."""
@@ -75,7 +77,7 @@ class Bench:
 
     def status(self) -> dict[str, Any] | None:
         """Of the server; None when there is none."""
-        return warm.ask(self.settings, self.environment, "status")
+        return server_client.ask(self.settings, self.environment, "status")
 
     def stop(self) -> None:
         """Ends the server and what it runs."""

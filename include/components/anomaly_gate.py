@@ -1,20 +1,28 @@
-"""A component that decides what anomalies in the data mean for the run.
+"""A component that lets a run continue or fail when its data has anomalies.
 
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
-import os
+from collections.abc import Iterator
+from typing import TypedDict
 
 from absl import logging
-from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
+
+from include.tfx_airflow.tfx_side.anomalies import read
 
 POLICIES = ("fail", "warn", "ignore")
 
 
 class AnomaliesError(Exception):
-    """The data have anomalies, and the policy says that nothing is to be made of such data."""
+    """The data has anomalies, and the policy is to fail."""
+
+
+class AnomalyCount(TypedDict):
+    """Outputs of `AnomalyGate`."""
+
+    count: int
 
 
 @component
@@ -22,14 +30,14 @@ def AnomalyGate(
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     policy: tfx.dsl.components.Parameter[str] = "fail",
-) -> tfx.dsl.components.OutputDict(count=int):
-    """Lets a run go on, or not, when ExampleValidator found anomalies.
+) -> AnomalyCount:
+    """Lets a run continue, or fails it, when ExampleValidator found anomalies.
 
     Args:
-        examples: What the anomalies are in. Only read by name: examples that came through here are known
-            by it, see `RollingWindow`.
+        examples: The data with the anomalies. Not read, but recorded as an input, by which `RollingWindow` knows
+            that they passed this gate.
         anomalies: Output of ExampleValidator or DistributionValidator.
-        policy: "fail" ends the run with the list of anomalies, "warn" only logs it, "ignore" says nothing.
+        policy: "fail" fails with the list of anomalies, "warn" only logs it, "ignore" does neither.
 
     Returns:
         Number of anomalies.
@@ -44,21 +52,15 @@ def AnomalyGate(
     if found and policy != "ignore":
         text = f"{len(found)} anomalies in {anomalies.uri}:\n" + "\n".join(found)
         if policy == "fail":
-            raise AnomaliesError(f"{text}\nMend the data or the schema, or run again with policy 'warn'.")
+            raise AnomaliesError(f"{text}\nFix the data or the schema, or run again with policy 'warn'.")
         logging.warning(text)
     elif not found:
         logging.info("No anomalies.")
     return {"count": len(found)}
 
 
-def _descriptions(folder: str):
-    for split in sorted(tfx.dsl.io.fileio.listdir(folder)):
-        path = os.path.join(folder, split, "SchemaDiff.pb")
-        if not tfx.dsl.io.fileio.exists(path):
-            continue
-        with tfx.dsl.io.fileio.open(path, "rb") as file:
-            anomalies = anomalies_pb2.Anomalies.FromString(file.read())
-        name = split.removeprefix("Split-")
+def _descriptions(folder: str) -> Iterator[str]:
+    for name, anomalies in read(folder):
         for feature, info in sorted(anomalies.anomaly_info.items()):
             yield f"  {name}: {feature}: {info.short_description}: {info.description}"
         if anomalies.HasField("dataset_anomaly_info"):

@@ -13,8 +13,8 @@ from include.components.lineage import SPAN, number, spans_behind
 class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
     """Picks the baseline of a run, and the model that training starts from.
 
-    Unlike LatestBlessedModelStrategy of TFX, which takes the last blessed model of the store: in a
-    backfill, a model that was trained on later data, perhaps on the very data it is evaluated on.
+    TFX's LatestBlessedModelStrategy takes the last blessed model of the store instead: in a backfill, that
+    model was trained on later data, perhaps on the very data it is evaluated on.
 
     baseline = tfx.dsl.Resolver(
         strategy_class=BlessedBefore,
@@ -32,7 +32,7 @@ class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-          store: The MLMD store, asked for the examples of each blessing.
+          store: The MLMD store, used to find the examples of each blessing.
           input_dict: `model` and `model_blessing`, those of all runs, and `newest`, this run's examples.
 
         Returns:
@@ -47,7 +47,7 @@ class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
             if blessing.get_int_custom_property("blessed") == 1
             and blessing.get_int_custom_property("current_model_id") in models
         }
-        # Of two blessings on one span, as after a second delivery of it, the later counts.
+        # Of two blessings on one span, as after a second delivery, the later one counts.
         earlier = sorted((found, id_) for id_, found in spans_behind(store, blessed).items() if found < span)
         if not earlier:
             logging.info("Baseline of span %d: no model was blessed on an earlier span.", span)

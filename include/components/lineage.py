@@ -1,4 +1,4 @@
-"""Which span of data an artifact goes back to: MLMD's lineage, read upstream."""
+"""Finds in MLMD which span of data an artifact was made from, and whether it passed a gate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from tfx import v1 as tfx
 
 SPAN, VERSION = "span", "version"
 _Event = metadata_store_pb2.Event
-# From a PushedModel: its Pusher's blessing, that one's Evaluator's examples. From hyper-parameters: the
-# Tuner's transformed examples, their Transform's examples.
+_Execution = metadata_store_pb2.Execution
+_PASSED = (_Execution.COMPLETE, _Execution.CACHED)
+# From a PushedModel: the blessing its Pusher read, the examples its Evaluator read. From hyper-parameters:
+# the Tuner's transformed examples, the examples their Transform read.
 _STEPS = 4
 
 
@@ -24,13 +26,13 @@ def number(artifact: tfx.dsl.Artifact, name: str) -> int:
 
 
 def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
-    """Finds the span that each artifact goes back to.
+    """Finds the span that each artifact was made from.
 
     Going upstream, the nearest step that read examples with a span decides, and of its spans the highest:
     a model's training window lies behind its evaluation, and earlier models behind that do not count.
 
     Args:
-        store: The MLMD store; asked four questions a step, for all artifacts together.
+        store: The MLMD store; four queries per step, for all artifacts together.
         artifacts: Ids, such as those of ModelBlessings, PushedModels or HyperParameters.
 
     Returns:
@@ -50,6 +52,26 @@ def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
             else:
                 sources[artifact] = read
     return found
+
+
+def passed(store: Any, artifacts: list[tfx.dsl.Artifact], gate: str) -> set[int]:
+    """Finds the artifacts that were read by an execution of the gate that then succeeded.
+
+    Args:
+        store: The MLMD store.
+        artifacts: Candidates.
+        gate: Name of an execution type, such as that of AnomalyGate; empty: all pass.
+
+    Returns:
+        Their ids.
+    """
+    if not gate or not artifacts:
+        return {artifact.id for artifact in artifacts}
+    events = store.get_events_by_artifact_ids([artifact.id for artifact in artifacts])
+    read = [event for event in events if event.type == metadata_store_pb2.Event.INPUT]
+    executions = store.get_executions_by_id(sorted({event.execution_id for event in read}))
+    gates = {e.id for e in executions if e.type == gate and e.last_known_state in _PASSED}
+    return {event.artifact_id for event in read if event.execution_id in gates}
 
 
 def _inputs(store: Any, artifacts: set[int]) -> tuple[dict[int, set[int]], dict[int, int]]:

@@ -1,4 +1,4 @@
-"""A Resolver strategy: this run's model, unless a model of a later span is served already."""
+"""A Resolver strategy: this run's model, unless a model of a later span is already served."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NotSuperseded(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-          store: The MLMD store, asked for the span of each pushed model.
+          store: The MLMD store, used to find the span of each pushed model.
           input_dict: `model` and `newest`, those of this run, and `pushed`, those of all runs.
 
         Returns:
@@ -43,6 +43,6 @@ class NotSuperseded(tfx.dsl.experimental.ResolverStrategy):
         latest = max(spans_behind(store, pushed).values(), default=span)
         if latest > span:
             raise SkipSignal(
-                f"the model of span {latest} is served; that of span {span}, blessed too, does not replace it."
+                f"the model of span {latest} is served; that of span {span}, although blessed, does not replace it."
             )
         return {"model": input_dict["model"], "pushed": [], "newest": [newest]}

@@ -8,15 +8,14 @@ from absl import logging
 from tfx import v1 as tfx
 from tfx.orchestration.portable.input_resolution.exceptions import SkipSignal
 
-from include.components.gates import passed
-from include.components.lineage import SPAN, VERSION, number
+from include.components.lineage import SPAN, VERSION, number, passed
 
 
 class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
-    """Picks the training data of a run by its own span, never by what is the newest in the store.
+    """Picks the training data of a run by its own span, never by the newest one in the store.
 
-    Unlike `rolling_range` of TFX (proto/range_config.proto), which counts back from the latest span of
-    the store: a backfill of an earlier month would train on later ones.
+    TFX's `rolling_range` (proto/range_config.proto) counts back from the latest span of the store instead: a
+    backfill of an earlier month would train on later ones.
 
     window = tfx.dsl.Resolver(
         strategy_class=RollingWindow,
@@ -26,18 +25,18 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
     )
     window.outputs["examples"]   # one artifact per span, oldest first
 
-    The window reaches back over spans that were never delivered, or that did not pass the gate. Of a span that
-    was delivered again, the highest version serves.
+    The window skips spans that were never delivered, or that did not pass the gate. If a span was delivered
+    again, its highest version is used.
     """
 
     def __init__(self, spans: int, at_least: int = 1, gate: str = ""):
-        """Takes what makes a window.
+        """Takes the window's settings.
 
         Args:
-          spans: Its length.
-          at_least: Fewer spans than this are too few to train on; the node is skipped then.
-          gate: Name of an execution type, such as that of AnomalyGate: only examples that such an
-            execution has read and let pass count. Empty: all count.
+          spans: Its length, in spans.
+          at_least: Fewest spans to train on; with fewer, the node is skipped.
+          gate: Name of an execution type, such as that of AnomalyGate: only examples that passed
+            such an execution count. Empty: all count.
         """
         self._spans, self._at_least, self._gate = spans, at_least, gate
 
@@ -47,7 +46,7 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-          store: The MLMD store, asked what has passed the gate.
+          store: The MLMD store, used to find what passed the gate.
           input_dict: `examples`, those of all runs, and `newest`, those of this run.
 
         Returns:

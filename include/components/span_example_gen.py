@@ -1,4 +1,4 @@
-"""CsvExampleGen that reads complete spans only: those whose marker was written."""
+"""A CsvExampleGen that reads only complete spans: those whose marker was written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tfx import v1 as tfx
 from tfx.components.example_gen import driver, input_processor, utils
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.contract.spans import MARKER
 
 
 class _CompleteSpans(input_processor.FileBasedInputProcessor):
@@ -22,7 +22,7 @@ class _CompleteSpans(input_processor.FileBasedInputProcessor):
         range_config: range_config_pb2.RangeConfig | None = None,
     ):
         super().__init__(input_base_uri, splits, range_config)
-        # As the proto below has it: of the splits, one says where the versions are.
+        # The marker is in the folder of the split's files, which names the version.
         self._markers = [
             example_gen_pb2.Input.Split(
                 name=split.name, pattern=os.path.join(os.path.dirname(split.pattern), MARKER)
@@ -31,7 +31,7 @@ class _CompleteSpans(input_processor.FileBasedInputProcessor):
         ]
 
     def resolve_span_and_version(self) -> tuple[int, int | None]:
-        """Returns the span that was asked for and its newest complete version.
+        """Returns the requested span and its newest complete version.
 
         Raises:
             ValueError: No version of the span is complete.
@@ -74,13 +74,13 @@ class CompleteSpansDriver(driver.FileBasedDriver):
 class SpanExampleGen(tfx.components.CsvExampleGen):
     """CsvExampleGen for spans that are delivered while it may be reading.
 
-    TFX's own takes the highest version of a span that has any file, one that is being written, or
-    that a job has left unfinished, included. This one takes the highest that has a marker
-    (`include.tfx_airflow.spans`) beside its files.
+    TFX's own takes the highest version of a span that has any file, even one that is still being written
+    or that a job left unfinished. This one takes the highest that has a marker
+    (`include.tfx_airflow.contract.spans`) beside its files.
 
     SpanExampleGen(
-        input_base="/data/taxi/spans",
-        input_config=Input(splits=[Input.Split(name="trips", pattern="{SPAN}/v{VERSION}/trips-*")]),
+        input_base="/data/spans",
+        input_config=Input(splits=[Input.Split(name="all", pattern="{SPAN}/v{VERSION}/data-*")]),
         range_config=RuntimeParameter(name="range_config", ptype=str),
     )
     """

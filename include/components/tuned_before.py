@@ -15,13 +15,13 @@ class TunedBefore(tfx.dsl.experimental.ResolverStrategy):
 
     tuned = tfx.dsl.Resolver(
         strategy_class=TunedBefore,
-        hyperparameters=family.tuned_hyperparameters(),
+        hyperparameters=tfx.dsl.Channel(type=HyperParameters),
         newest=example_gen.outputs["examples"],
     )
-    Trainer(hyperparameters=tuned.outputs["hyperparameters"], ...)   # none: its defaults
+    Trainer(hyperparameters=tuned.outputs["hyperparameters"], ...)   # empty: the Trainer's defaults
 
     The span of hyper-parameters is the newest one that the tuning saw. A run's own span is what its model is
-    judged on, so hyper-parameters that were chosen with it are left out as well: the verdict would flatter them.
+    judged on, so hyper-parameters chosen with it are left out too: the evaluation would flatter them.
     """
 
     def resolve_artifacts(
@@ -30,17 +30,17 @@ class TunedBefore(tfx.dsl.experimental.ResolverStrategy):
         """Resolves; called by TFX.
 
         Args:
-            store: The MLMD store, asked for the examples of each tuning.
+            store: The MLMD store, used to find the examples of each tuning.
             input_dict: `hyperparameters`, those of all tunings, and `newest`, this run's examples.
 
         Returns:
-            The same keys; no hyper-parameters when there are none, as in a backfill of the time before.
+            The same keys; no hyper-parameters when there are none, as in a backfill of earlier spans.
         """
         [newest] = input_dict["newest"]
         span = number(newest, SPAN)
         tuned = {artifact.id: artifact for artifact in input_dict["hyperparameters"]}
         spans = spans_behind(store, tuned)
-        # Of two tunings on one span the later counts.
+        # Of two tunings on one span the later one counts.
         earlier = sorted((found, id_) for id_, found in spans.items() if found < span)
         if not earlier:
             others = f"; those of {sorted(set(spans.values()))} are not earlier" if spans else ""

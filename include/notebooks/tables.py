@@ -1,6 +1,6 @@
-"""What `context.show` shows of rows, statistics and an evaluation: tables, which need no network and no widget.
+"""Makes `context.show` show rows, statistics and evaluations as tables, which need no network and no widget.
 
-TFX's own picture of statistics is a page whose scripts the browser fetches from cdnjs.cloudflare.com and
+TFX's own view of statistics is a page whose scripts the browser fetches from cdnjs.cloudflare.com and
 raw.githubusercontent.com; its view of an evaluation is a widget that JupyterLab cannot draw.
 """
 
@@ -72,7 +72,7 @@ def number_statistics(statistics: Artifact) -> pd.DataFrame:
         One line per feature, at most one value per row, and split. Shares are of all rows; `values` is the
         histogram in ten equal steps from min to max.
     """
-    lines = {}
+    lines: dict[tuple[str, str], dict[str, object]] = {}
     for split, name, feature, count in _features(statistics, "num_stats"):
         found = feature.num_stats
         present = found.common_stats.tot_num_values
@@ -100,7 +100,7 @@ def text_statistics(statistics: Artifact) -> pd.DataFrame:
     Returns:
         One line per feature, at most one value per row, and split. Shares are of all rows.
     """
-    lines = {}
+    lines: dict[tuple[str, str], dict[str, object]] = {}
     for split, name, feature, count in _features(statistics, "string_stats"):
         found = feature.string_stats
         often = [f"{top.value} {top.frequency / count:.1%}" for top in found.top_values[:_COMMON_VALUES]]
@@ -213,6 +213,6 @@ def _bars(histograms: list[statistics_pb2.Histogram]) -> str:
         if histogram.type == statistics_pb2.Histogram.STANDARD:
             counts = [bucket.sample_count for bucket in histogram.buckets]
             most = max(counts, default=0) or 1
-            # A few rows should still be seen beside none at all.
+            # A few rows should still look different from none.
             return "".join(_BARS[math.ceil(7 * (count / most))] for count in counts)
     return ""

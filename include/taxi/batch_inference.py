@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tfx import v1 as tfx
 
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
-from include.components.pushed_model import PushedModel
+from include.components.chosen import ChosenNumber, ExamplesOfSpan
+from include.components.served_model import ServedModel
 from include.taxi import family, pipeline
 from include.taxi.predictions import WritePredictions
 
@@ -33,7 +32,7 @@ def create_pipeline(
         The pipeline, to be run by any TFX orchestrator.
     """
     served = tfx.dsl.Resolver(
-        strategy_class=PushedModel, model=family.trained_models(), pushed=family.pushed_models()
+        strategy_class=ServedModel, model=family.trained_models(), pushed=family.pushed_models()
     ).with_id("served_model")
     chosen = ChosenNumber(number=tfx.dsl.experimental.RuntimeParameter(name="span", ptype=int))
     trips = tfx.dsl.Resolver(

@@ -1,4 +1,4 @@
-"""The drift pipeline: how a month of trips differs from another one."""
+"""The drift pipeline: how one month of trips differs from another."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from tfx.components.distribution_validator.component import DistributionValidato
 from tfx.components.example_diff.component import ExampleDiff
 from tfx.proto import distribution_validator_pb2, example_diff_pb2
 
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenNumber, ExamplesOfSpan
 from include.taxi import family, pipeline, trips
 from include.taxi.drift_report import SPLIT, ChanceDistance, CompareSpans, DriftPolicy
 
@@ -34,8 +33,8 @@ def create_pipeline(
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline; it compares and reports, and stops nothing.
 
-    Both months are examples that `include.taxi.retraining` has read, found in the MLMD store. From which distance on a
-    feature has drifted depends on how many trips there are: `ChanceDistance` calculates it in the run, and
+    Both months are examples that `include.taxi.retraining` has read, found in the MLMD store. The distance from which a
+    feature counts as drifted depends on the number of trips: `ChanceDistance` calculates it in the run, and
     `CompareSpans` takes it as a parameter. Runtime parameters: "span" and "baseline_span".
 
     Args:
@@ -49,7 +48,7 @@ def create_pipeline(
     Returns:
         The pipeline, to be run by any TFX orchestrator.
     """
-    # Imported anew in every run: by its path alone an edited policy would be taken for the old one.
+    # Imported again in every run: by its path alone an edited policy would be taken for the old one.
     policy = tfx.dsl.Importer(source_uri=policy_file, artifact_type=DriftPolicy, reimport=True).with_id(
         "drift_policy"
     )
@@ -108,7 +107,9 @@ def create_pipeline(
     )
 
 
-def _span_of(parameter: str) -> tuple[ChosenNumber, tfx.dsl.Resolver, tfx.components.StatisticsGen]:
+def _span_of(
+    parameter: str,
+) -> tuple[tfx.types.BaseComponent, tfx.dsl.Resolver, tfx.components.StatisticsGen]:
     """The nodes that turn a runtime parameter into examples and their statistics."""
     chosen = ChosenNumber(number=tfx.dsl.experimental.RuntimeParameter(name=parameter, ptype=int)).with_id(
         parameter

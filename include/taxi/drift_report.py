@@ -1,4 +1,4 @@
-"""What drifted between two spans: the artifacts and components of `include.taxi.drift`.
+"""Reports what drifted between two spans: the artifacts and components of `include.taxi.drift`.
 
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
@@ -6,7 +6,7 @@ Without `from __future__ import annotations`: TFX's @component reads the annotat
 import json
 import math
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 import tensorflow_data_validation as tfdv
 from absl import logging
@@ -18,18 +18,17 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Property, PropertyType
 
 FILE = "report.json"
-# Of a month's two parts the larger one is compared.
+# Only the larger of a month's two splits is compared.
 SPLIT = "train"
 _PAIR = f"SplitPair-{SPLIT}_{SPLIT}"
-_standard = tfx.types.standard_artifacts
 
 
 class DriftPolicy(tfx.dsl.Artifact):
-    """A JSON file that people review: how much more than chance is drift, and what always differs.
+    """A reviewed JSON file: how far beyond chance a distance counts as drift, and what always differs.
 
-    {"times_chance": 4.0,            how many times the distance that chance makes is drift
+    {"times_chance": 4.0,            a distance this many times the one by chance is drift
      "bins": 20,                     cells of a histogram that are filled, typically
-     "expected": ["trip_start_month"]}  features whose change is no news
+     "expected": ["trip_start_month"]}  features that are expected to change
     """
 
     TYPE_NAME = "DriftPolicy"
@@ -48,16 +47,22 @@ class DriftReport(tfx.dsl.Artifact):
     }
 
 
+class DriftThreshold(TypedDict):
+    """Outputs of `ChanceDistance`."""
+
+    threshold: float
+
+
 @component
 def ChanceDistance(
-    statistics: tfx.dsl.components.InputArtifact[_standard.ExampleStatistics],
-    baseline_statistics: tfx.dsl.components.InputArtifact[_standard.ExampleStatistics],
+    statistics: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleStatistics],
+    baseline_statistics: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleStatistics],
     policy: tfx.dsl.components.InputArtifact[DriftPolicy],
-) -> tfx.dsl.components.OutputDict(threshold=float):
-    """Calculates from which distance on two spans of these sizes have drifted.
+) -> DriftThreshold:
+    """Calculates the distance from which two spans of these sizes count as drifted.
 
     Two samples of one distribution, of n and m trips over k cells, have an expected Jensen-Shannon
-    divergence of about (k - 1) / (8 ln 2) * (1 / n + 1 / m) bits, to which the policy gives a factor.
+    divergence of about (k - 1) / (8 ln 2) * (1 / n + 1 / m) bits, which the policy multiplies by a factor.
 
     Args:
         statistics: Of the span.
@@ -71,17 +76,15 @@ def ChanceDistance(
     sizes = [_trips(artifact.uri) for artifact in (statistics, baseline_statistics)]
     chance = (rules["bins"] - 1) / (8 * math.log(2)) * sum(1 / size for size in sizes)
     threshold = min(1.0, rules["times_chance"] * chance)
-    logging.info(
-        "%d and %d trips differ by %.4f by chance; drift is from %.4f on.", *sizes, chance, threshold
-    )
+    logging.info("%d and %d trips differ by %.4f by chance; drift starts at %.4f.", *sizes, chance, threshold)
     return {"threshold": threshold}
 
 
 @component
 def CompareSpans(
-    span: tfx.dsl.components.InputArtifact[_standard.Integer],
-    baseline_span: tfx.dsl.components.InputArtifact[_standard.Integer],
-    anomalies: tfx.dsl.components.InputArtifact[_standard.ExampleAnomalies],
+    span: tfx.dsl.components.InputArtifact[standard_artifacts.Integer],
+    baseline_span: tfx.dsl.components.InputArtifact[standard_artifacts.Integer],
+    anomalies: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleAnomalies],
     differences: tfx.dsl.components.InputArtifact[standard_artifacts.ExamplesDiff],
     policy: tfx.dsl.components.InputArtifact[DriftPolicy],
     report: tfx.dsl.components.OutputArtifact[DriftReport],
@@ -94,8 +97,8 @@ def CompareSpans(
         baseline_span: What it is compared with.
         anomalies: Output of DistributionValidator, with the distance of each feature.
         differences: Output of ExampleDiff, with what differs between trips that are alike otherwise.
-        policy: Features whose change is no news.
-        report: Gets the file; its properties say the most important.
+        policy: Features that are expected to change.
+        report: Receives the file; its properties summarize it.
         threshold: Jensen-Shannon divergence from which on a feature has drifted, in bits.
     """
     expected = set(read_policy(policy.uri)["expected"])
@@ -138,7 +141,7 @@ def read_policy(path: str) -> dict[str, Any]:
     """Reads a DriftPolicy.
 
     Raises:
-        ValueError: It lacks a rule, or a rule has a value that makes no sense.
+        ValueError: A rule is missing, or has an invalid value.
     """
     with tfx.dsl.io.fileio.open(path, "r") as file:
         rules = json.loads(file.read())
@@ -148,7 +151,9 @@ def read_policy(path: str) -> dict[str, Any]:
         ("expected", lambda value: isinstance(value, list)),
     ):
         if name not in rules or not good(rules[name]):
-            raise ValueError(f"{name!r} of {path!r} is {rules.get(name)!r}; see DriftPolicy.")
+            raise ValueError(
+                f"{name!r} in {path!r} has the invalid value {rules.get(name)!r}; see DriftPolicy."
+            )
     return rules
 
 

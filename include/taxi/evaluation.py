@@ -20,7 +20,7 @@ from include.taxi import features
 SLICE_FEATURES: tuple[str, ...] = ("trip_start_hour", "trip_start_day", "payment_type")
 # The companies with 100 trips or more in the sample, 98 % of the trips that name one. Slicing by
 # every value would add some 30 single-car companies, each costing as much time as a large one.
-# TFMA's min_slice_size is no way out: up to 0.47.1, a slice it hides counts as one that lacks the
+# TFMA's min_slice_size does not help: up to 0.47.1, a slice it hides counts as one that lacks the
 # guarded metrics, and the validation fails whatever slices the thresholds are meant for.
 SLICE_COMPANIES: tuple[str, ...] = (
     "Taxi Affiliation Services",

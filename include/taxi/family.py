@@ -1,7 +1,7 @@
-"""What the taxi pipelines read of each other: queries to the one MLMD store that they share.
+"""Channels by which the taxi pipelines read each other's artifacts, from the MLMD store that they share.
 
-tfx.dsl.Channel(type=Examples, producer_component_id="SpanExampleGen")   # of the pipeline it stands in
-family.spans()                                                           # of taxi_retraining, wherever it stands
+tfx.dsl.Channel(type=Examples, producer_component_id="SpanExampleGen")   # of the pipeline it is used in
+family.spans()                                                           # of taxi_retraining, wherever it is used
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tfx.types import channel_utils
 
 RETRAINING, TUNING = "taxi_retraining", "taxi_tuning"
 _standard = tfx.types.standard_artifacts
-# TFX wants one and writes it into the IR; its launcher asks the store of the run, whoever owns what.
+# TFX requires one and writes it into the IR, but its launcher queries the run's own store regardless.
 _OWNER = "taxi"
 
 

@@ -1,4 +1,4 @@
-"""What a run may change about training, checked before any time is spent on it."""
+"""The training settings that a run may change, checked before training starts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# JSON schema for the trigger form. TFX's reader of JSON imports whatever module an object names, before anything here
-# can look at it.
+# JSON schema for the trigger form, needed because TFX's JSON reader imports whatever module an object names, before
+# anything here can check it.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "Settings that differ from the defaults.",
@@ -63,7 +63,7 @@ class Hyperparameters:
         for name, value in (config or {}).items():
             if name not in known:
                 raise ValueError(f"Unknown hyperparameter {name!r} = {value!r}; known are {sorted(known)}.")
-            expected = _complaint(name, value)
+            expected = _expected(name, value)
             if expected:
                 raise ValueError(f"Hyperparameter {name!r} = {value!r} is not {expected}.")
             values[name] = tuple(value) if name == "hidden_units" else value
@@ -78,7 +78,7 @@ class Hyperparameters:
 
         Returns:
             Setting name to value, those that were tuned. A width of hidden layers is tuned as
-            "hidden_units" with a value such as "32,16", because KerasTuner knows no lists.
+            "hidden_units" with a value such as "32,16", because KerasTuner has no lists.
         """
         values = dict((found or {}).get("values", {}))
         if isinstance(values.get("hidden_units"), str):
@@ -86,7 +86,7 @@ class Hyperparameters:
         return values
 
 
-def _complaint(name: str, value: Any) -> str | None:
+def _expected(name: str, value: Any) -> str | None:
     """Returns what the value should have been, or None when it is fine."""
     if name == "learning_rate":
         return None if _is_number(value) and value > 0 else "a positive number"
@@ -101,7 +101,7 @@ def _complaint(name: str, value: Any) -> str | None:
 
 
 def _is_whole(value: Any, least: int) -> bool:
-    # bool is a kind of int in Python, but true is no layer width.
+    # bool is a kind of int in Python, but true is not a layer width.
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 

@@ -4,8 +4,8 @@
     <root>/spans/<YYYYMM>/v<n>/_SUCCESS                   completion marker, JSON, written last
     <root>/bad_rows/v<n>/rows-00000-of-00001.jsonl        rows that were left out, each with the reason
 
-A month whose rows are those of its newest complete version is left as it is; other rows, or a version
-that a job did not finish, make a new version. So a second run of the same job changes nothing.
+A month whose rows equal those of its newest complete version is left unchanged; different rows, or a version
+that a job did not finish, lead to a new version. So a second run of the same job changes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from include.taxi.sample import sample_data_root
 from include.taxi.trips import COLUMNS, BadRowError, cleaned, csv_line, month_of, records
-from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.tfx_side.input_files import below
 
 NAMESPACE = "taxi_ingest"
@@ -142,11 +142,11 @@ def _fingerprint(marker: str) -> str:
         try:
             return json.loads(file.read())["fingerprint"]
         except (ValueError, KeyError, TypeError):
-            return ""  # another program's marker: nothing is known of its rows
+            return ""  # another program's marker: its rows are unknown
 
 
 def _write(root: str, path: str, lines: Iterable[str]) -> int:
-    """Writes a file that is there as a whole or not at all; returns the number of lines.
+    """Writes a file completely or not at all; returns the number of lines.
 
     Beam may run a step twice, even at the same time; the last one wins, and has the same lines.
     """
@@ -157,7 +157,7 @@ def _write(root: str, path: str, lines: Iterable[str]) -> int:
             file.write(line.encode() + b"\n")
             number += 1
     final = FileSystems.join(root, path)
-    with contextlib.suppress(OSError):  # it is there
+    with contextlib.suppress(OSError):  # it exists
         FileSystems.mkdirs(final.rpartition("/")[0])
     FileSystems.rename([unfinished], [final])
     return number
@@ -182,10 +182,10 @@ def _write_shard(root: str, path: str, lines: Iterable[str]) -> tuple[str, tuple
 
 
 def _write_marker(root: str, delivery: Delivery, files: Iterable[tuple[str, int]]) -> Delivery:
-    """Says that the version is complete: no reader looks at one without it.
+    """Marks the version complete: readers ignore one without this marker.
 
     Raises:
-        RuntimeError: It is not: rows were lost, or the raw files changed while they were read.
+        RuntimeError: It is not complete: rows were lost, or the raw files changed while they were read.
     """
     rows = {name: number for name, number in files}
     if sum(rows.values()) != delivery.rows:
@@ -222,9 +222,10 @@ def partition(
     versions = (
         rows
         | "Fingerprint" >> beam.CombinePerKey(Fingerprint())
-        | "Version" >> beam.MapTuple(lambda folder, found: new_version(root, folder, *found, delivery))
+        | "Version"
+        >> beam.MapTuple(lambda folder, found: new_version(root, folder, found[0], found[1], delivery))
         | "Changed" >> beam.Filter(bool)
-        # What was chosen stays chosen: after the first file is written, a repeated step would choose another.
+        # Fixes the chosen versions: once the first file is written, a repeated step would choose others.
         | "Fix" >> beam.Reshuffle()
     )
     by_folder = beam.pvalue.AsDict(versions | "ByFolder" >> beam.Map(lambda found: (found.folder, found)))

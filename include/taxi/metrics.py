@@ -1,4 +1,4 @@
-"""The loss as an evaluation metric that stands the jackknife."""
+"""The loss as an evaluation metric that is correct under the jackknife."""
 
 from __future__ import annotations
 

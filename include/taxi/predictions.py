@@ -1,4 +1,4 @@
-"""A component that turns BulkInferrer's logs into a table that people can open.
+"""A component that turns BulkInferrer's logs into a CSV file.
 
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
@@ -39,10 +39,10 @@ def WritePredictions(
 
     Args:
         inference_result: Output of BulkInferrer for a model of `include.taxi.model`.
-        predictions: Gets the file; count and mean are its properties.
+        predictions: Receives the file; count and mean are its properties.
 
     Raises:
-        ValueError: There is not one prediction.
+        ValueError: There are no predictions.
     """
     rows = sorted(_rows(inference_result.uri))
     if not rows:

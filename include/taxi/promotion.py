@@ -1,12 +1,10 @@
-"""The promotion pipeline, short enough for a task group: a trained model is judged anew, and pushed if it is good."""
+"""The promotion pipeline, short enough for a task group: a trained model is evaluated again, and pushed if it is good enough."""
 
 from __future__ import annotations
 
 from tfx import v1 as tfx
 
-from include.components.chosen_model import ChosenModel
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenModel, ChosenNumber, ExamplesOfSpan
 from include.taxi import evaluation, family, pipeline
 
 
@@ -19,7 +17,7 @@ def create_pipeline(
     beam_pipeline_args: list[str] | None = None,
     enable_cache: bool = True,
 ) -> tfx.dsl.Pipeline:
-    """Builds the pipeline; Pusher stands in a Cond and is skipped when the model is not blessed.
+    """Builds the pipeline; the Pusher is in a Cond and is skipped when the model is not blessed.
 
     Models and trips are those of `include.taxi.retraining`, found in the MLMD store. Runtime parameters: "span" is
     the month on which the model is judged, one that it was not trained on; "model" is its id, 0 for the one that

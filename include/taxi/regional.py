@@ -1,7 +1,6 @@
-"""The taxi pipeline for one region, short enough to stand in a DAG once for each: in task groups, or mapped.
+"""The taxi pipeline for one region, short enough for a DAG to contain it once per region: in task groups, or mapped.
 
-What a run does not know beforehand, such as the trips of a region that is found in the run, comes as a runtime
-parameter.
+What is known only in the run, such as the trips of a region that is found there, is a runtime parameter.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def create_pipeline(
     """
     parameter = tfx.dsl.experimental.RuntimeParameter
     example_gen = tfx.components.CsvExampleGen(input_base=trips or parameter(name="trips", ptype=str))
-    # The types of the columns must not hang on which trips a region has.
+    # The types of the columns must not depend on a region's trips.
     schema = tfx.components.ImportSchemaGen(schema_file=_SCHEMA)
     transform = pipeline.transform(example_gen.outputs["examples"], schema.outputs["schema"])
     trainer = pipeline.trainer(transform, schema.outputs["schema"], '{"num_steps": 200}')

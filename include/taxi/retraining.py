@@ -15,7 +15,7 @@ from include.components.tuned_before import TunedBefore
 from include.taxi import evaluation, family, pipeline
 
 SCHEMA_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.pbtxt")
-# Of a span; the eval part serves to watch training. A model is judged on a whole later span.
+# Of a span; the eval split is for watching training. A model is evaluated on a whole later span.
 _TRAIN_BUCKETS, _EVAL_BUCKETS = 4, 1
 # 100 steps of 128 rows are some 6 passes over a window of six months.
 DEFAULT_TRAIN_ARGS = '{"num_steps": 100}'
@@ -34,10 +34,10 @@ def create_pipeline(
     """Builds the pipeline of one month; a model is pushed only when the Evaluator blesses it.
 
     The newest span is what the model is evaluated on, the `rolling_window` spans before it are what it
-    is trained on: a month tells how the model would have done in it. Runtime parameters: "range_config" is the
+    is trained on: a month shows how the model would have done in it. Runtime parameters: "range_config" is the
     span, "on_anomalies" what to do about anomalies in it (fail, warn or ignore), "train_args" and
     "hyperparameters" as in `include.taxi.pipeline`. Settings that `include.taxi.tuning` found on earlier spans
-    stand in for the defaults.
+    replace the defaults.
 
     Args:
         pipeline_name: Name under which runs and artifacts are recorded.

@@ -1,4 +1,4 @@
-"""The Tuner step: which hyper-parameters are tried, and how they are compared."""
+"""The Tuner step: the hyper-parameters to try, and how they are compared."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SEED = 17
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
-    """Says how to search. Called by the Tuner component.
+    """Sets up the search. Called by the Tuner component.
 
-    Source: https://www.tensorflow.org/tfx/guide/tuner. Trials are compared by the AUC on the eval part of the
+    Source: https://www.tensorflow.org/tfx/guide/tuner. Trials are compared by the AUC on the eval split of the
     window: the loss would also reward a change of calibration.
 
     Args:
@@ -68,7 +68,7 @@ def searched(found: keras_tuner.HyperParameters) -> Hyperparameters:
         The settings of a training; what is not searched keeps its default.
     """
     found.Float("learning_rate", 0.001, 0.03, sampling="log", default=Hyperparameters.learning_rate)
-    # As text, because KerasTuner knows no lists.
+    # As text, because KerasTuner has no lists.
     found.Choice("hidden_units", ["16", "32,16", "64,32"], default="32,16")
     found.Choice("embedding_size", [2, 4, 8], default=Hyperparameters.embedding_size)
     found.Float("dropout", 0.0, 0.3, step=0.1, default=Hyperparameters.dropout)

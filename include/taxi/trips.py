@@ -1,4 +1,4 @@
-"""Raw trips: which columns they have, what a usable row is, in which month it belongs. Standard library only."""
+"""Raw trips: their columns, what makes a row usable, and its month. Standard library only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BadRowError(ValueError):
 
 
 def cleaned(row: Mapping[str, str]) -> dict[str, str]:
-    """Returns the row with each number written in one way, so that a column has one type in every month.
+    """Returns the row with its numbers in one notation, so that a column has the same type in every month.
 
     Args:
         row: Column to text; an absent value is the empty text. Amounts are in dollars and miles.
@@ -75,7 +75,7 @@ def _number(name: str, text: str) -> float:
 
 
 def month_of(row: Mapping[str, str], form: str = "%Y%m") -> str:
-    """Returns the month in which a trip began, such as "201403"; empty when the time is no time.
+    """Returns the month in which a trip began, such as "201403"; empty when the time is not a time.
 
     The sample's times are Chicago's wall clock written as if it were UTC: its month column says so.
     """
@@ -86,7 +86,7 @@ def month_of(row: Mapping[str, str], form: str = "%Y%m") -> str:
 
 
 def records(reader: Any) -> Iterator[tuple[int, list[str], str]]:
-    """Yields line number, values and error of each record of a CSV reader: one that cannot be split is no end."""
+    """Yields line number, values and error of each record of a CSV reader: one that cannot be split does not end them."""
     while True:
         try:
             values = next(reader)

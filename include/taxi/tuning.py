@@ -6,15 +6,14 @@ from tfx import v1 as tfx
 from tfx.types import channel_utils
 
 from include.components.anomaly_gate import AnomalyGate
-from include.components.chosen_number import ChosenNumber
-from include.components.examples_of_span import ExamplesOfSpan
+from include.components.chosen import ChosenNumber, ExamplesOfSpan
 from include.components.rolling_window import RollingWindow
 from include.taxi import family, pipeline
 from include.taxi.retraining import SCHEMA_FILE
 
 DEFAULT_TRAIN_ARGS = '{"num_steps": 100}'
 DEFAULT_SEARCH = '{"max_trials": 8}'
-# Of 500 rows. A window of six months has some 480 in its eval part.
+# Of 500 rows. A window of six months has some 480 in its eval split.
 _EVAL_STEPS = 1
 
 
@@ -27,8 +26,8 @@ def create_pipeline(
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline of one search; the next retraining on a later span starts from what it found.
 
-    Nothing is read from outside: the trips are the examples that `include.taxi.retraining` has read and let
-    pass its anomaly gate, found in the MLMD store. Runtime parameters: "span" is the newest month that
+    Nothing is read from outside: the trips are examples in the MLMD store that `include.taxi.retraining` has read
+    and that passed its anomaly gate. Runtime parameters: "span" is the newest month that
     the search may see, "search" its length, "train_args" the number of steps of each trial.
 
     Args:
@@ -69,7 +68,7 @@ def create_pipeline(
         train_args=parameter(name="train_args", ptype=str, default=DEFAULT_TRAIN_ARGS),
         eval_args=tfx.proto.EvalArgs(num_steps=_EVAL_STEPS),
     )
-    # Its constructor would write a RuntimeParameter out as JSON, instead of leaving it to the run.
+    # Set here because the constructor would serialize a RuntimeParameter as JSON, instead of leaving it to the run.
     tuner.exec_properties["custom_config"] = parameter(
         name="search", ptype=str, default=DEFAULT_SEARCH, description="Number of trials"
     )

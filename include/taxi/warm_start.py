@@ -1,10 +1,10 @@
-"""Training that goes on from an earlier model, whose vocabularies may have been ordered otherwise.
+"""Starts training from an earlier model, whose vocabularies may be ordered differently.
 
     <SavedModel>/assets.extra/network.npz   the weights by layer, and the vocabulary of each string feature
 
 A code is the rank of a value in the training data, so next month's code 3 may be another company. An
-embedding's rows are therefore carried over by value, not by code. What else the Transform step learns (means,
-quantiles) drifts little from month to month, and training takes it up.
+embedding's rows are therefore carried over by value, not by code. The rest of what the Transform step
+learns (means, quantiles) drifts little from month to month, and training adjusts to it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def embedding_name(feature: str) -> str:
 
 
 def save(network: keras.Model, transformed: tft.TFTransformOutput, folder: str) -> None:
-    """Keeps what a later training needs beside a SavedModel.
+    """Saves what a later training needs beside a SavedModel.
 
     Args:
         network: Trained model of `model.build_model`.
@@ -46,7 +46,7 @@ def save(network: keras.Model, transformed: tft.TFTransformOutput, folder: str) 
         arrays[f"vocabulary/{name}"] = np.array(values, dtype=object).astype(str)
     path = os.path.join(folder, _FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
-    # By way of memory: GFile cannot seek in what it writes, and zip files want that.
+    # Through memory: zip files need to seek, which GFile cannot when writing.
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     with tf.io.gfile.GFile(path, "wb") as file:
@@ -57,12 +57,12 @@ def load(network: keras.Model, transformed: tft.TFTransformOutput, folder: str |
     """Puts the weights of an earlier model into a new network of the same shape.
 
     Args:
-        network: Freshly built model; unchanged when the answer is False.
+        network: Freshly built model; unchanged when the result is False.
         transformed: The Transform step's output of this run.
         folder: Folder of the earlier SavedModel; None when there is none.
 
     Returns:
-        Whether training starts warm. Otherwise the log says why not.
+        Whether training starts warm. If not, the log says why.
     """
     if folder is None:
         logging.info("Cold start: no model was blessed before this span.")

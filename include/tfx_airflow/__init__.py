@@ -1,7 +1,7 @@
 """TFX pipelines on Airflow: each TFX node an Airflow task, run in an interpreter of its own.
 
-The names below are imported when first used, because the TFX interpreter imports this package too
-and has no Airflow.
+The names below are imported on first use, because the TFX interpreter, which has no Airflow, imports
+this package too.
 """
 
 from __future__ import annotations
@@ -10,27 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.tfx_airflow.config import AirflowPipelineConfig, NodeConfig
-    from include.tfx_airflow.dag import AirflowDagRunner
-    from include.tfx_airflow.errors import TfxAirflowError
-    from include.tfx_airflow.operators import TfxNodeOperator
-    from include.tfx_airflow.span_sensor import SpanSensor
+    from include.tfx_airflow.airflow_side.beam import BeamProgramOperator
+    from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
+    from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
+    from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
+    from include.tfx_airflow.airflow_side.span_sensor import SpanSensor, range_config
+    from include.tfx_airflow.contract.errors import TfxAirflowError
 
 _HOME = {
-    "AirflowDagRunner": "dag",
-    "AirflowPipelineConfig": "config",
-    "NodeConfig": "config",
-    "SpanSensor": "span_sensor",
-    "TfxAirflowError": "errors",
-    "TfxNodeOperator": "operators",
+    "AirflowDagRunner": "airflow_side.dag",
+    "AirflowPipelineConfig": "airflow_side.config",
+    "BeamProgramOperator": "airflow_side.beam",
+    "NodeConfig": "airflow_side.config",
+    "SpanSensor": "airflow_side.span_sensor",
+    "TfxAirflowError": "contract.errors",
+    "TfxNodeOperator": "airflow_side.operators",
+    "range_config": "airflow_side.span_sensor",
 }
 __all__ = [
     "AirflowDagRunner",
     "AirflowPipelineConfig",
+    "BeamProgramOperator",
     "NodeConfig",
     "SpanSensor",
     "TfxAirflowError",
     "TfxNodeOperator",
+    "range_config",
 ]
 
 

@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow`: compile ahead of time, check the set-up and the store, serve nodes, report a run, start Airflow."""
+"""`python -m include.tfx_airflow`: compiles pipelines, checks the set-up, reports on runs, starts Airflow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 
-from include.tfx_airflow.errors import TfxAirflowError
+from include.tfx_airflow.contract.errors import TfxAirflowError
 
-# A command may take its time (Airflow's limit is for the DAG processor) and prints for people.
+# A command has no time limit, unlike the DAG processor, and its output is for people.
 OWN_ENVIRONMENT = {
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "0",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
@@ -23,44 +23,46 @@ def _parser() -> argparse.ArgumentParser:
     compile_ = commands.add_parser(
         "compile", help="compile the pipelines of all DAG files, or one, into [tfx_airflow] home"
     )
-    compile_.add_argument("reference", nargs="?", help="module:function; all DAG files without it")
+    compile_.add_argument("reference", nargs="?", help="module:function; default: all DAG files")
     compile_.add_argument(
         "arguments", nargs="*", metavar="NAME=JSON", help="arguments of the function, as in the DAG file"
     )
-    commands.add_parser("doctor", help="say what is configured, found and missing")
-    mlmd = commands.add_parser("mlmd", help="the ML Metadata store: make its schema, or say what is there")
+    commands.add_parser("doctor", help="show what is configured, found and missing")
+    mlmd = commands.add_parser(
+        "mlmd", help="create the schema of the ML Metadata store, or show what it holds"
+    )
     mlmd.add_argument("action", choices=["init", "status"])
-    report = commands.add_parser("report", help="what a DAG run made")
+    report = commands.add_parser("report", help="show what a DAG run made")
     report.add_argument("dag_id")
-    report.add_argument("run_id", nargs="?", help="the latest run without it")
+    report.add_argument("run_id", nargs="?", help="default: the latest run")
     history = commands.add_parser(
-        "history", help="the runs of a DAG as a table: span, window, metric, verdict"
+        "history", help="show the runs of a DAG as a table: span, window, metric, verdict"
     )
     history.add_argument("dag_id")
-    replay = commands.add_parser("replay", help="play past data intervals of a DAG through the scheduler")
+    replay = commands.add_parser("replay", help="run past data intervals of a DAG through the scheduler")
     replay.add_argument("dag_id")
     replay.add_argument("first", help="date of the first data interval, such as 2014-01-01")
-    replay.add_argument("last", help="date of the last one")
+    replay.add_argument("last", help="date of the last data interval")
     replay.add_argument(
-        "--before", metavar="DAG", help="a DAG to run once before, such as one that delivers data"
+        "--before", metavar="DAG", help="a DAG to run once beforehand, such as one that delivers data"
     )
     for command in (history, replay):
         command.add_argument("--metric", default="auc")
-    demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and report it")
+    demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and show its report")
     demo.add_argument("dag_id")
-    serve = commands.add_parser("serve", help="run the node server as a service, or ask it to end")
-    serve.add_argument("--stop", action="store_true", help="end it; nodes that run are seen through")
-    up = commands.add_parser("up", help="start Airflow; Ctrl-C stops all of it")
+    serve = commands.add_parser("serve", help="run the node server in the foreground, or stop it")
+    serve.add_argument("--stop", action="store_true", help="stop it; running nodes finish first")
+    up = commands.add_parser("up", help="start Airflow; Ctrl-C stops everything")
     up.add_argument("--port", type=int, default=int(os.environ.get("AIRFLOW__API__PORT", "8080")))
     return parser
 
 
 def _compile(reference: str | None, arguments: list[str]) -> int:
     if reference is None:
-        from include.tfx_airflow import demo
+        from include.tfx_airflow.commands import demo
 
         return demo.compile_all()
-    from include.tfx_airflow.compiled import load
+    from include.tfx_airflow.airflow_side.compiled import load
     from include.tfx_airflow.settings import read_settings
 
     values = {}
@@ -75,7 +77,7 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
         except ValueError:
             values[name] = text
     compiled = load(reference, values, read_settings(), force=True)
-    how = "was compiled already" if compiled.found else f"compiled in {compiled.seconds:.1f} s"
+    how = "already compiled" if compiled.found else f"compiled in {compiled.seconds:.1f} s"
     print(f"{reference}: {len(compiled.manifest.nodes)} nodes, {how}: {compiled.folder}")
     return 0
 
@@ -83,12 +85,12 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
     arguments = _parser().parse_args(argv)
-    if arguments.command == "up":  # what it starts is for Airflow, not for this program
-        from include.tfx_airflow import standalone
+    if arguments.command == "up":  # what it starts must not get OWN_ENVIRONMENT
+        from include.tfx_airflow.commands import up
 
-        return standalone.main(arguments.port)
+        return up.main(arguments.port)
     if arguments.command == "replay":
-        from include.tfx_airflow import replay
+        from include.tfx_airflow.commands import replay
 
         return replay.main(
             arguments.dag_id, arguments.first, arguments.last, arguments.before, arguments.metric
@@ -104,26 +106,26 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "compile":
             return _compile(arguments.reference, arguments.arguments)
         if arguments.command == "doctor":
-            from include.tfx_airflow import doctor
+            from include.tfx_airflow.commands import doctor
 
             return doctor.main()
         if arguments.command == "mlmd":
-            from include.tfx_airflow import store
+            from include.tfx_airflow.commands import mlmd
 
-            return store.main(arguments.action)
+            return mlmd.main(arguments.action)
         if arguments.command == "serve":
-            from include.tfx_airflow import service
+            from include.tfx_airflow.commands import serve
 
-            return service.stop() if arguments.stop else service.main()
+            return serve.stop() if arguments.stop else serve.main()
         if arguments.command == "report":
-            from include.tfx_airflow import report
+            from include.tfx_airflow.commands import report
 
             return report.main(arguments.dag_id, arguments.run_id)
         if arguments.command == "history":
-            from include.tfx_airflow import history
+            from include.tfx_airflow.commands import history
 
             return history.main(arguments.dag_id, arguments.metric)
-        from include.tfx_airflow import demo
+        from include.tfx_airflow.commands import demo
 
         return demo.main(arguments.dag_id)
     except TfxAirflowError as error:

@@ -9,16 +9,22 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any, TypeVar
 
-from include.tfx_airflow.errors import SettingsError
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import SettingsError
+from include.tfx_airflow.contract.mlmd_facts import SQLITE_FILE
 
 SECTION = "tfx_airflow"
+_EXPECTED = {bool: "True or False", int: "a whole number", float: "a number"}
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-BUNDLE_ROOT = Path(__file__).resolve().parents[2]
+
+_Value = TypeVar("_Value", str, float, int, bool)
 
 
-def _field(default: object, help_text: str, least: float = 0, most: float = 0) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"help": help_text, "range": (least, most)})
+def _field(default: _Value, help_text: str, least: float = 0, most: float = 0) -> _Value:
+    metadata = {"help": help_text, "type": type(default), "range": (least, most)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,15 +32,17 @@ class Settings:
     """Values of one deployment; the metadata of each field is its help text."""
 
     python: str = _field(
-        "", "Python interpreter that has TFX. Empty: this machine runs only what was compiled before."
+        "",
+        "Python interpreter that has TFX. Empty: this machine can parse pipelines that are compiled "
+        "already, and run none.",
     )
     home: str = _field(
         "",
-        "Folder for compiled pipelines, artifacts without a pipeline_root of their own and the "
-        "embedded MLMD. Default: `$AIRFLOW_HOME/tfx`.",
+        "Folder for compiled pipelines, artifacts of pipelines without a pipeline_root, and the "
+        "embedded MLMD store. Default: `$AIRFLOW_HOME/tfx`.",
     )
     mlmd_conn_id: str = _field(
-        "", "Airflow Connection of the ML Metadata store; it must be there. Empty: SQLite in `home`."
+        "", "Airflow Connection of the ML Metadata store; it must exist. Empty: SQLite in `home`."
     )
     pythonpath: str = _field(
         "", "More folders, separated by `:`, from which the TFX interpreter imports your modules."
@@ -50,13 +58,13 @@ class Settings:
         600.0, "Seconds without a request after which the node server ends; 0 for never.", 0, 365 * 86400
     )
     node_server_slots: int = _field(
-        16, "Nodes that the node server runs at one time; more wait for their turn.", 1, 1000
+        16, "Nodes that the node server runs at the same time; others wait for their turn.", 1, 1000
     )
 
     @property
     def mlmd_file(self) -> Path:
         """The embedded MLMD store, used when no Connection is named."""
-        return Path(self.home) / "mlmd" / "metadata.db"
+        return Path(self.home) / SQLITE_FILE
 
     @property
     def compiled(self) -> Path:
@@ -64,7 +72,7 @@ class Settings:
         return Path(self.home) / "compiled"
 
     def roots(self) -> dict[str, str]:
-        """Machine paths that stand as `${NAME}` in a compiled pipeline, filled in at run time."""
+        """Machine paths that a compiled pipeline holds as `${NAME}`, filled in at run time."""
         roots = {"BUNDLE_ROOT": str(BUNDLE_ROOT), "TFX_AIRFLOW_HOME": self.home}
         if self.python:
             roots["TFX_PREFIX"] = str(Path(self.python).parent.parent)
@@ -80,8 +88,8 @@ class Settings:
         if not self.python:
             raise SettingsError(
                 f"no TFX interpreter: set [{SECTION}] python ({name}) to a Python that has TFX "
-                "('make setup' makes one), or ship the folder that "
-                "'python -m include.tfx_airflow compile' wrote."
+                "('make setup' creates one), or ship the folder that "
+                "'python -m include.tfx_airflow compile' writes."
             )
         if not os.access(self.python, os.X_OK):
             raise SettingsError(
@@ -99,7 +107,7 @@ def read_settings() -> Settings:
     """
     from airflow.configuration import AIRFLOW_HOME, conf
 
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         text = conf.get(SECTION, field.name, fallback=None)
         if text in (None, ""):
@@ -109,23 +117,24 @@ def read_settings() -> Settings:
     values["home"] = os.path.abspath(os.path.expanduser(home))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)
 
 
-def _value(field: dataclasses.Field, text: str) -> object:
-    kind, (least, most) = type(field.default), field.metadata["range"]
+def _value(field: dataclasses.Field[Any], text: str) -> str | float | bool:
+    kind, (least, most) = field.metadata["type"], field.metadata["range"]
     name = f"[{SECTION}] {field.name} = {text!r}"
+    allowed = f" from {least:g} to {most:.0f}" if most else ""
     try:
         value = _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
-        raise SettingsError(f"{name} is not a {kind.__name__}.") from None
-    if most and not least <= value <= most:  # not a number, which is between no two, as well
-        raise SettingsError(f"{name} is out of its range, {least:g} to {most:.0f}.")
+        raise SettingsError(f"{name} is not {_EXPECTED[kind]}{allowed}.") from None
+    if most and not least <= value <= most:  # refuses NaN too
+        raise SettingsError(f"{name} is out of range; give a value{allowed}.")
     return value
 
 
 def parse_seconds() -> float | None:
-    """Seconds that a DAG file may take to parse, less what it needs to say why; None for no limit."""
+    """Seconds that a DAG file may take to parse, less time to report an error; None for no limit."""
     from airflow.configuration import conf
 
     limit = conf.getfloat("core", "dagbag_import_timeout")

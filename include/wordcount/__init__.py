@@ -1,1 +1,1 @@
-"""Beam's introduction: which words stand in a text, and how often."""
+"""Beam's introductory example: counts the words of a text."""

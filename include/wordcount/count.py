@@ -1,4 +1,4 @@
-"""`python -m include.wordcount.count`: the words of a text and how often each stands in it.
+"""`python -m include.wordcount.count`: counts how often each word occurs in a text.
 
 A Beam pipeline is a plan. Each step below takes a PCollection, a bag of elements that may be larger
 than any machine, and names a new one; none of them holds anything while the plan is written. Only when
@@ -32,7 +32,7 @@ TEXT = Path(__file__).with_name("sonnets.txt")
 
 
 def words(line: str) -> Iterator[str]:
-    """Yields the words of a line in lower case, apostrophes and hyphens in them kept: "possess'd"."""
+    """Yields the words of a line in lower case, keeping apostrophes and hyphens inside them: "possess'd"."""
     Metrics.counter("wordcount", "lines").inc()
     for word in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", line.lower()):
         Metrics.counter("wordcount", "words").inc()
@@ -57,7 +57,7 @@ def count(lines: beam.PCollection[str]) -> beam.PCollection[tuple[str, int]]:
 
 
 def most_frequent(path: str, number: int = 10) -> list[tuple[str, int]]:
-    """Reads a result file; returns its most frequent words, equally frequent ones by the alphabet."""
+    """Reads a result file; returns its most frequent words, equally frequent ones alphabetically."""
     with FileSystems.open(path) as file:
         counts = [line.rpartition(",") for line in file.read().decode().splitlines()]
     return sorted(((word, int(n)) for word, _, n in counts), key=lambda found: (-found[1], found[0]))[:number]

@@ -1,1 +1,1 @@
-"""The panel: what ML Metadata knows about runs, artifacts and evaluations, as web pages and JSON; read only."""
+"""A read-only web panel, with a JSON API, for the runs, artifacts and evaluations in an ML Metadata store."""

@@ -1,4 +1,4 @@
-"""`python -m mlmd_panel`: the panel of one ML Metadata store on this machine, without Airflow and without a login."""
+"""Serves the panel for one ML Metadata store on this machine, without Airflow and without a login."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from mlmd_panel import address
 from mlmd_panel.errors import PanelError, SettingsError
 from mlmd_panel.settings import Settings, read_settings
+from mlmd_panel.store import address
 
 _EPILOG = """\
 examples:
@@ -24,10 +24,10 @@ examples:
   MLMD_PASSWORD=... python -m mlmd_panel --mlmd postgresql://mlmd@db.example/mlmd --port 8082
 
 environment:
-  MLMD_URL       the store, instead of --mlmd
-  MLMD_PASSWORD  its password; one in --mlmd is seen by everybody who can list this machine's processes
+  MLMD_URL       the store, if --mlmd is not given
+  MLMD_PASSWORD  its password; one in --mlmd is visible to everyone who can list this machine's processes
 """
-# Folders that only hold stores; what the pipelines wrote lies beside them.
+# Names of folders that hold only stores; what the pipelines wrote is next to them.
 _STORE_FOLDERS = ("mlmd", "metadata", "tfx_metadata")
 
 
@@ -38,22 +38,24 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    told = {
+    help_texts = {
         "mlmd": "SQLAlchemy URL of the store, or the path of an SQLite file",
-        "roots": "places that artifacts are read from, separated by ',' or ':': folders, or prefixes such as "
-        "s3://bucket/prefix. Default: the folder above the one named mlmd, metadata or tfx_metadata that holds an "
-        "SQLite store; else none, and artifacts are shown without what is in their files",
+        "roots": "folders, or prefixes such as s3://bucket/prefix, below which artifact files may be read, separated "
+        "by ',' or ':'. Default: for an SQLite store in a folder named mlmd, metadata or tfx_metadata, the parent of "
+        "that folder; otherwise none, and artifacts are shown without the contents of their files",
     }
     for field in dataclasses.fields(Settings):
         if field.name != "mlmd_conn_id":
-            text = told.get(field.name) or f"{field.metadata['help']} Default: {field.default}."
+            text = help_texts.get(field.name) or f"{field.metadata['help']} Default: {field.default}."
             parser.add_argument(f"--{field.name.replace('_', '-')}", help=text)
-    parser.add_argument("--port", type=int, default=8081, help="0 for a free one. Default: 8081.")
-    parser.add_argument("--host", default="127.0.0.1", help="Address to listen at. Default: 127.0.0.1.")
+    parser.add_argument(
+        "--port", type=int, default=8081, help="Port to listen on; 0 picks a free one. Default: 8081."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="Address to listen on. Default: 127.0.0.1.")
     parser.add_argument(
         "--without-login",
         action="store_true",
-        help="allow a --host that other machines reach: whoever reaches it sees everything",
+        help="allow a --host that other machines can reach; anyone who reaches it sees everything",
     )
     return parser
 
@@ -62,25 +64,25 @@ def store_url(text: str, environment: Mapping[str, str]) -> URL:
     """Address of the store.
 
     Args:
-      text: What --mlmd says, or "".
-      environment: With MLMD_URL and MLMD_PASSWORD, or without.
+      text: Value of --mlmd, or "".
+      environment: May hold MLMD_URL and MLMD_PASSWORD.
 
     Raises:
-      SettingsError: There is none, or it names no store.
+      SettingsError: No address is given, or it is not valid.
     """
     text = text or environment.get("MLMD_URL", "")
     if not text:
-        raise SettingsError("Which store? Say --mlmd sqlite:////path/metadata.db, or set MLMD_URL.")
+        raise SettingsError("No store given: use --mlmd sqlite:////path/metadata.db, or set MLMD_URL.")
     url = address.of_text(text) if "://" in text else address.of_file(os.path.abspath(text))
     password = environment.get("MLMD_PASSWORD")
     return url.set(password=password) if password and url.get_backend_name() != "sqlite" else url
 
 
 def default_roots(url: URL) -> tuple[str, ...]:
-    """The folder in which an SQLite store and its pipelines lie side by side, or nothing.
+    """The folder that holds both an SQLite store's folder and its pipelines; () if there is no such folder.
 
-    Whoever writes a store chooses what its URIs say, so a place is only guessed where the layout says that it belongs
-    to the pipelines, and it is never a home folder or the whole machine.
+    Whoever writes a store chooses its URIs, so a folder is only guessed if its layout shows that it belongs to the
+    pipelines, and it is never a home folder or the root folder.
     """
     if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
         return ()
@@ -103,16 +105,16 @@ def _serve(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     from starlette.middleware.gzip import GZipMiddleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from mlmd_panel.app import Panel, create_app
-    from mlmd_panel.engine import make_engine
-    from mlmd_panel.files import Files
-    from mlmd_panel.store import Store
+    from mlmd_panel.files.allowed import Files
+    from mlmd_panel.store.engine import make_engine
+    from mlmd_panel.store.store import Store
+    from mlmd_panel.web.app import Panel, create_app
 
     local = _is_local(options.host)
     if not local and not options.without_login:
         raise SettingsError(
-            f"--host {options.host} lets other machines in, and the panel has no login here: add --without-login "
-            "when everybody who reaches this machine may see everything, or use the panel inside Airflow."
+            f"Other machines can reach --host {options.host}, and the standalone panel has no login: add "
+            "--without-login if everyone who can reach this machine may see everything, or use the panel in Airflow."
         )
     settings = read_settings(lambda name: getattr(options, name, None))
     url = store_url(settings.mlmd, os.environ)
@@ -124,7 +126,7 @@ def _serve(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     app = create_app(Panel(store, files, title=settings.title))
     app.add_middleware(GZipMiddleware)
     if local:
-        # A web page elsewhere can make its own name mean 127.0.0.1; that name then stands in Host.
+        # A web page elsewhere can make its own name resolve to 127.0.0.1; Host then has that name.
         names = ["localhost", "127.0.0.1", "[::1]", options.host]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -132,18 +134,18 @@ def _serve(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise SettingsError(
-            f"Port {options.port} of {options.host} cannot be used ({error.strerror}); --port says another."
+            f"Cannot listen on port {options.port} of {options.host}: {error.strerror}. Choose another --port."
         ) from None
     with listener:
         host = f"[{options.host}]" if ":" in options.host else options.host
         say(
-            f"Artifacts are read from {', '.join(roots)}."
+            f"Artifact files are read from {', '.join(roots)}."
             if roots
-            else "No artifact's files are read; see --roots."
+            else "Artifact files are not read; set --roots to show their contents."
         )
         if not local:
-            say("WARNING: there is no login; everybody who reaches this machine sees everything.")
-        say(f"http://{host}:{listener.getsockname()[1]}/  (Ctrl-C stops it)")
+            say("WARNING: there is no login; anyone who can reach this machine sees everything.")
+        say(f"http://{host}:{listener.getsockname()[1]}/  (Press Ctrl-C to stop)")
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, lifespan="off"
         )
@@ -151,7 +153,7 @@ def _serve(options: argparse.Namespace, say: Callable[[str], None]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until it is stopped; returns 1 when it cannot."""
+    """Serves until stopped; returns 1 if the panel cannot be served."""
     try:
         _serve(_parser().parse_args(arguments), lambda line: print(line, flush=True))
     except PanelError as error:

@@ -1,7 +1,7 @@
-"""The panel inside Airflow 3: who may look at what, where the store is, links to Airflow's pages.
+"""Runs the panel inside Airflow 3: access rights, the store's address, and links to Airflow's pages.
 
-What may be seen follows Airflow's rights to read DAG runs; ML Metadata has no rights of its own. Runs whose DAG
-Airflow does not know (of a LocalDagRunner, or of a DAG that was deleted) are shown to users who may read every DAG.
+A user sees what Airflow lets them read of DAG runs, as ML Metadata has no access control of its own. Runs whose DAG
+Airflow does not know (made by LocalDagRunner, or of a deleted DAG) are shown to users who may read every DAG.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from sqlalchemy.engine import URL
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
-from mlmd_panel import address, failures
-from mlmd_panel.airflow_links import AirflowLinks
-from mlmd_panel.app import Panel, create_app
 from mlmd_panel.errors import SettingsError
-from mlmd_panel.files import Files
-from mlmd_panel.fresh import FreshStore
+from mlmd_panel.files.allowed import Files
 from mlmd_panel.settings import SECTION, Settings, read_settings
+from mlmd_panel.store import address
+from mlmd_panel.store.mlmd_facts import FORMER_CONNECTION, SQLITE_FILE
+from mlmd_panel.store.reconnecting import FreshStore
+from mlmd_panel.web import error_pages
+from mlmd_panel.web.airflow_links import AirflowLinks
+from mlmd_panel.web.app import Panel, create_app
 
 _USER = "mlmd_panel.user"
-_FORMER = "mlmd_default"  # the Connection that earlier versions used wherever there was one
-_NO_DAG = "(a DAG that Airflow does not know)"  # no DAG id: those have no blanks
-_NO_RIGHT = "Your Airflow user may not read these DAG runs; an administrator of Airflow gives that right."
+_NO_DAG = "(a DAG that Airflow does not know)"  # not a DAG id: those have no spaces
+_NO_RIGHT = "Your Airflow user may not read these DAG runs. Ask an Airflow administrator for access."
 _may_read_runs = requires_access_dag("GET", DagAccessEntity.RUN)
 
 
@@ -43,26 +44,26 @@ def make_app() -> Any:
     """The application that Airflow mounts.
 
     Raises:
-      SettingsError: A setting of [mlmd_panel] cannot be used.
+      SettingsError: A setting in [mlmd_panel] is not valid.
     """
     settings = read_settings(lambda name: conf.get(SECTION, name, fallback=None))
     files = Files(settings.root_list() or (_home(),), settings.max_bytes, settings.max_entries)
-    panel = Panel(FreshStore(lambda: store_url(settings)), files, AirflowLinks(API_ROOT_PATH), settings.title)  # type: ignore[arg-type]
+    panel = Panel(FreshStore(lambda: store_url(settings)), files, AirflowLinks(API_ROOT_PATH), settings.title)
     app = create_app(panel, readable=readable)
-    # Dependencies of routes would not guard what no route answers, such as other methods; the last one here comes
-    # before all routes and inside of what puts headers on every response.
+    # Dependencies of routes would not guard requests that no route answers, such as those with other methods. The
+    # last middleware runs before all routes, and inside the one that adds headers to every response.
     app.user_middleware.append(Middleware(Gate))
     return app
 
 
 class Gate:
-    """Lets a request through when its user is logged in and may read runs: of the DAG in ?dag_id=, else of any."""
+    """Admits requests of logged-in users who may read runs of the DAG in ?dag_id=, or of any DAG without it."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Refuses with 401 or 403, or passes the request on with its user."""
+        """Answers 401 or 403, or passes the request on with its user."""
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] == "http":
@@ -70,18 +71,18 @@ class Gate:
             try:
                 user = await get_user(request, None, await bearer_scheme(request))
                 if "\0" in request.query_params.get("dag_id", ""):
-                    raise HTTPException(404)  # PostgreSQL would refuse the question
+                    raise HTTPException(404)  # PostgreSQL would reject the query
                 await run_in_threadpool(_may_read_runs, request, user)
             except HTTPException as error:
-                anew = error.status_code == 401 or "token" in error.detail.lower()
-                error.detail = "Log in to Airflow, then load this page again." if anew else _NO_RIGHT
-                return await failures.of_http(request, error)(scope, receive, send)
+                needs_login = error.status_code == 401 or "token" in error.detail.lower()
+                error.detail = "Log in to Airflow, then reload this page." if needs_login else _NO_RIGHT
+                return await error_pages.of_http(request, error)(scope, receive, send)
             scope[_USER] = user
         await self._app(scope, receive, send)
 
 
 def readable(request: Request) -> frozenset[str] | None:
-    """DAGs whose runs the request's user may read; None when that is all there can be."""
+    """DAGs whose runs the request's user may read; None if the user may read everything."""
     user, manager = request.scope[_USER], get_auth_manager()
     dag_ids = manager.get_authorized_dag_ids(user=user)
     teams = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids))
@@ -102,29 +103,29 @@ def store_url(settings: Settings) -> URL:
     """Address of the store: [mlmd_panel] mlmd, or the Connection, or the SQLite file of [tfx_airflow].
 
     Raises:
-      SettingsError: The setting or the Connection names no store, or the Connection cannot be read.
+      SettingsError: The setting or the Connection is not a store's address, or the Connection cannot be read.
     """
     if settings.mlmd:
         return address.of_text(settings.mlmd)
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
-    connection = _connection(name or _FORMER)
+    connection = _connection(name or FORMER_CONNECTION)
     if name and connection is None:
         raise SettingsError(
-            f"The Connection {name!r} of the ML Metadata store is not there, or cannot be read now; "
-            "an administrator of Airflow makes or corrects it."
+            f"The Connection {name!r} for the ML Metadata store does not exist or cannot be read. "
+            "Ask an Airflow administrator to create or fix it."
         )
     if name:
         return address.of_connection(connection)
     if connection is not None:
         raise SettingsError(
-            f"There is a Connection {_FORMER!r}, and no setting names it: an administrator of Airflow sets "
-            f"[tfx_airflow] mlmd_conn_id = {_FORMER}, or deletes the Connection."
+            f"There is a Connection {FORMER_CONNECTION!r}, but no setting names it. Ask an Airflow administrator to "
+            f"set [tfx_airflow] mlmd_conn_id = {FORMER_CONNECTION}, or to delete the Connection."
         )
-    return address.of_file(Path(_home()) / "mlmd" / "metadata.db")
+    return address.of_file(Path(_home()) / SQLITE_FILE)
 
 
 def _connection(name: str) -> Connection | None:
-    """A Connection; None when Airflow has none, or cannot say."""
+    """A Connection; None if Airflow finds none."""
     try:
         return Connection.get_connection_from_secrets(name)
     except AirflowNotFoundException:

@@ -1,79 +1,79 @@
-"""Errors of the panel; each is a sentence for the person who looks at the page."""
+"""Exceptions whose messages the panel shows to its users."""
 
 from __future__ import annotations
 
 
 class PanelError(Exception):
-    """What the panel cannot show: the message names the object and the cure, and is shown as it is.
+    """Base class; the message names what failed and what to do about it, and is shown to the user unchanged.
 
-    Messages hold no path, no address and no secret; what an administrator needs goes to the log.
+    Messages contain no paths, addresses or secrets; details for administrators go to the log.
 
     Attributes:
-      status: HTTP status of a page that consists of this error.
-      headline: Title of that page.
+      status: HTTP status of the error page.
+      headline: Title of the error page.
     """
 
     status = 500
-    headline = "The panel failed"
+    headline = "Panel error"
 
 
 class StoreError(PanelError):
-    """The MLMD store is absent, locked, empty, of another schema version, or cannot be reached."""
+    """The store is missing, locked, empty, unreachable, or has another schema version."""
 
     status = 503
     headline = "The ML Metadata store cannot be read"
 
 
 class NotFound(PanelError):
-    """There is no such object, or the user may not see it: the two look the same."""
+    """The object does not exist, or the user may not see it; the message does not tell which."""
 
     status = 404
     headline = "Not found"
 
 
 class BadQuery(PanelError):
-    """A filter, cursor or identifier of the URL does not mean anything."""
+    """A filter, cursor or id in the URL is not valid."""
 
     status = 400
-    headline = "This address does not mean anything"
+    headline = "Invalid request"
 
 
 class PayloadError(PanelError):
-    """The files of one artifact cannot be shown: gone, outside the allowed roots, too large, broken."""
+    """An artifact's files cannot be shown: missing, outside the allowed roots, too large or damaged."""
 
     status = 422
     headline = "The artifact's files cannot be shown"
 
 
 class PayloadGone(PayloadError):
-    """There are no files where the artifact says: cleaned away, or never written."""
+    """There are no files at the artifact's URI: deleted, or never written."""
 
     status = 404
-    headline = "The artifact's files are gone"
+    headline = "The artifact's files are missing"
 
 
 class NoUri(PayloadGone):
-    """The store does not say where the artifact's files are."""
+    """The store has no URI for the artifact."""
 
     headline = "The artifact has no URI"
 
 
 class PayloadUnknown(PayloadError):
-    """There are files, and none of them is one that the panel knows of such an artifact."""
+    """There are files, but none that the panel recognizes for this type of artifact."""
 
-    headline = "The artifact's files are not understood"
+    headline = "The artifact's files are not recognized"
 
 
 class PartGone(PayloadUnknown, PayloadGone):
-    """There are files, and the part that is asked for is not among them."""
+    """There are files, but not the requested part."""
 
 
 class PayloadTooLarge(PayloadError):
-    """There is more than the panel reads; what came before it was right."""
+    """There is more than the panel reads; what was read so far is valid."""
 
 
 class SettingsError(PanelError):
-    """A setting of the panel has a wrong value."""
+    """A setting of the panel has an invalid value."""
 
     status = 503
-    headline = "The panel is not set up right"
+    headline = "The panel is misconfigured"

@@ -1,24 +1,26 @@
-"""Settings of the panel: section [mlmd_panel] of Airflow's configuration, or options of `python -m mlmd_panel`."""
+"""Settings of the panel, from [mlmd_panel] in Airflow's configuration or the options of `python -m mlmd_panel`."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from mlmd_panel.errors import SettingsError
-from mlmd_panel.files import MAX_BYTES, MAX_ENTRIES
+from mlmd_panel.files.allowed import MAX_BYTES, MAX_ENTRIES
 
 SECTION = "mlmd_panel"
+_Value = TypeVar("_Value", str, int)
 
 
-def _field(default: object, help_text: str, **options: bool) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"help": help_text}, **options)
+def _field(default: _Value, help_text: str, repr: bool = True) -> _Value:
+    return dataclasses.field(default=default, metadata={"help": help_text}, repr=repr)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Values of one deployment; the metadata of each field is its help text."""
+    """The settings; the metadata of each field has its help text."""
 
     mlmd: str = _field(
         "",
@@ -28,36 +30,36 @@ class Settings:
     )
     mlmd_conn_id: str = _field(
         "",
-        "In Airflow, without `mlmd`: the Connection of the store. Default: that of [tfx_airflow], or its SQLite file "
-        "when it names none.",
+        "In Airflow, if `mlmd` is empty: the Connection of the store. Default: that of [tfx_airflow], or its SQLite "
+        "file if it names none.",
     )
     roots: str = _field(
         "",
-        "Places that artifacts are read from, separated by `,` or `:`: absolute folders, or prefixes such as "
-        "`s3://bucket/prefix`. Default in Airflow: [tfx_airflow] home.",
+        "Absolute folders, or prefixes such as `s3://bucket/prefix`, below which artifact files may be read, "
+        "separated by `,` or `:`. Default in Airflow: [tfx_airflow] home.",
     )
-    max_bytes: int = _field(MAX_BYTES, "Largest file that is read, in bytes.")
-    max_entries: int = _field(MAX_ENTRIES, "Files of one artifact that are listed.")
+    max_bytes: int = _field(MAX_BYTES, "Size of the largest file to read, in bytes.")
+    max_entries: int = _field(MAX_ENTRIES, "Number of files to list per artifact.")
     title: str = _field("ML Metadata", "Name at the top of each page.")
 
     def root_list(self) -> tuple[str, ...]:
-        """The places of `roots`; the colon of `s3://` separates nothing."""
+        """`roots` as a list; the colon in `s3://` is not a separator."""
         return tuple(root for part in re.split(r",|:(?!//)", self.roots) if (root := part.strip()))
 
 
 def read_settings(value_of: Callable[[str], str | None]) -> Settings:
-    """Makes Settings of texts.
+    """Parses settings.
 
     Args:
-      value_of: Gives the text of a setting by its name; None or "" for its default.
+      value_of: Returns the text of a setting by its name; None or "" for the default.
 
     Raises:
-      SettingsError: A value has the wrong type or size.
+      SettingsError: A value is not valid.
     """
     values: dict[str, object] = {}
     for field in dataclasses.fields(Settings):
         text = value_of(field.name)
-        if text in (None, ""):
+        if not text:
             continue
         if type(field.default) is int:
             if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
@@ -65,4 +67,4 @@ def read_settings(value_of: Callable[[str], str | None]) -> Settings:
             values[field.name] = int(text)
         else:
             values[field.name] = text
-    return Settings(**values)  # type: ignore[arg-type]
+    return Settings(**values)  # type: ignore[arg-type] # values have their fields' types, see above

@@ -44,7 +44,7 @@ with DAG("consumer", schedule=schedule, start_date=datetime(2014, 1, 1), catchup
 _STUCK = """
 from datetime import datetime
 from airflow.sdk import DAG
-from include.tfx_airflow.beam import BeamProgramOperator
+from include.tfx_airflow.airflow_side.beam import BeamProgramOperator
 
 with DAG("stuck", schedule=None, start_date=datetime(2014, 1, 1)):
     BeamProgramOperator(

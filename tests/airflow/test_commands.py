@@ -42,7 +42,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
     ("environment", "said"),
     [
         ({"AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "store"}, "Connection 'store', named by [tfx_airflow]"),
-        ({"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:secret@h/m"}, "there is a Connection 'mlmd_default', and"),
+        ({"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:secret@h/m"}, "Connection 'mlmd_default' exists, but"),
     ],
     ids=["named-and-not-there", "there-and-not-named"],
 )
@@ -113,12 +113,12 @@ def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bu
     assert line("Connection 'warehouse'").startswith("BAD ") and "needy.asks" in line(
         "Connection 'warehouse'"
     )
-    assert "LocalExecutor knows no queues" in line("queue 'fast' of needy.trains")
+    assert "LocalExecutor has no queues" in line("queue 'fast' of needy.trains")
     assert line("DAG file ").startswith("BAD ") and "broken by hand" in line("DAG file ")
     for name in ("'there'", "'present'", "'default_pool'"):
         assert name not in done.stdout
     (tmp_path / "broken.py").unlink()
     (tmp_path / "needy.py").write_text(_NEEDY.replace('"gpu"', '"there"').replace("warehouse", "present"))
     mended = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
-    assert "ok  DAGs: 1; the pools and Connections that they name are there" in mended.stdout
+    assert "ok  DAGs: 1; the pools and Connections that they name exist" in mended.stdout
     assert "pool '" not in mended.stdout and "Connection '" not in mended.stdout

@@ -32,11 +32,11 @@ def test_a_syntax_error_in_the_pipeline_ends_with_that_traceback(bundle: Bundle,
 @pytest.mark.parametrize(
     ("reference", "sentence"),
     [
-        ("tests.pipelines.small:nothing", "has no function 'nothing'; it has ['write_and_read'"),
+        ("tests.pipelines.small:nothing", "has no function 'nothing'; its functions are ['write_and_read'"),
         ("tests.pipelines.nowhere:create", "no module 'tests.pipelines.nowhere'"),
         ("tests.pipelines.small", "is not a reference of the form 'package.module:function'"),
         ("tests.pipelines.small:cycle", "it has a cycle:"),
-        ("tests.pipelines.small:for_each", "'Read' stands in a ForEach"),
+        ("tests.pipelines.small:for_each", "'Read' is in a ForEach"),
         ("tests.pipelines.small:container", "'InContainer' is a container component ('alpine')"),
     ],
 )

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import compiled, process, warm
+from include.tfx_airflow.airflow_side import compiled
+from include.tfx_airflow.node_process import process, server_client
 from include.tfx_airflow.settings import Settings
 from tests import servers
 from tests.bundle import ROOT, Bundle, Execution
@@ -77,7 +78,7 @@ class Runs:
 
     def server(self) -> dict[str, Any]:
         """Its status; {} when there is none."""
-        return warm.ask(self.settings, process.child_environment(self.settings), "status") or {}
+        return server_client.ask(self.settings, process.child_environment(self.settings), "status") or {}
 
     def executions(self, run: str) -> list[Execution]:
         """What the store holds of a run."""
@@ -209,7 +210,8 @@ def test_a_task_that_dies_while_it_waits_for_the_servers_start_leaves_nothing(ru
 
 @pytest.mark.parametrize("runs", ["sqlite"], indirect=True)
 def test_a_node_starts_in_less_than_a_third_of_a_second(runs: Runs) -> None:
-    from include.tfx_airflow.child import NodeProcess, NodeRequest
+    from include.tfx_airflow.contract.node import NodeRequest
+    from include.tfx_airflow.node_process.node_process import NodeProcess
 
     waits = []
     for number in range(20):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow import compiled
+from include.tfx_airflow.airflow_side import compiled
 from include.tfx_airflow.settings import Settings
 from tests import servers
 from tests.bundle import ROOT, TFX_PYTHON, Bundle
@@ -45,7 +45,7 @@ def _mlmd(there: Bundle, action: str, **environment: str) -> subprocess.Complete
 def _init(there: Bundle, server: servers.Server) -> None:
     server.clear()
     done = _mlmd(there, "init")
-    assert done.returncode == 0 and "made MLMD schema version 10" in done.stdout, done.stdout
+    assert done.returncode == 0 and "created MLMD schema version 10" in done.stdout, done.stdout
 
 
 def _tables(server: servers.Server) -> int:
@@ -162,7 +162,7 @@ def test_another_schema_version_is_named_and_not_touched(
     _init(there, server)
     tables = _tables(server)
     server.rows("update MLMDEnv set schema_version = %s", version)
-    said = f"has MLMD schema version {version}, and this ml_metadata needs version 10"
+    said = f"has MLMD schema version {version}, but this ml_metadata needs version 10"
     init = _mlmd(there, "init")
     assert init.returncode == 1 and said in init.stdout
     if version == 9:
@@ -236,7 +236,7 @@ def test_a_server_that_goes_away_costs_an_attempt_and_nothing_else(
     assert done.returncode == 0, done.stdout[-6000:]
     said = [line for line in done.stdout.splitlines() if line.startswith("ML Metadata: ")]
     assert said and all(f"{server.database} cannot be used: " in line for line in said), done.stdout[-6000:]
-    assert "See that it runs, and that the Airflow Connection is right." in said[0]
+    assert "Make sure that it is running, and that the Airflow Connection is right." in said[0]
     lost, last = server.executions(dag_id)
     assert (lost.state, lost.outputs, last.state) == ("FAILED", (), "COMPLETE")
     assert [live for _, live, _ in last.outputs] == [True]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from include.tfx_airflow import standalone
+from include.tfx_airflow.commands import up
 from tests.bundle import ROOT, Bundle, made
 from tests.scheduler import Scheduler
 from tests.server import wait_until
@@ -92,7 +92,7 @@ def _standalone(bundle: Bundle) -> Iterator[Scheduler]:
         ).items()
         yield Scheduler(url, user, password)
     finally:
-        standalone.stop(process)
+        up.stop(process)
         print(log.read_text(errors="replace"))
 
 
@@ -204,7 +204,7 @@ def test_a_connection_that_nobody_names_is_found_and_not_passed_over(home: Bundl
     # A task does not go on with the embedded store either, and a retry cannot help.
     run_id = panel.airflow.trigger(DAG)
     assert panel.airflow.wait_for_run(DAG, run_id, 120) == "failed"
-    assert "there is a Connection 'mlmd_default'" in panel.airflow.log(DAG, run_id, "Write")
+    assert "Connection 'mlmd_default' exists" in panel.airflow.log(DAG, run_id, "Write")
     assert home.executions(DAG, run_id) == []
     panel.airflow.call("DELETE", "/api/v2/connections/mlmd_default")
     wait_until(lambda: panel.get("/runs.json")[0] == 200, 40, "SQLite to be used again", 1)

@@ -90,7 +90,7 @@ def test_a_parse_that_is_cut_off_leaves_the_compiling_to_the_next_one(bundle: Bu
     )
     home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
     error = bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home)
-    assert "is still being compiled" in error and "next parse finds it" in error
+    assert "is still being compiled" in error and "later parse finds the result" in error
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("compiled/*/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -115,7 +115,7 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     command = ("python", "-m", "include.tfx_airflow", "compile", "mine.pipeline:create")
     assert "compiled in" in bundle.run(*command, **environment).stdout
     (package / "other.py").write_text("X = 2\n")
-    assert "was compiled already" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in bundle.run(*command, **environment).stdout
     (package / "part.py").write_text("NAME = 'second'\n")
     assert "compiled in" in bundle.run(*command, **environment).stdout
     names = {
@@ -123,7 +123,7 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     }
     assert names == {"first", "second"}
     (package / "part.py").write_text("NAME = 'first'\n")
-    assert "was compiled already" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in bundle.run(*command, **environment).stdout
 
 
 _READS = """
@@ -144,7 +144,7 @@ def create(folder):
 _LOADS = """
 import json, os
 from pathlib import Path
-from include.tfx_airflow import compiled
+from include.tfx_airflow.airflow_side import compiled
 from include.tfx_airflow.settings import read_settings
 folder, settings = Path({folder!r}), read_settings()
 def load():

@@ -1,4 +1,4 @@
-"""The first example of the README runs as it is printed: its files are taken from the page."""
+"""The first example of README and user guide runs as it is printed: its files are taken from the pages."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from pathlib import Path
 
 from tests.bundle import ROOT, Bundle
 
+_README, _GUIDE = "README.md", "docs/user-guide.md"
 
-def _files() -> dict[str, str]:
-    """The README's Python blocks that begin with the name of their file."""
+
+def _files(page: str) -> dict[str, str]:
+    """A page's Python blocks that begin with the name of their file."""
     blocks = re.findall(
-        r"^```python\n# ([\w/]+\.py)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```python\n# ([\w/]+\.py)\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL
     )
     return {name: text for name, text in blocks if "mine" in name}
+
+
+def test_the_readme_prints_the_dag_and_the_pipeline_of_the_user_guide() -> None:
+    short, whole = _files(_README), _files(_GUIDE)
+    assert sorted(short) == ["dags/mine.py", "include/mine/pipeline.py"]
+    assert short.items() <= whole.items()
 
 
 def test_the_first_example_runs_as_printed(bundle: Bundle, tmp_path: Path) -> None:
@@ -26,7 +34,7 @@ def test_the_first_example_runs_as_printed(bundle: Bundle, tmp_path: Path) -> No
     data.mkdir()
     rows = [(random.random(), random.random()) for _ in range(300)]
     (data / "data.csv").write_text("a,b,y\n" + "".join(f"{a},{b},{2 * a - b + 0.5}\n" for a, b in rows))
-    files = _files()
+    files = _files(_GUIDE)
     assert sorted(files) == ["dags/mine.py", "include/mine/model.py", "include/mine/pipeline.py"]
     for name, text in files.items():
         (there / name).parent.mkdir(parents=True, exist_ok=True)

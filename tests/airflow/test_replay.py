@@ -46,7 +46,7 @@ with DAG("monthly", start_date=datetime(2013, 1, 1, tzinfo=timezone.utc), schedu
     EmptyOperator(task_id="one")
 """
 _BACKFILL = """
-from include.tfx_airflow import replay
+from include.tfx_airflow.commands import replay
 replay._TRIES = 2
 print("MADE", replay._backfill("monthly", "2014-01-01", "2014-04-01", "me, replay 1"))
 """
@@ -117,7 +117,7 @@ def test_half_a_backfill_is_taken_back_and_made_again_and_runs_of_the_user_stay(
 
 
 _DATES = """
-from include.tfx_airflow import report
+from include.tfx_airflow.commands import report
 print("DATES", *(run["date"][:10] for run in report.read_runs("monthly")))
 """
 

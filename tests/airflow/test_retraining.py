@@ -300,10 +300,10 @@ def test_late_span_is_waited_for_then_the_run_is_skipped_with_the_reason(
     assert scheduler.wait_for_run(DAG, newest) == "success"
     tasks = scheduler.tasks(DAG, newest)
     assert {task["state"] for task in tasks.values()} == {"skipped"} and len(tasks) == 14
-    assert "did not come within 3 days" in scheduler.log(DAG, newest, "wait_for_span")
+    assert "did not arrive within 3 days" in scheduler.log(DAG, newest, "wait_for_span")
     skip = scheduler.xcom(DAG, newest, "wait_for_span", "tfx_skip")
     assert (skip["node"], skip["outside"]) == ("wait_for_span", True)
-    assert "Nothing is made of older data instead" in skip["reason"]
+    assert "Older data is not used instead" in skip["reason"]
     assert len(bundle.executions(DAG)) == before
 
 
@@ -317,7 +317,7 @@ def test_run_by_hand_waits_for_its_span_and_goes_on_when_it_is_there(
     wait_until(
         lambda: scheduler.tasks(DAG, run_id)["wait_for_span"]["state"] == "deferred", 120, "the deferral", 0.5
     )
-    assert "Looks again in 0:05:00" in scheduler.log(DAG, run_id, "wait_for_span")
+    assert "Checking again in 0:05:00" in scheduler.log(DAG, run_id, "wait_for_span")
     aside.rename(folder)
     # Nobody waits five minutes for a test: clearing makes it look at once.
     scheduler.clear(DAG, run_id, "wait_for_span")

@@ -228,7 +228,8 @@ def test_a_connection_that_cannot_be_read_costs_an_attempt_and_makes_no_other_st
     done = bundle.dags_test("flaky", **environment)
     assert done.returncode == 0, done.stdout[-4000:]
     assert (
-        "ML Metadata: Connection 'store', named by [tfx_airflow] mlmd_conn_id, is not there or" in done.stdout
+        "ML Metadata: Connection 'store', named by [tfx_airflow] mlmd_conn_id, does not exist or"
+        in done.stdout
     )
     assert "hidden-token" not in done.stdout
     tries = dict(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from include.taxi import trips
-from include.tfx_airflow.spans import MARKER
+from include.tfx_airflow.contract.spans import MARKER
 from tests.bundle import ROOT, Bundle, Execution
 
 _TRIPS = 160

@@ -1,4 +1,4 @@
-"""The chart of the README: seconds of a run by lane, and the work in it."""
+"""The chart of docs/operations.md: seconds of a run by lane, and the work in it."""
 
 from __future__ import annotations
 

@@ -11,24 +11,26 @@ import logging
 import sys
 import time
 
-from include.tfx_airflow import child, compiled, mlmd
+from include.tfx_airflow.airflow_side import compiled, mlmd_connection
+from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings, read_settings
 
 
 def _start(settings: Settings, entry: compiled.Compiled, number: int) -> float:
     task = {"dag_id": "starts", "run_id": str(number), "task_id": "Write", "map_index": -1, "try_number": 1}
-    request = child.NodeRequest(
+    request = NodeRequest(
         ir=str(entry.ir),
         node_id="Write",
         run=f"starts:{number}",
         task={**task, "first_try": 1, "key": f"starts:{number}:Write:-1:1"},
         parameters={},
-        mlmd=mlmd.address(settings),
+        mlmd=mlmd_connection.address(settings),
         roots=settings.roots(),
     )
     asked = time.time()
     lines: list[str] = []
-    result = child.NodeProcess(settings, request).wait(lambda _, line: lines.append(line))
+    result = NodeProcess(settings, request).wait(lambda _, line: lines.append(line))
     assert result.state in ("executed", "cached"), (result, lines)
     return result.started - asked
 

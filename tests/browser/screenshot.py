@@ -1,4 +1,4 @@
-"""Takes the README's pictures in a real browser: a DAG's last pushed run in Airflow's UI, and the panel's tabs on it.
+"""Takes the documentation's pictures in a real browser: a DAG's last pushed run in Airflow's UI, and the panel's tabs on it.
 
 make replay; make up                                 # the second in another terminal
 include/bootstrap.sh panel
@@ -15,7 +15,7 @@ from playwright.sync_api import FrameLocator, Page
 from tests.bundle import ROOT
 from tests.panel import browser
 
-_FOLDER = ROOT / "include" / "taxi"
+_FOLDER = ROOT / "docs" / "images"
 # Node of each picture, and the heading that the window begins at.
 _TABS = {"panel-statistics": ("StatisticsGen", "statistics"), "panel-evaluation": ("Evaluator", "Verdict")}
 

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact, Property
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.records import Artifact, Property
 
 from tests.panel.written import written
 

@@ -10,7 +10,7 @@ from typing import Any
 import ml_metadata
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow import identity
+from include.tfx_airflow.contract import identity, mlmd_facts
 from tests.panel import official_store
 
 HOSTILE = "first try </script><script>alert(1)</script>"
@@ -132,9 +132,9 @@ def _node(
         _context(store, "pipeline", "p"),
         _context(store, "pipeline_run", run or f"{dag_id}:{run_id}"),
         _context(store, "node", f"p.{node}"),
-        _context(store, identity.TASK_CONTEXT, name, declared=True, **task),
-        _context(store, identity.TRIES_CONTEXT, identity.tries_name(task)),
-        _context(store, identity.GROUP_CONTEXT, identity.group_name(dag_id, task_id.rpartition(".")[0])),
+        _context(store, mlmd_facts.TASK_CONTEXT, name, declared=True, **task),
+        _context(store, mlmd_facts.TRIES_CONTEXT, identity.tries_name(task)),
+        _context(store, mlmd_facts.GROUP_CONTEXT, identity.group_name(dag_id, task_id.rpartition(".")[0])),
     ]
     made = _execution(store, f"a.b.{node}", contexts, state=pb.Execution.State.Value(state))
     if state in ("COMPLETE", "FAILED"):

@@ -1,6 +1,6 @@
 """The descriptors that protos.binpb holds, as the installed TFX says; run in the TFX interpreter.
 
-`python -m tests.panel.official_protos` writes plugins/mlmd_panel/protos.binpb anew;
+`python -m tests.panel.official_protos` writes plugins/mlmd_panel/files/protos.binpb anew;
 `python -m tests.panel.official_protos FILE` writes FILE.
 """
 
@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-_SHIPPED = Path(__file__).parents[2] / "plugins" / "mlmd_panel" / "protos.binpb"
+_SHIPPED = Path(__file__).parents[2] / "plugins" / "mlmd_panel" / "files" / "protos.binpb"
 _MODULES = (
     "tensorflow.core.example.example_pb2",
     "tensorflow.core.protobuf.saved_model_pb2",

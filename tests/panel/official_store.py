@@ -14,8 +14,8 @@ import ml_metadata
 from google.protobuf import any_pb2, duration_pb2
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow import identity
-from include.tfx_airflow.tfx_side import mlmd, schema
+from include.tfx_airflow.contract import mlmd_facts
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store, setup
 
 _LONG = "wörter 日本 🎈 \\ \"'`% _\n\t{}" * 20
 
@@ -121,7 +121,7 @@ def tasks(store: ml_metadata.MetadataStore, kind: str) -> None:
     """Two DAGs of one pipeline, with tasks, one of which was tried twice; a third without an execution."""
     _type = store.put_context_type(
         pb.ContextType(
-            name=identity.TASK_CONTEXT,
+            name=mlmd_facts.TASK_CONTEXT,
             properties={
                 "dag_id": pb.STRING,
                 "run_id": pb.STRING,
@@ -137,7 +137,10 @@ def tasks(store: ml_metadata.MetadataStore, kind: str) -> None:
         for node, tries in (("Gen", 1), ("Use", 2)):
             names = {"pipeline": "p", "pipeline_run": f"{dag}:{run}", "node": f"p.{node}"}
             names.update(
-                {f"{identity.TASK_CONTEXT}{t}": f"{dag}:{run}:{node}:-1:{t}:ab" for t in range(1, tries + 1)}
+                {
+                    f"{mlmd_facts.TASK_CONTEXT}{t}": f"{dag}:{run}:{node}:-1:{t}:ab"
+                    for t in range(1, tries + 1)
+                }
             )
             execution = _put(store, node, names, _type, (dag, run, node))
             if node == "Gen":
@@ -168,7 +171,7 @@ def _put(
 ) -> int:
     contexts = []
     for type_name, name in names.items():
-        if type_name.startswith(identity.TASK_CONTEXT):
+        if type_name.startswith(mlmd_facts.TASK_CONTEXT):
             made = pb.Context(type_id=task_type, name=name)
             for key, value in zip(("dag_id", "run_id", "task_id"), task, strict=True):
                 made.properties[key].string_value = value
@@ -282,8 +285,8 @@ def main(writers: dict[str, Any]) -> None:
       writers: By name; `empty` writes no more than the schema.
     """
     address = json.load(sys.stdin)
-    schema.init(address)
-    with mlmd.open_store(address) as store:
+    setup.init(address)
+    with mlmd_store.open_store(address) as store:
         for what in sys.argv[1:]:
             writers[what](store, address["kind"])
         print(json.dumps(answers(store)))

@@ -24,7 +24,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from include.tfx_airflow.tfx_side import schema
+from include.tfx_airflow.tfx_side.mlmd import setup
 
 # One name begins with another and a dot; DAGs are named as their pipelines.
 PIPELINES = ("taxi_retraining", "taxi_retraining.eu", "fares", "tips")
@@ -293,7 +293,7 @@ def build(path: str, runs: int) -> None:
 
 def copy(path: str, address: dict[str, Any]) -> None:
     """Copies the rows of a SQLite store into a server's, whose schema is made and has to be empty."""
-    schema.init(address)
+    setup.init(address)
     connect = _mysql if address["kind"] == "mysql" else _postgresql
     with contextlib.closing(sqlite3.connect(path)) as source, connect(address) as put:
         names = "select name from sqlite_master where type = 'table' and name not like 'sqlite%'"

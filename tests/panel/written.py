@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mlmd_panel import address
-from mlmd_panel.airflow_links import AirflowLinks
-from mlmd_panel.app import Panel
-from mlmd_panel.engine import make_engine
-from mlmd_panel.files import Files
-from mlmd_panel.store import Store
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store import address
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.store import Store
+from mlmd_panel.web.airflow_links import AirflowLinks
+from mlmd_panel.web.app import Panel
 
 from tests.panel import tfx_child
 

@@ -14,9 +14,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfx import v1 as tfx
 
-from include.tfx_airflow import identity
-from include.tfx_airflow.child import NodeRequest
-from include.tfx_airflow.tfx_side import ir
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.tfx_side.pipeline import ir
 
 ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}
 

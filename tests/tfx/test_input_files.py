@@ -30,9 +30,9 @@ def test_a_name_or_pattern_is_taken_below_the_folder(folder: Path, pattern: str)
     "pattern", ["../secret.txt", "/etc/passwd", "2014/../../secret.txt", "file:///x", "a\n"]
 )
 def test_what_leads_out_is_refused_before_anything_is_looked_at(folder: Path, pattern: str) -> None:
-    with pytest.raises(ValueError, match="is no pattern of files below"):
+    with pytest.raises(ValueError, match="is not a pattern of files below"):
         below(str(folder), pattern)
-    with pytest.raises(ValueError, match="without the folder"):
+    with pytest.raises(ValueError, match="without a folder"):
         below("", "a.txt")
 
 

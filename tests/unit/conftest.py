@@ -18,8 +18,8 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-unit-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
-from include.tfx_airflow import fingerprint  # noqa: E402
-from include.tfx_airflow.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest  # noqa: E402
+from include.tfx_airflow.contract import fingerprint  # noqa: E402
+from include.tfx_airflow.contract.manifest import FORMAT, IR_FILE, MANIFEST_FILE, Manifest  # noqa: E402
 from include.tfx_airflow.settings import Settings  # noqa: E402
 
 WriteEntry = Callable[..., Path]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from include.tfx_airflow.errors import SettingsError
-from include.tfx_airflow.settings import BUNDLE_ROOT, Settings, parse_seconds, read_settings
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import SettingsError
+from include.tfx_airflow.settings import Settings, parse_seconds, read_settings
 
 
 def test_without_configuration_home_lies_in_airflow_home_and_there_is_no_interpreter() -> None:
@@ -68,7 +69,7 @@ def test_wrong_type_names_section_field_value_and_type(monkeypatch: pytest.Monke
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__KILL_GRACE", "soon")
     with pytest.raises(SettingsError) as caught:
         read_settings()
-    assert str(caught.value) == "Setting: [tfx_airflow] kill_grace = 'soon' is not a float."
+    assert str(caught.value) == "Setting: [tfx_airflow] kill_grace = 'soon' is not a number from 0 to 3600."
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,10 @@ def test_value_out_of_its_range_names_setting_value_and_range(
     monkeypatch.setenv(f"AIRFLOW__TFX_AIRFLOW__{name.upper()}", text)
     with pytest.raises(SettingsError) as caught:
         read_settings()
-    assert str(caught.value) == f"Setting: [tfx_airflow] {name} = {text!r} is out of its range, {allowed}."
+    assert (
+        str(caught.value)
+        == f"Setting: [tfx_airflow] {name} = {text!r} is out of range; give a value from {allowed}."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: a Beam program that lives no longer than its task.
+"""`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
 
-Standard input stays open as long as the task lives: its end ends the process group. The program finds an empty one.
+Standard input stays open as long as the task lives; when it is closed, the process group is killed. The program itself
+gets an empty standard input.
 """
 
 from __future__ import annotations

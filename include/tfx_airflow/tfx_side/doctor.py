@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Says which packages are there and whether the store can be used."""
+    """Checks which packages are installed and whether the store can be used."""
     found: list[tuple[bool, str]] = [(True, f"{sys.executable} is Python {platform.python_version()}")]
     for package in _PACKAGES:
         try:
@@ -32,11 +32,11 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
             found.append(
                 (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
             )
-    from include.tfx_airflow.errors import MlmdError
-    from include.tfx_airflow.tfx_side import schema
+    from include.tfx_airflow.contract.errors import MlmdError
+    from include.tfx_airflow.tfx_side.mlmd import setup
 
     try:
-        found.append((True, f"MLMD {schema.status(address)}"))
+        found.append((True, f"MLMD {setup.status(address)}"))
     except MlmdError as error:
         found.append((False, str(error)))
     return found

@@ -1,4 +1,4 @@
-"""`python -m include.tfx_airflow.tfx_side.draw FILE METRIC`: a metric over the runs of a DAG, as SVG.
+"""`python -m include.tfx_airflow.tfx_side.draw FILE METRIC`: draws a metric over the runs of a DAG, as SVG.
 
 Reads a JSON list of {"label", "value", "lower", "upper", "blessed", "pushed"} from standard input.
 """
@@ -18,7 +18,7 @@ _BLESSED, _REJECTED = "#1f8a70", "#c8553d"
 
 
 def draw(points: list[dict[str, Any]], metric: str, path: str) -> None:
-    """Writes the picture: a line with its 95 % intervals, a filled mark where a model was pushed."""
+    """Writes the chart: a line with its 95 % intervals, a filled mark where a model was pushed."""
     figure, axes = pyplot.subplots(figsize=(9, 3.2), layout="constrained")
     places = range(len(points))
     values = [point["value"] for point in points]
@@ -46,7 +46,7 @@ def draw(points: list[dict[str, Any]], metric: str, path: str) -> None:
     axes.grid(axis="y", alpha=0.3)
     if points:
         axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.2))
-    # Without the date and with a fixed salt the same runs give the same file.
+    # No date and a fixed salt: the same runs give the same file.
     matplotlib.rcParams["svg.hashsalt"] = "history"
     figure.savefig(path, metadata={"Date": None})
 

@@ -1,4 +1,4 @@
-"""Input files of a Beam program, below the folder that its author has chosen."""
+"""Checks the input files of a Beam program: below the folder that its author has chosen."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import re
 
 from apache_beam.io.filesystems import FileSystems
 
-from include.tfx_airflow.input_files import LENGTH, PATTERN
+from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 
 
 def below(folder: str, pattern: str) -> str:
-    """Returns the whole pattern of the files, as Beam's sources take it.
+    """Returns the full pattern of the files, as Beam's sources take it.
 
     Args:
         folder: Folder or URL that the author of the DAG has chosen.
-        pattern: What a run asks for there, such as "2014/*.csv"; see `include.tfx_airflow.input_files`.
+        pattern: Files below it that a run asks for, such as "2014/*.csv"; see `include.tfx_airflow.contract.input_files`.
 
     Raises:
-        ValueError: There is no folder, the pattern is no plain name, or a file that fits it lies elsewhere, behind a symbolic link.
+        ValueError: There is no folder, the pattern is not a plain one, or a matching file is a link to elsewhere.
     """
     if not folder:
-        raise ValueError(f"{pattern!r} is given without the folder below which it shall lie.")
+        raise ValueError(
+            f"{pattern!r} is given without a folder; give the folder that contains these files, too."
+        )
     if len(pattern) > LENGTH or not re.search(PATTERN, pattern):
         raise ValueError(
-            f"{pattern!r} is no pattern of files below {folder!r}: give names as they are there, such as 2014/*.csv, "
-            "without '..' and no path, address or option."
+            f"{pattern!r} is not a pattern of files below {folder!r}: give names relative to it, such as 2014/*.csv, "
+            "without '..', and no absolute path, URL or option."
         )
     whole = FileSystems.join(folder, pattern)
     if "://" in folder:  # no symbolic links

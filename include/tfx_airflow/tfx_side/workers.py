@@ -1,7 +1,7 @@
-"""What this process keeps to itself when user code starts processes: its request, its result, its SIGTERM.
+"""Keeps this process's request, result and SIGTERM from the processes that user code starts.
 
-A pool, a data loader or a plain fork copies the whole process. A copy of the SIGTERM handler makes a worker that
-nobody can terminate, and a copy of a pipe keeps that pipe open for whoever waits for its end.
+A pool, a data loader or a plain fork copies the whole process. With a copy of the SIGTERM handler a worker cannot
+be terminated, and a copy of a pipe keeps that pipe open for whoever waits for its end.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 
 
 def take_standard_input() -> int:
-    """Moves standard input, of which nothing was read, to a descriptor that programs do not inherit.
+    """Moves standard input, still unread, to a descriptor that programs do not inherit.
 
-    Whatever reads standard input from now on finds its end at once: `input()`, a subprocess, and a forked worker,
+    Whatever reads standard input from now on reaches its end at once: `input()`, a subprocess, and a forked worker,
     which closes `sys.stdin` and would wait for a thread that reads it.
 
     Returns:
@@ -32,32 +32,32 @@ def take_standard_input() -> int:
 
 
 class Terminated:
-    """SIGTERM as a file that becomes readable, whatever the main thread does, in this process alone.
+    """SIGTERM as a file that becomes readable whatever the main thread is doing, in this process only.
 
     A Python handler has to wait until the main thread comes back from C++, which may take minutes.
 
     Attributes:
-      file: Readable once signals have come; `came` reads them.
+      file: Readable once signals have arrived; `came` reads them.
     """
 
     def __init__(self) -> None:
-        """Takes SIGTERM over; in the main thread."""
+        """Takes SIGTERM over; must run in the main thread."""
         self.file, self._written = os.pipe()
         os.set_blocking(self._written, False)
         signal.set_wakeup_fd(self._written, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._handle)
 
     def _handle(self, number: int, _: object) -> None:
-        """Says it again: user code, an event loop say, may have signals written to a file of its own."""
+        """Writes the signal again: user code, such as an event loop, may have signals written to a file of its own."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._written, bytes([number]))
 
     def came(self) -> bool:
-        """Whether SIGTERM is among the signals that have come."""
+        """Whether SIGTERM is among the signals that have arrived."""
         return signal.SIGTERM in os.read(self.file, 4096)
 
     def release(self) -> None:
-        """Gives all of it up, in a worker; what user code has set instead stays."""
+        """Gives all of it up, in a worker; handlers that user code has set stay."""
         if signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         found = signal.set_wakeup_fd(-1)
@@ -68,7 +68,7 @@ class Terminated:
 
 
 def keep_from_workers(terminated: Terminated, files: list[int]) -> None:
-    """Sees to it that processes forked from this one have neither its SIGTERM handler nor these files.
+    """Makes sure that processes forked from this one have neither its SIGTERM handler nor these files.
 
     Args:
       terminated: Released in a worker.
@@ -78,7 +78,7 @@ def keep_from_workers(terminated: Terminated, files: list[int]) -> None:
     before = threading.local()
 
     def block() -> None:
-        # A worker that is terminated right away must not take the signal for its parent's.
+        # A worker that is terminated right away must not treat the signal as its parent's.
         if os.getpid() == owner:
             before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 
@@ -90,7 +90,7 @@ def keep_from_workers(terminated: Terminated, files: list[int]) -> None:
             unblock()
 
     def in_child() -> None:
-        if "mask" not in before.__dict__:  # a worker's worker: these numbers may be others' by now
+        if "mask" not in before.__dict__:  # a worker's worker: by now these numbers may belong to other files
             return
         terminated.release()
         for file in files:
@@ -103,10 +103,10 @@ def keep_from_workers(terminated: Terminated, files: list[int]) -> None:
 
 @contextlib.contextmanager
 def copies_end_here() -> Iterator[None]:
-    """Ends a forked copy of this process that comes back from user code instead of ending itself.
+    """Ends a forked copy of this process that returns from user code instead of exiting.
 
-    Else it would go on with what is left to do here, a second time: publish, say, and wait for threads that a copy
-    has not.
+    Otherwise it would do the rest of the work a second time: publish, for example, and wait for threads that a copy
+    does not have.
     """
     own, code = os.getpid(), 0
     try:

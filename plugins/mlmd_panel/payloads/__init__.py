@@ -1,1 +1,1 @@
-"""What lies behind an artifact's URI, one file per artifact type, read without TensorFlow."""
+"""Reads the contents of artifacts, one module per artifact type, without TensorFlow."""

@@ -1,4 +1,4 @@
-"""An artifact of a type that the panel knows nothing about: its files."""
+"""Lists the files of artifacts whose type or files the panel does not recognize."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import dataclasses
 from typing import ClassVar
 
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Entry, Files
-from mlmd_panel.models import Artifact
+from mlmd_panel.files.allowed import Entry, Files
+from mlmd_panel.store.records import Artifact
 
 MAX_TEXT = 20_000
 # Small files with such names are shown.
@@ -23,10 +23,10 @@ class OtherPayload:
       files: By name.
       size: Bytes of the files shown.
       cut: There are more files.
-      preview_name: A text file whose beginning is shown, or empty.
-      preview: Its beginning.
-      preview_cut: It goes on.
-      problem: Why an artifact of a known type is shown so, or empty.
+      preview_name: Text file whose start is shown, or empty.
+      preview: Its start.
+      preview_cut: The file is longer.
+      problem: Why the files of a known type are only listed, or empty.
     """
 
     kind: ClassVar[str] = "other"

@@ -1,4 +1,4 @@
-"""Which part of a large payload is wanted."""
+"""The requested part of a large payload."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Part:
     """A part of statistics, anomalies or examples.
 
     Attributes:
-      split: Name of a split; "" is all.
-      slice: Of statistics, name of a slice; "" is all slices that one answer may hold, all examples first.
-      feature: Of statistics, text in the names of features, in upper or lower case; "" is all.
+      split: Name of a split; "" for all.
+      slice: Name of a slice of statistics; "" for as many slices as fit, all examples first.
+      feature: Part of the names of features in statistics, in either case; "" for all.
     """
 
     split: str = ""

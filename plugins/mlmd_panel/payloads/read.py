@@ -1,54 +1,54 @@
-"""Reads what lies behind an artifact, whatever its type."""
+"""Reads the contents of an artifact of any type."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mlmd_panel.errors import PayloadUnknown
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact
+from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads import other, values
 from mlmd_panel.payloads.part import WHOLE, Part
+from mlmd_panel.store.records import Artifact
 
-# Module and function of a type's reader; modules are imported when the first such artifact is read.
+# Module and function of each type's reader; modules are imported when first needed.
 _READERS = {
-    "Examples": ("examples", "read"),
-    "ExampleStatistics": ("statistics", "read"),
-    "ExampleAnomalies": ("anomalies", "read"),
-    "Schema": ("schema", "read"),
-    "TransformGraph": ("transform", "read"),
-    "Model": ("model", "read"),
-    "PushedModel": ("model", "read"),
-    "ModelEvaluation": ("evaluation", "read"),
-    "ModelBlessing": ("blessing", "read"),
-    "InfraBlessing": ("blessing", "read"),
-    "HyperParameters": ("hyperparameters", "read"),
-    "TunerResults": ("hyperparameters", "read_results"),
+    "Examples": ("data.examples", "read"),
+    "ExampleStatistics": ("data.statistics", "read"),
+    "ExampleAnomalies": ("data.anomalies", "read"),
+    "Schema": ("data.schema", "read"),
+    "TransformGraph": ("model.transform", "read"),
+    "Model": ("model.model", "read"),
+    "PushedModel": ("model.model", "read"),
+    "ModelEvaluation": ("evaluation.evaluation", "read"),
+    "ModelBlessing": ("model.blessing", "read"),
+    "InfraBlessing": ("model.blessing", "read"),
+    "HyperParameters": ("model.hyperparameters", "read"),
+    "TunerResults": ("model.hyperparameters", "read_results"),
     **dict.fromkeys(values.TYPES, ("values", "read")),
 }
 _OTHER = ("other", "read")
-_IN_PARTS = ("anomalies", "examples", "statistics")
+_IN_PARTS = ("data.anomalies", "data.examples", "data.statistics")
 
 
 class Payload(Protocol):
     """A frozen dataclass of plain values.
 
     Attributes:
-      kind: Which of them it is, such as `evaluation` or `other`.
+      kind: Kind of payload, such as `evaluation` or `other`.
     """
 
-    kind: str
+    kind: ClassVar[str]
 
 
 def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:
-    """Reads the files of an artifact; files that are not understood are listed, with a sentence.
+    """Reads the files of an artifact; files that are not recognized are listed, with the reason.
 
     Args:
       artifact: With all its properties.
       files: Where from.
-      part: Of payloads in parts, which.
+      part: Requested part, for payloads that have parts.
 
     Raises:
       PayloadGone: There are no files.

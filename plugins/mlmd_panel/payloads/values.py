@@ -1,4 +1,4 @@
-"""Simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
+"""Reads simple values: String, Integer, Float, Boolean, JsonValue, Bytes; the URI itself is the file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any, ClassVar
 
 from mlmd_panel.errors import PayloadError
-from mlmd_panel.files import Files
-from mlmd_panel.models import Artifact
-from mlmd_panel.payloads import documents
+from mlmd_panel.files import json_documents
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store.records import Artifact
 
 TYPES = ("Boolean", "Bytes", "Float", "Integer", "JsonValue", "String")
 MAX_BYTES = 1 << 20
@@ -56,7 +56,7 @@ def read(artifact: Artifact, files: Files) -> ValuePayload:
     if of == "Bytes":
         return ValuePayload("bytes", data[:MAX_TEXT].hex(" "), len(data) > MAX_TEXT)
     if of == "JsonValue":
-        return ValuePayload("json", documents.parse(data, "The value"))
+        return ValuePayload("json", json_documents.parse(data, "The value"))
     try:
         text = data.decode()
         if of in ("Boolean", "Float", "Integer") and len(text) > _MAX_DIGITS:
@@ -68,5 +68,5 @@ def read(artifact: Artifact, files: Files) -> ValuePayload:
         if of == "Float":
             return ValuePayload("float", float(text))
     except ValueError as error:
-        raise PayloadError(f"The value is broken: it is no {of}.") from error
+        raise PayloadError(f"The value is not a valid {of}.") from error
     return ValuePayload("string", text[:MAX_TEXT], len(text) > MAX_TEXT)

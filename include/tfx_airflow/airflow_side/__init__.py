@@ -1,0 +1,1 @@
+"""What runs in Airflow's interpreter: DAGs, operators, sensors. Never imports TensorFlow, TFX or Beam."""

@@ -1,0 +1,222 @@
+"""`AirflowDagRunner`: a compiled pipeline becomes a DAG or a task group, one task a node."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, TaskGroup
+
+# Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
+from airflow.sdk.definitions._internal.expandinput import MappedArgument
+
+from include.tfx_airflow.airflow_side import parameters
+from include.tfx_airflow.airflow_side.compiled import Compiled, load
+from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
+from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.manifest import Node
+from include.tfx_airflow.settings import parse_seconds, read_settings
+
+# Params that a task group added to its DAG, with a description of that group.
+_added_by_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
+
+
+def _default(param: Param) -> str:
+    kind = param.schema.get("type")
+    return f"{param.value!r} ({kind if isinstance(kind, str) else ' or '.join(kind or [])})"
+
+
+class AirflowDagRunner:
+    """Runs TFX pipelines on Airflow; used like the runner of that name in `tfx.orchestration.airflow`.
+
+    dag = AirflowDagRunner(
+        AirflowPipelineConfig(airflow_dag_config={"schedule": "@monthly", ...})
+    ).run("include.taxi.pipeline:create_pipeline", serving_dir="/srv/models")
+    """
+
+    def __init__(self, config: AirflowPipelineConfig | Mapping[str, Any] | None = None):
+        """Takes the Airflow side of the pipeline: the config, or a dict of its fields.
+
+        Raises:
+          ConfigError: It is something else.
+        """
+        self._config = AirflowPipelineConfig.of(config)
+
+    def run(self, pipeline: str, /, **arguments: Any) -> DAG:
+        """Makes the DAG of a pipeline; parsing it imports no TFX.
+
+        Args:
+          pipeline: `module:function` of a function that returns a `tfx.dsl.Pipeline`, importable by the
+            TFX interpreter from the bundle's root or [tfx_airflow] pythonpath.
+          **arguments: JSON-able keyword arguments of that function.
+
+        Returns:
+          The DAG, to be kept in a module-level variable. Its id is the pipeline's name, unless
+          `airflow_dag_config` has a `dag_id`.
+
+        Raises:
+          CompileError: The pipeline does not compile; ends with its own traceback.
+          ConfigError: The config names nodes or parameters that the pipeline does not have.
+          SettingsError: The pipeline is not compiled yet and there is no TFX interpreter.
+        """
+        compiled = self._load(pipeline, arguments)
+        options = dict(self._config.airflow_dag_config)
+        own = self._params(compiled, options.get("params") or {})
+        options["params"] = {**own, **(options.get("params") or {})}
+        options.setdefault("dag_id", compiled.manifest.pipeline_name)
+        options.setdefault("doc_md", compiled.manifest.doc)
+        options.setdefault("catchup", False)
+        with DAG(**options) as dag:
+            self._add_tasks(compiled, self._copy(compiled, dag.task_group))
+        return dag
+
+    def task_group(self, pipeline: str, /, group_id: str | None = None, **arguments: Any) -> TaskGroup:
+        """Makes the tasks of a pipeline inside the DAG whose `with` block this is.
+
+        Args:
+          pipeline: As for `run`.
+          group_id: Id of the task group, prefix of its task ids; the pipeline's name by default.
+          **arguments: As for `run`.
+
+        Returns:
+          The task group: `wait_for_data >> group >> notify`.
+
+        Raises:
+          ConfigError: Not inside a DAG, `airflow_dag_config` is given, or as for `run`.
+        """
+        if self._config.airflow_dag_config:
+            raise ConfigError(
+                f"task_group({pipeline!r}) does not take airflow_dag_config "
+                f"({sorted(self._config.airflow_dag_config)}); pass these to the DAG around it."
+            )
+        compiled = self._load(pipeline, arguments)
+        name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
+        try:
+            group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
+        except RuntimeError:
+            raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.") from None
+        with group:
+            self._add_params(group, compiled)
+            self._add_tasks(compiled, self._copy(compiled, group))
+        return group
+
+    def _copy(self, compiled: Compiled, group: TaskGroup) -> dict[str, Any]:
+        """What distinguishes this copy of the pipeline from the others in a mapped task group.
+
+        The map index does not: in the next run it may mean another item.
+        """
+        mapped = [found.group_id for found in group.iter_mapped_task_groups()]
+        if self._config.copy is not None:
+            if (
+                mapped
+                and isinstance(self._config.copy, str)
+                and not parameters.is_template(self._config.copy)
+            ):
+                raise ConfigError(
+                    f"copy = {self._config.copy!r} is the same for all items of the mapped task group {mapped[0]!r}; "
+                    "use the group's argument, or a template."
+                )
+            return {"copy": self._config.copy}
+        if not mapped:
+            return {}
+        items = {
+            name: value
+            for name, value in self._config.computed_parameters.items()
+            if isinstance(value, MappedArgument)
+        }
+        with_history = [node.id for node in compiled.manifest.nodes if node.history]
+        if with_history and not items:
+            raise ConfigError(
+                f"{compiled.manifest.pipeline_name!r} is in the mapped task group {mapped[0]!r}, and its nodes "
+                f"{with_history} read what earlier runs made, but nothing says for which item. Give "
+                "AirflowPipelineConfig copy=, such as the group's mapped argument, or pass that argument in its "
+                "computed_parameters."
+            )
+        return items
+
+    def _add_params(self, group: TaskGroup, compiled: Compiled) -> None:
+        """Adds the pipeline's Params to the DAG; the author's own take precedence."""
+        present = group.dag.params
+        authors = {key for key in present if present.get_param(key) not in _added_by_groups}
+        own = self._params(compiled, dict.fromkeys(authors))
+        for key, param in own.items():
+            if key in authors:
+                continue
+            nodes = [node.id for node in compiled.manifest.nodes if key in node.parameters]
+            place = f"task group {group.group_id!r} (nodes {nodes})"
+            if key not in present:
+                present[key] = param
+                _added_by_groups[param] = place
+                continue
+            other = present.get_param(key)
+            if (other.value, other.schema) != (param.value, param.schema):
+                raise ConfigError(
+                    f"Param {key!r} has the default {_default(other)} in {_added_by_groups[other]} and "
+                    f"{_default(param)} in {place}; a DAG has one Param of a name. Give both groups the same value in "
+                    f"AirflowPipelineConfig(runtime_parameters={{{key!r}: ...}}), give the DAG a Param {key!r}, "
+                    "or give each group its own value in computed_parameters."
+                )
+
+    def _params(self, compiled: Compiled, dag_params: Mapping[str, Any]) -> dict[str, Param]:
+        return parameters.params(
+            compiled.manifest,
+            self._config.runtime_parameters,
+            self._config.computed_parameters,
+            dag_params,
+        )
+
+    def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
+        compiled = load(
+            pipeline,
+            arguments,
+            read_settings(),
+            patience=parse_seconds(),
+            compiled_from=self._config.compiled_from,
+        )
+        known = [node.id for node in compiled.manifest.nodes]
+        unknown = sorted(set(self._config.node_configs) - set(known))
+        if unknown:
+            raise ConfigError(
+                f"node_configs names {unknown}, which {compiled.manifest.pipeline_name!r} does not have; "
+                f"it has {known}."
+            )
+        return compiled
+
+    def _add_tasks(self, compiled: Compiled, copy: dict[str, Any]) -> None:
+        tasks = {node.id: self._task(compiled, node, copy) for node in compiled.manifest.nodes}
+        for task in tasks.values():
+            task.node_tasks = {node_id: other.task_id for node_id, other in tasks.items()}
+        for node in compiled.manifest.nodes:
+            for upstream in node.upstream:
+                tasks[upstream] >> tasks[node.id]
+
+    def _task(self, compiled: Compiled, node: Node, copy: dict[str, Any]) -> TfxNodeOperator:
+        config = self._config.node_configs.get(node.id, NodeConfig())
+        options: dict[str, Any] = {
+            "doc": node.doc or None,
+            "trigger_rule": node.trigger_rule,
+            # Even in a DAG that renders native objects: "1" and "{}" must stay strings, see `parameters.bind`.
+            "render_template_as_native_obj": False,
+        }
+        if node.retries is not None:
+            options["retries"] = node.retries
+        if node.timeout_seconds:
+            options["execution_timeout"] = timedelta(seconds=node.timeout_seconds)
+        return TfxNodeOperator(
+            task_id=node.id,
+            tfx_node=node,
+            compiled=compiled,
+            runtime_parameters=parameters.templates(
+                compiled.manifest,
+                node.parameters,
+                self._config.runtime_parameters,
+                self._config.computed_parameters,
+            ),
+            computed_parameters=sorted(self._config.computed_parameters),
+            copy=copy,
+            rule_is_given="trigger_rule" in config.arguments(),
+            **{**options, **config.arguments()},
+        )

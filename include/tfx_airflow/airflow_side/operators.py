@@ -1,0 +1,251 @@
+"""The operator: one node of a TFX pipeline as an Airflow task."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.tfx_airflow.airflow_side import mlmd_connection, parameters
+from include.tfx_airflow.airflow_side.compiled import Compiled
+from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, panel_url
+from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
+from include.tfx_airflow.contract.manifest import Node
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
+from include.tfx_airflow.node_process.node_process import NodeProcess
+from include.tfx_airflow.settings import Settings, read_settings
+
+
+class TfxNodeOperator(BaseOperator):
+    """Runs one TFX node in the TFX interpreter; its result goes to the log and to XCom.
+
+    The task succeeds when the node was executed or found in the cache, is skipped when its Cond is
+    false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
+
+    XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
+    "summary", "seconds"}; examples also have their span and version. Numbers that JSON lacks are the
+    strings "NaN", "Infinity" and "-Infinity". A skipped task has an XCom `tfx_skip` instead, which says why.
+    """
+
+    template_fields: Sequence[str] = ("runtime_parameters", "copy")
+    template_fields_renderers = {"runtime_parameters": "json"}
+    ui_color = "#fef0e0"
+    operator_extra_links = (ArtifactsLink(),)
+
+    def __init__(
+        self,
+        *,
+        tfx_node: Node,
+        compiled: Compiled,
+        runtime_parameters: Mapping[str, str],
+        computed_parameters: Sequence[str] = (),
+        copy: Mapping[str, Any] | None = None,
+        rule_is_given: bool = True,
+        **kwargs: Any,
+    ):
+        """Makes the task.
+
+        Args:
+          tfx_node: The node.
+          compiled: Its pipeline.
+          runtime_parameters: Jinja templates by parameter name.
+          computed_parameters: Names of those that a run's conf does not override.
+          copy: What distinguishes this copy of the pipeline from others in its DAG, in every run and besides the
+            task group: templates or mapped arguments by name.
+          rule_is_given: Whether the DAG's author chose the trigger rule, for every upstream task. Otherwise it is
+            the pipeline's, for its nodes, and when any other upstream task is skipped, so is this one.
+          **kwargs: Of Airflow's BaseOperator.
+        """
+        super().__init__(**kwargs)
+        self.tfx_node = tfx_node
+        self.compiled = compiled
+        self.runtime_parameters = dict(runtime_parameters)
+        self.computed_parameters = tuple(computed_parameters)
+        self.copy = dict(copy or {})
+        self.rule_is_given = rule_is_given
+        # Task id of each node in this copy of the pipeline; AirflowDagRunner adds the others.
+        self.node_tasks = {tfx_node.id: self.task_id}
+        self._process: NodeProcess | None = None
+
+    @property
+    def operator_name(self) -> str:
+        """Component name, shown by Airflow where it would show the class."""
+        return self.tfx_node.kind
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Runs the node; see the class.
+
+        Raises:
+          NodeError: The node failed.
+          MlmdConnectionError: The address of the store cannot be read now.
+          AirflowFailException: It failed, and a retry cannot help.
+          AirflowSkipException: It was skipped.
+        """
+        settings = read_settings()
+        others = set() if self.rule_is_given else self.upstream_task_ids - set(self.node_tasks.values())
+        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, others)
+        if skip:
+            self._skip(context, skip)
+        try:
+            request = self._request(context, settings)
+            asked = time.time()
+            self._process = NodeProcess(settings, request)
+        except MlmdConnectionError:
+            raise
+        except TfxAirflowError as error:
+            raise AirflowFailException(str(error)) from None
+        result = self._process.wait(self._log_line)
+        self._process = None
+        if result.started:
+            self.log.info(
+                "The node started %.2f s after it was requested and ran for %.2f s.",
+                result.started - asked,
+                result.seconds,
+            )
+        name = f"{self.tfx_node.kind} {self.tfx_node.id!r}"
+        if result.state == "refused":
+            raise AirflowFailException(result.message)
+        if result.state == "failed":
+            raise NodeError(f"{name} in run {request.run!r}; its error:", tail=result.message)
+        if result.state == "skipped":
+            self._skip(context, Skip(self.tfx_node.id, result.message))
+        self._log_result(context, result)
+        value = {
+            "node": self.tfx_node.id,
+            "state": result.state,
+            "execution_id": result.execution_id,
+            "outputs": result.outputs,
+            "summary": with_json_numbers(result.summary),
+            "seconds": round(result.seconds, 3),
+        }
+        for asset in self.outlets or []:
+            context["outlet_events"][asset].extra = {
+                "dag_id": self.dag_id,
+                "run_id": context["run_id"],
+                "task_id": self.task_id,
+                "map_index": context["ti"].map_index,
+                **value,
+            }
+        return value
+
+    def _log_result(self, context: Context, result: NodeResult) -> None:
+        for line in table(self.tfx_node.id, result):
+            self.log.info("%s", line)
+        for warning in result.summary.get("warnings", []):
+            self.log.warning("%s: %s", self.tfx_node.id, warning)
+        map_index = context["ti"].map_index
+        self.log.info("In the panel: %s", panel_url(self.dag_id, context["run_id"], self.task_id, map_index))
+
+    def _skip(self, context: Context, skip: Skip) -> NoReturn:
+        """Ends the task as skipped; the reason goes to XCom, where the report and later tasks find it."""
+        node = self.tfx_node
+        context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
+        raise AirflowSkipException(f"{node.kind} {node.id!r} was skipped: {skip.message(node.id)}")
+
+    def on_kill(self) -> None:
+        """Ends the node's process group and records FAILED in MLMD."""
+        if self._process:
+            self._process.kill()
+
+    def _request(self, context: Context, settings: Settings) -> NodeRequest:
+        instance, run_id = context["ti"], context["run_id"]
+        given = {k: v for k, v in context["params"].items() if k not in self.computed_parameters}
+        task = {
+            "dag_id": self.dag_id,
+            "run_id": run_id,
+            "task_id": self.task_id,
+            "map_index": instance.map_index if instance.map_index is not None else -1,
+            "try_number": instance.try_number,
+            # Clearing raises max_tries by the tries that were made: what came before was cleared.
+            "first_try": min(
+                max(1, (instance.max_tries or 0) - (self.retries or 0) + 1), instance.try_number
+            ),
+            "backfill": context["dag_run"].run_type == "backfill",
+        }
+        # The same try of the same task is another attempt when `dags test` recreates the run.
+        task["key"] = identity.try_name(task, unique=str(getattr(instance, "id", "") or "")[-12:])
+        several = bool(self.copy) or self._has_other_copies()
+        group = self.task_group.group_id or ""
+        return NodeRequest(
+            ir=str(self.compiled.ir),
+            node_id=self.tfx_node.id,
+            run=identity.run_name(self.dag_id, run_id),
+            task=task,
+            parameters=parameters.bind(self.compiled.manifest, self.runtime_parameters, given),
+            mlmd=mlmd_connection.address(settings),
+            roots=settings.roots(),
+            task_ids=self.node_tasks,
+            group=identity.group_name(self.dag_id, group, self._item()) if group or several else "",
+            own_history=several,
+        )
+
+    def _item(self) -> str:
+        """The item of the mapped task group that this task is for, such as `eu`."""
+        values = (self.copy[name] for name in sorted(self.copy))
+        return ",".join(v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values)
+
+    def _has_other_copies(self) -> bool:
+        """Whether this DAG contains the pipeline in another task group too."""
+        tasks = (task for task in self.dag.tasks if isinstance(task, TfxNodeOperator))
+        name = self.compiled.manifest.pipeline_name
+        return any(
+            task.compiled.manifest.pipeline_name == name and task.task_group is not self.task_group
+            for task in tasks
+        )
+
+    def _log_line(self, level: int, line: str) -> None:
+        self.log.log(level, "%s", _CONTROL.sub("?", line))
+
+
+# Terminal escapes and the like, which a node may print, do not belong in Airflow's log.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def with_json_numbers(value: Any) -> Any:
+    """A value that JSON can hold: NaN and infinity become strings, spelled as in protobuf's JSON mapping."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: with_json_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_json_numbers(item) for item in value]
+    return value
+
+
+def table(node_id: str, result: NodeResult) -> list[str]:
+    """The end of a task's log: what the node made.
+
+    Args:
+      node_id: TFX node id.
+      result: A result with state `executed` or `cached`.
+
+    Returns:
+      Lines of text.
+    """
+    # Not at a parse.
+    from tabulate import tabulate
+
+    rows = [
+        (key, str(artifact["id"]), artifact["type"], artifact["uri"], artifact["note"])
+        for key, artifacts in result.outputs.items()
+        for artifact in artifacts
+    ]
+    lines = [f"{node_id}: {result.state} (MLMD execution {result.execution_id})"]
+    if rows:
+        head = ("output", "id", "type", "uri", "")
+        text = tabulate([head, *rows], tablefmt="plain", disable_numparse=True)
+        lines += [line.rstrip() for line in text.splitlines()]
+    for failure in result.summary.get("failed_thresholds", []):
+        lines.append(f"threshold failed: {failure}")
+    if "infra_failure" in result.summary:
+        lines.append(f"the model could not be served: {result.summary['infra_failure']}")
+    return lines

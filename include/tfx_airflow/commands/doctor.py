@@ -1,0 +1,113 @@
+"""`doctor`: shows what is configured, found and missing, and how to fix it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.tfx_airflow.airflow_side import mlmd_connection
+from include.tfx_airflow.commands import dag_needs
+from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import MlmdError, SettingsError
+from include.tfx_airflow.node_process import process, server_client
+from include.tfx_airflow.settings import SECTION, Settings, read_settings
+
+_GOOD, _BAD, _NOTE = "ok  ", "BAD ", "    "
+
+
+def main() -> int:
+    """Prints the findings; returns 1 if something that runs need is missing."""
+    lines = list(_findings(read_settings()))
+    print("\n".join(lines))
+    return 1 if any(line.startswith(_BAD) for line in lines) else 0
+
+
+def _findings(settings: Settings) -> list[str]:
+    lines = [f"{_GOOD}Airflow {metadata.version('apache-airflow')}, bundle {BUNDLE_ROOT}"]
+    for field in dataclasses.fields(settings):
+        lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
+    lines.append(_writable(settings.home))
+    return [*lines, *_tfx_side(settings), *_dags()]
+
+
+def _dags() -> list[str]:
+    """Missing pools and Connections: a task that names one waits forever, or fails."""
+    try:
+        return [
+            f"{_NOTE if good is None else _GOOD if good else _BAD}{text}"
+            for good, text in dag_needs.findings()
+        ]
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0]
+        return [f"{_BAD}Airflow's database cannot be read ({reason}); run 'airflow db migrate'."]
+
+
+def _tfx_side(settings: Settings) -> list[str]:
+    lines: list[str] = []
+    try:
+        python = settings.interpreter()
+    except SettingsError as error:
+        return [f"{_BAD}{error}"]
+    try:
+        address = mlmd_connection.address(settings)
+    except MlmdError as error:
+        return [*lines, f"{_BAD}{error}"]
+    done = subprocess.run(
+        [python, "-m", "include.tfx_airflow.tfx_side.doctor"],
+        input=json.dumps(address),
+        capture_output=True,
+        text=True,
+        env=process.child_environment(settings),
+        cwd=BUNDLE_ROOT,
+        timeout=300,
+    )
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-5:])
+        return [*lines, f"{_BAD}{python} cannot run the TFX side:\n{last}"]
+    lines += [f"{_GOOD if good else _BAD}{text}" for good, text in json.loads(done.stdout)]
+    return [*lines, *_node_server(settings)]
+
+
+def _node_server(settings: Settings) -> list[str]:
+    """The server's state; no server is not a fault, since new processes do its work."""
+    if not settings.node_server:
+        return [f"{_NOTE}node server: disabled"]
+    try:
+        status = server_client.ask(settings, process.child_environment(settings), "status")
+    except (wire.WireError, OSError) as error:
+        return [f"{_BAD}node server cannot be used, so each node is a new process: {error}"]
+    if status is None:
+        return [f"{_GOOD}node server: not running; the first node starts it"]
+    if not status:
+        return [f"{_GOOD}node server: importing TFX"]
+    end = (
+        f"stops after {status['idle_timeout']:.0f} s without a node"
+        if status["idle_timeout"]
+        else "never stops"
+    )
+    lines = [
+        f"{_GOOD}node server {status['pid']}: {status['megabytes']} MB, up {status['seconds']:.0f} s, {end}; "
+        f"{status['served']} served, {len(status['running'])} of {status['slots']} running, "
+        f"{status['waiting']} waiting"
+    ]
+    for child in status["running"]:
+        lines.append(
+            f"{_NOTE}  {child['pid']} {child['label']}: {child['megabytes']} MB, {child['seconds']:.0f} s"
+        )
+    return lines
+
+
+def _writable(home: str) -> str:
+    folder = Path(home)
+    while not folder.exists():
+        folder = folder.parent
+    if os.access(folder, os.W_OK):
+        return f"{_GOOD}{home} is writable"
+    return f"{_BAD}{home} is not writable; set [{SECTION}] home to a folder that this user can write to."

@@ -1,0 +1,1 @@
+"""What both interpreters agree on. Standard library only: it is imported beside Airflow and beside TFX."""

@@ -1,0 +1,1 @@
+"""A node as a child process: asked for, followed, ended. The Airflow end of it."""

@@ -1,0 +1,1 @@
+"""One node of one run, through TFX's own launcher."""

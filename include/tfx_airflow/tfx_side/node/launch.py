@@ -1,0 +1,150 @@
+"""TFX's launcher and store handle, extended for several attempts at one node."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ml_metadata import errors
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+from tfx.orchestration.portable import launcher
+
+from include.tfx_airflow.contract import mlmd_facts
+from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.tfx_side import workers
+from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
+from include.tfx_airflow.tfx_side.node import cache, gone_files
+
+_Execution = metadata_store_pb2.Execution
+_OUTPUT = metadata_store_pb2.Event.OUTPUT
+_MAX_REASON = 1000  # characters
+_PAUSES = (0, 2, 5)  # seconds: a server that restarts is back by then
+_GONE = (errors.InternalError, errors.UnavailableError, errors.DeadlineExceededError)
+
+
+class LockedMetadata(metadata.Metadata):
+    """TFX's store handle; entering it takes the lock (see `lock.StoreLock`).
+
+    The store must have been checked (`schema.check`). If the server goes away inside the
+    block, the block ends with one clear MlmdError: ml_metadata's own says nothing, and a second one crashes the process.
+    """
+
+    def __init__(self, address: dict[str, Any], node: str = ""):
+        super().__init__(mlmd_store.connection_config(address))
+        self._address = address
+        self._lock = StoreLock(address, node)
+
+    def __enter__(self) -> LockedMetadata:
+        self._lock.acquire()
+        try:
+            if not self._users:  # not TFX's own way, which retries for ten seconds whatever the error
+                self._store = mlmd_store.connect(self._address)
+            self._users += 1
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *arguments: Any) -> None:
+        try:
+            super().__exit__(*arguments)
+        finally:
+            self._lock.release()
+        if isinstance(error := arguments[1], _GONE):
+            raise mlmd_store.lost(self._address, error) from None
+
+    def is_locked(self) -> bool:
+        """Whether the lock is still held."""
+        return self._lock.is_held()
+
+
+class Launcher(launcher.Launcher):
+    """TFX's launcher, which publishes only what is still wanted.
+
+    Attributes:
+      given_up: Set when the asking task is dead: its retry may be running by now.
+      earlier_tries: The only executions to use as cache; None for all of the node.
+    """
+
+    given_up: threading.Event
+    earlier_tries: frozenset[int] | None = None
+
+    def _prepare_execution(self) -> Any:
+        with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
+            return super()._prepare_execution()
+
+    def _run_executor(self, execution_info: Any) -> Any:
+        with self._mlmd_connection as handle:
+            gone_files.check_inputs(handle.store, execution_info.input_dict)
+        with workers.copies_end_here():
+            return super()._run_executor(execution_info)
+
+    def _check_wanted(self, store: Any) -> None:
+        """Refuses to publish for an attempt that was given up: TFX itself would turn FAILED into COMPLETE."""
+        for execution in self._attempt(store):
+            if execution.last_known_state == _Execution.FAILED:
+                raise RuntimeError(f"a later attempt has taken over: execution {execution.id} is FAILED.")
+
+    def _attempt(self, store: Any) -> list[metadata_store_pb2.Execution]:
+        """The execution of this attempt, if it is registered yet."""
+        return self._executions(store, mlmd_facts.TASK_CONTEXT)
+
+    def _executions(self, store: Any, context_type: str) -> list[metadata_store_pb2.Execution]:
+        """Executions in the node's context of a type."""
+        for spec in self._pipeline_node.contexts.contexts:
+            if spec.type.name == context_type:
+                context = store.get_context_by_type_and_name(context_type, spec.name.field_value.string_value)
+                return store.get_executions_by_context(context.id) if context else []
+        return []
+
+    def launch(self) -> Any:
+        """As TFX's, which leaves an execution RUNNING when a driver raises, publishing fails or user code exits."""
+        try:
+            return super().launch()
+        except BaseException as error:
+            for pause in _PAUSES:
+                time.sleep(pause)
+                try:
+                    self._fail_attempt(f"{type(error).__name__}: {error}"[:_MAX_REASON])
+                    break
+                except (MlmdError, errors.StatusError):
+                    continue  # the next attempt marks it
+            raise
+
+    def _fail_attempt(self, reason: str) -> None:
+        with self._mlmd_connection as handle:
+            handle.store.fail_executions([execution.id for execution in self._attempt(handle.store)], reason)
+
+    def _publish_successful_execution(self, execution_id: int, *arguments: Any) -> None:
+        # Under one lock: this attempt is given up before or after publishing, never in the middle.
+        with self._mlmd_connection as handle:
+            self._check_wanted(handle.store)
+            published = not self.given_up.is_set()
+            if published:
+                super()._publish_successful_execution(execution_id, *arguments)
+            kept = handle.is_locked()
+        if not published:
+            threading.Event().wait()  # until the thread that records the failure has ended this process
+        if not kept:
+            self._withdraw_if_overtaken(execution_id)
+
+    def _withdraw_if_overtaken(self, execution_id: int) -> None:
+        """Decides again when the server lost the lock meanwhile: of two attempts the later one counts."""
+        with self._mlmd_connection as handle:
+            store = handle.store
+            if max(e.id for e in self._executions(store, mlmd_facts.TRIES_CONTEXT)) == execution_id:
+                return
+            made = [
+                e.artifact_id for e in store.get_events_by_execution_ids([execution_id]) if e.type == _OUTPUT
+            ]
+            artifacts = store.get_artifacts_by_id(made)
+            for artifact in artifacts:
+                artifact.state = metadata_store_pb2.Artifact.ABANDONED
+            [execution] = store.get_executions_by_id([execution_id])
+            execution.last_known_state = _Execution.FAILED
+            store.put_artifacts(artifacts)
+            store.put_executions([execution])
+        raise RuntimeError(f"a later attempt has taken over: execution {execution_id} was withdrawn.")

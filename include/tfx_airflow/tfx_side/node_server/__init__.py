@@ -1,0 +1,1 @@
+"""The node server: a process with TFX imported, which forks a child per node."""

@@ -1,0 +1,1 @@
+"""A pipeline's IR: compiled, described in a manifest, filled in for a run."""

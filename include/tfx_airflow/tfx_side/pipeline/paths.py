@@ -1,0 +1,83 @@
+"""Checks the paths in a node's properties: a relative one would end up inside the bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from tfx.proto.orchestration import pipeline_pb2
+
+from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
+from include.tfx_airflow.tfx_side.pipeline import embedded
+
+# Properties of TFX's components that are paths, except a module file, which is imported by name if it is below the
+# bundle's root.
+_PATHS = ("input_base", "schema_file", "artifact_uri")
+
+
+def _relative(node: pipeline_pb2.PipelineNode) -> Iterator[tuple[str, str]]:
+    """Finds (property, path)."""
+    for key, value in sorted(node.parameters.parameters.items()):
+        text = value.field_value.string_value
+        if not text:
+            continue
+        text = embedded.without(text)
+        if key in _PATHS and not is_absolute(text):
+            yield key, text
+        if key == "push_destination":
+            folder = _base_directory(text)
+            if not is_absolute(folder):
+                yield key, folder
+
+
+def _base_directory(text: str) -> str:
+    try:
+        filesystem = json.loads(text)["filesystem"]
+        return str(filesystem.get("base_directory") or filesystem.get("baseDirectory") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""  # of another kind, or invalid, which the component reports better
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path is absolute, here or in an object store; an empty one counts as absolute."""
+    return not path or path.startswith(("/", "${BUNDLE_ROOT}", "${TFX_")) or "://" in path
+
+
+_CURE = "start it with '/', '${TFX_AIRFLOW_HOME}/', '${BUNDLE_ROOT}/' or a scheme such as 's3://'"
+
+
+def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
+    """Checks the paths of a compiled pipeline.
+
+    Raises:
+      UnsupportedNodeError: Its root, or a path of a node, is relative.
+    """
+    root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
+    if not is_absolute(embedded.without(root)):
+        raise UnsupportedNodeError(
+            f"pipeline_root is the relative path {root!r}; {_CURE}, or leave it empty for [tfx_airflow] home."
+        )
+    for entry in pipeline.nodes:
+        for key, path in _relative(entry.pipeline_node):
+            raise UnsupportedNodeError(
+                f"{key!r} of {entry.pipeline_node.node_info.id!r} is the relative path {path!r}; {_CURE}. "
+                "For a path that is known only in a run, use a RuntimeParameter."
+            )
+
+
+def refuse_relative_values(pipeline: pipeline_pb2.Pipeline, node_id: str) -> None:
+    """Checks a node's paths after a run's values were filled in.
+
+    Raises:
+      ManifestError: A RuntimeParameter made one relative.
+    """
+    root = pipeline.runtime_spec.pipeline_root
+    value = root.field_value.string_value or root.runtime_parameter.default_value.string_value
+    if not is_absolute(value):
+        raise ManifestError(f"pipeline_root is the relative path {value!r} in this run; {_CURE}.")
+    for entry in pipeline.nodes:
+        if entry.pipeline_node.node_info.id == node_id:
+            for key, path in _relative(entry.pipeline_node):
+                raise ManifestError(
+                    f"{key!r} of {node_id!r} is the relative path {path!r} in this run; {_CURE}."
+                )

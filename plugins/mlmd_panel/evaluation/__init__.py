@@ -1,0 +1,1 @@
+"""Tables, key metrics and comparisons of evaluations, independent of the web."""

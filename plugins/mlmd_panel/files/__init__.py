@@ -1,0 +1,1 @@
+"""Files of artifacts: where they may be read from, and the formats that several payloads have in common."""

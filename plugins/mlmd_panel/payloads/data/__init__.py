@@ -1,0 +1,1 @@
+"""Payloads of data: examples, their statistics, schema and anomalies."""

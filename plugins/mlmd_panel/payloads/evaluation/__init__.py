@@ -1,0 +1,1 @@
+"""Payloads of evaluations, as TFMA writes them."""

@@ -1,0 +1,1 @@
+"""Payloads of models, blessings, hyperparameters and transform graphs."""

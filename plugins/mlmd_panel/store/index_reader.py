@@ -1,0 +1,241 @@
+"""Keeps a `RunIndex` up to date: reads the whole store once, then only new rows.
+
+Rows of MLMD's Context and Association are only ever added, with increasing ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from mlmd_panel.store import task_instances
+from mlmd_panel.store.mlmd_facts import TASK_CONTEXT
+from mlmd_panel.store.properties import IDS_AT_ONCE, chunks
+from mlmd_panel.store.run_index import RunIndex
+from mlmd_panel.store.tables import CONTEXT_KIND, Tables
+from mlmd_panel.store.text_encoding import Letters
+
+# Context types; TFX's old launcher made one `component_run` for each execution.
+PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
+# One for each execution; not a run.
+_CACHE = "execution_cache"
+_ROWS_AT_ONCE = 20_000
+# On a server a transaction may commit after one with higher ids.
+_LATE = 500
+
+
+class IndexReader:
+    """The index of one store, shared by all threads."""
+
+    def __init__(self, tables: Tables, letters: Letters):
+        self._tables = tables
+        self._letters = letters
+        self._lock = threading.Lock()
+        self._late = 0 if letters.dialect == "sqlite" else _LATE
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index = RunIndex()
+        self._changed = True
+        self._contexts = self._associations = 0
+        # Executions of runs whose pipeline is still unknown.
+        self._undecided: list[int] = []
+        # How many contexts without a parent were looked up in this round.
+        self._asked = 0
+
+    def current(self, connection: sa.engine.Connection) -> RunIndex:
+        """The index with everything that is in the store now; the returned object never changes."""
+        with self._lock:
+            # Associations before contexts before types, so that everything they refer to is read too.
+            newest = self._newest(connection, self._tables.association)
+            context = self._newest(connection, self._tables.context)
+            if self._is_another_store(connection, newest):
+                self._forget()
+            self._changed = False
+            try:
+                self._read(connection, newest, context)
+            except BaseException:
+                # A half-read index is discarded.
+                self._forget()
+                raise
+            return self._index
+
+    def _writable(self) -> RunIndex:
+        """An index to add to: a copy that no other thread has."""
+        if not self._changed:
+            self._index, self._changed = self._index.copy(), True
+        return self._index
+
+    def _is_another_store(self, connection: sa.engine.Connection, newest: int) -> bool:
+        """Whether the store was restored or recreated, so that the index has entries that it does not."""
+        if not self._index.run_ids:
+            return False
+        last = self._index.run_ids[-1]
+        context = self._tables.context
+        found = connection.execute(sa.select(context.c.name).where(context.c.id == last)).scalar()
+        return self._letters.read(found) != self._index.name(last) or newest < self._associations
+
+    def _read(self, connection: sa.engine.Connection, last_association: int, last_context: int) -> None:
+        type_ = self._tables.type
+        query: sa.Select[int, str] = sa.select(type_.c.id, type_.c.name).where(
+            type_.c.type_kind == CONTEXT_KIND
+        )
+        kinds = {id_: self._letters.read(name) for id_, name in connection.execute(query)}
+        of_tasks = [id_ for id_, name in kinds.items() if name == TASK_CONTEXT]
+        kinds = {id_: name for id_, name in kinds.items() if name not in (TASK_CONTEXT, _CACHE)}
+        new = self._read_contexts(connection, kinds, last_context)
+        if self._index.orphans:
+            self._read_parents(connection, new)
+        windows = list(self._windows(self._associations, last_association))
+        self._read_associations(connection, kinds, windows)
+        self._associations = max(last_association, self._associations)
+        if self._undecided:
+            self._decide(connection)
+        if self._index.unresolved:
+            self._read_tasks(connection, of_tasks, windows)
+
+    @staticmethod
+    def _newest(connection: sa.engine.Connection, table: sa.Table) -> int:
+        return connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
+
+    def _windows(self, mark: int, last: int) -> Iterator[tuple[int, int]]:
+        """Ranges (low, high] of ids that may hold rows not seen yet."""
+        for low in range(max(0, mark - self._late), last, _ROWS_AT_ONCE):
+            yield low, min(low + _ROWS_AT_ONCE, last)
+
+    def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> list[int]:
+        """Returns the ids of new contexts that may have a parent."""
+        context, index = self._tables.context, self._index
+        new: list[int] = []
+        wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
+        query: sa.Select[int, int, str, int] = sa.select(
+            context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch
+        )
+        for low, high in self._windows(self._contexts, last):
+            within = query.where(context.c.id > low, context.c.id <= high, _plain(context.c.type_id, wanted))
+            for id_, type_id, name, created in connection.execute(within.order_by(context.c.id)).all():
+                if id_ <= self._contexts and index.knows(id_):
+                    continue
+                index, name, kind = self._writable(), self._letters.read(name), kinds[type_id]
+                if kind == PIPELINE:
+                    index.add_pipeline(id_, name)
+                elif kind == NODE:
+                    index.add_node(id_, name)
+                else:
+                    index.add_run(id_, name, created, kind)
+                    new.append(id_)
+        self._contexts = max(last, self._contexts)
+        return [id_ for id_ in new if id_ in index.orphans]
+
+    def _read_parents(self, connection: sa.engine.Connection, new: list[int]) -> None:
+        """Looks up parents of contexts without one: the new ones, the newest, and some older ones in turn.
+
+        Links to parents have no ids, so new ones cannot be queried.
+        """
+        orphans, link, context = self._index.orphans, self._tables.parent_context, self._tables.context
+        turn = list(itertools.islice(orphans, self._asked, self._asked + IDS_AT_ONCE))
+        self._asked = self._asked + IDS_AT_ONCE if len(turn) == IDS_AT_ONCE else 0
+        asked = {*new, *turn, *itertools.islice(reversed(orphans), IDS_AT_ONCE)}
+        query: sa.Select[int, int, str] = (
+            sa.select(link.c.context_id, link.c.parent_context_id, context.c.name)
+            .select_from(link.join(context, context.c.id == link.c.parent_context_id))
+            .order_by(link.c.context_id, link.c.parent_context_id)
+        )
+        moved: list[int] = []
+        for chunk in chunks(asked):
+            for child, parent, name in connection.execute(query.where(link.c.context_id.in_(chunk))).all():
+                if self._writable().add_parent(child, parent, self._letters.read(name)):
+                    moved.append(child)
+        joined = self._tables.association
+        members: sa.Select[int, int] = sa.select(joined.c.execution_id, joined.c.context_id)
+        for chunk in chunks(moved):
+            for execution, child in connection.execute(members.where(joined.c.context_id.in_(chunk))).all():
+                self._writable().add_member(execution, run=child)
+
+    def _read_tasks(
+        self, connection: sa.engine.Connection, types: list[int], windows: list[tuple[int, int]]
+    ) -> None:
+        """Reads the ids of runs whose names may be shortened from the task instances of their executions."""
+        association, context = self._tables.association, self._tables.context
+        query: sa.Select[int, int] = sa.select(association.c.execution_id, context.c.id).select_from(
+            association.join(context, context.c.id == association.c.context_id)
+        )
+        found: dict[int, int] = {}
+        for low, high in windows:
+            within = query.where(
+                association.c.id > low, association.c.id <= high, _plain(context.c.type_id, types)
+            )
+            for execution, task in connection.execute(within):
+                run = self._index.member(execution)[0]
+                if run in self._index.unresolved:
+                    found[run] = task
+        fields = task_instances.fields(
+            connection, self._tables.context_property, found.values(), self._letters
+        )
+        for run, task in found.items():
+            ids = fields.get(task, {})
+            if "dag_id" in ids and "run_id" in ids:
+                self._writable().resolve(run, ids["dag_id"], ids["run_id"])
+
+    def _read_associations(
+        self, connection: sa.engine.Connection, kinds: dict[int, str], windows: list[tuple[int, int]]
+    ) -> None:
+        association, context = self._tables.association, self._tables.context
+        wanted = [id_ for id_, name in kinds.items() if name != PIPELINE]
+        query: sa.Select[int, int, int] = sa.select(
+            association.c.execution_id, context.c.id, context.c.type_id
+        ).select_from(association.join(context, context.c.id == association.c.context_id))
+        for low, high in windows:
+            within = query.where(
+                association.c.id > low, association.c.id <= high, _plain(context.c.type_id, wanted)
+            )
+            for execution, context_id, type_id in connection.execute(within.order_by(association.c.id)).all():
+                is_node = kinds[type_id] in (NODE, OLD_NODE)
+                run, node = (0, context_id) if is_node else (context_id, 0)
+                if not self._index.would_change(execution, run, node):
+                    continue
+                self._writable().add_member(execution, run, node)
+                if run in self._index.undecided:
+                    self._undecided.append(execution)
+
+    def _decide(self, connection: sa.engine.Connection) -> None:
+        """Finds the pipelines of runs that are new or had no execution so far."""
+        index = self._writable()
+        asked: dict[int, int] = {}
+        names = set(index.pipelines.values())
+        for execution in self._undecided:
+            run, node = index.member(execution)
+            # Names may contain dots: a node's name may start with both pipelines `a` and `a.b`.
+            possible = names.intersection(_beginnings(index.node_names.get(node, "")))
+            if run in index.undecided and len(possible) == 1:
+                index.decide(run, possible.pop())
+            elif run in index.undecided:
+                asked[run] = execution
+        self._undecided = []
+        self._ask(connection, {execution: run for run, execution in asked.items() if run in index.undecided})
+
+    def _ask(self, connection: sa.engine.Connection, asked: dict[int, int]) -> None:
+        association, index = self._tables.association, self._writable()
+        for chunk in chunks(asked):
+            query: sa.Select[int, int] = sa.select(
+                association.c.execution_id, association.c.context_id
+            ).where(
+                association.c.context_id.in_(sorted(index.pipelines)), association.c.execution_id.in_(chunk)
+            )
+            for execution, context_id in connection.execute(query):
+                index.decide(asked[execution], index.pipelines[context_id])
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """The parts of a name before each of its dots."""
+    for position, letter in enumerate(name):
+        if letter == ".":
+            yield name[:position]
+
+
+def _plain(column: sa.Column, ids: list[int]) -> sa.sql.ColumnElement:
+    """The column is one of the ids; the + 0 keeps databases from using another index than that of ids."""
+    return (column + 0).in_(ids)

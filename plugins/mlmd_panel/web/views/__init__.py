@@ -1,0 +1,1 @@
+"""One function per page, which returns the data for its HTML, JSON and CSV."""

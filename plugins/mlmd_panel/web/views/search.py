@@ -1,0 +1,47 @@
+"""The search page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
+from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.request import Visiting
+
+SHOWN = 10
+
+
+def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Answer:
+    """Pipelines, runs, executions, artifacts and contexts whose name, type or URI contains a text, or whose id it is."""
+    wanted = q.strip()
+    data: dict = {
+        "q": wanted,
+        "pipelines": (),
+        "runs": (),
+        "executions": (),
+        "artifacts": (),
+        "contexts": (),
+        "more": {},
+    }
+    if wanted:
+        runs = visit.store.runs(RunFilter(text=wanted), visit.dags, limit=SHOWN)
+        executions = visit.store.executions(ExecutionFilter(text=wanted), visit.dags, limit=SHOWN)
+        artifacts = visit.store.artifacts(ArtifactFilter(text=wanted), visit.dags, limit=SHOWN)
+        contexts = visit.store.contexts(ContextFilter(text=wanted, others=True), visit.dags, limit=SHOWN)
+        pipelines = [p for p in visit.store.pipelines(visit.dags) if wanted.lower() in p.name.lower()]
+        data |= {
+            "pipelines": tuple(pipelines[:SHOWN]),
+            "runs": runs.rows,
+            "executions": executions.rows,
+            "artifacts": artifacts.rows,
+            "contexts": tuple(c for c in contexts.rows if c.id not in {run.id for run in runs.rows}),
+            "more": {
+                "runs": runs.after is not None,
+                "executions": executions.after is not None,
+                "artifacts": artifacts.after is not None,
+                "contexts": contexts.after is not None,
+            },
+        }
+    return Answer("search.html", f"Search: {wanted}" if wanted else "Search", data)

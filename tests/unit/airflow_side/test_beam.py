@@ -1,0 +1,136 @@
+"""What a run may choose of a Beam program: a runner by its name, and files below a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import datetime
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+
+from include.taxi import hyperparameters
+from include.tfx_airflow.airflow_side.beam import (
+    RUNNERS,
+    BeamProgramOperator,
+    files_param,
+    flink,
+    runner_param,
+)
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.input_files import PATTERN
+
+
+def _operator(**arguments: Any) -> BeamProgramOperator:
+    with DAG("d", start_date=datetime(2014, 1, 1), schedule=None):
+        return BeamProgramOperator(task_id="count", module="include.wordcount.count", **arguments)
+
+
+def test_a_runner_that_the_task_does_not_have_is_an_error_in_the_dag_file() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'Spark' is not a runner of this task; choose one of \['in memory', "
+    ):
+        _operator(runner="Spark")
+    assert _operator(runner="Flink", runners={"Flink": flink("host:1")}).runner == "Flink"
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "PortableRunner", "", ["in memory"], None])
+def test_a_rendered_runner_is_one_of_the_authors(name: Any) -> None:
+    operator = _operator(runner="{{ params.runner }}")
+    operator.runner = name  # as Airflow renders it
+    with pytest.raises(AirflowFailException, match="is not a runner of this task"):
+        operator.execute({})
+
+
+def test_options_are_in_no_template() -> None:
+    fields = set(BeamProgramOperator.template_fields)
+    assert "runner" in fields and not fields & {"job_endpoint", "beam_options", "runners", "py_options"}
+
+
+def test_the_options_of_flink_are_the_authors_and_the_last_one_wins() -> None:
+    assert flink("jobs:8099", "--environment_type=EXTERNAL").options == (
+        "--job_endpoint=jobs:8099",
+        "--environment_type=LOOPBACK",
+        "--environment_type=EXTERNAL",
+    )
+
+
+def test_the_form_offers_the_runners_by_name() -> None:
+    param = runner_param({**RUNNERS, "Flink": flink("host:1")})
+    assert param.resolve() == "in memory" and param.resolve("Flink") == "Flink"
+    for value in ("DirectRunner", "--runner=x", None, {}):
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "2014/*.csv", "**/trips-?????.csv", "[ab]/Café 1.csv", "a..b/c-d_e"]
+)
+def test_names_below_the_folder_are_taken(name: str) -> None:
+    assert files_param("/srv", "").resolve(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            "./a",
+            "a//b",
+            "a/",
+            "~/a",
+            "-x",
+            "a/-x",
+            "--runner=x",
+        ),
+        *(
+            "s3://bucket/a",
+            "file:a",
+            "http:a",
+            "${TFX_PREFIX}/a",
+            "$HOME",
+            "a\n",
+            "a\nb",
+            "a\r",
+            "a\0b",
+            "a\\..\\b",
+        ),
+        *("", " a", ".hidden", "a/.hidden", "{{ 1 }}", "a;b", "a|b", "a`b`", "\u202ea", "a" * 251),
+    ],
+    ids=repr,
+)
+def test_what_leads_elsewhere_is_refused_in_the_form(name: str) -> None:
+    with pytest.raises(ParamValidationError):
+        files_param("/srv", "").resolve(name)
+
+
+def test_a_pattern_is_read_in_no_time() -> None:
+    assert not re.search(PATTERN, "a/" * 120 + "\n")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"__tfx_object_type__": "class", "__module__": "antigravity", "__class__": "x"},
+        {"learning_rate": {"__tfx_object_type__": "class", "__module__": "antigravity", "__class__": "x"}},
+        {"hidden_units": [{"__tfx_object_type__": "jsonable"}]},
+        {"module_file": "/tmp/x.py"},
+    ],
+    ids=["class", "inside", "in-a-list", "unknown"],
+)
+def test_hyperparameters_name_no_code(given: dict[str, Any]) -> None:
+    with pytest.raises(ParamValidationError):
+        Param({}, **hyperparameters.SCHEMA).resolve(given)
+
+
+def test_all_hyperparameters_are_in_the_schema_and_their_defaults_fit() -> None:
+    defaults = dataclasses.asdict(hyperparameters.Hyperparameters())
+    assert set(hyperparameters.SCHEMA["properties"]) == set(defaults)
+    values = {**defaults, "hidden_units": list(defaults["hidden_units"])}
+    assert Param({}, **hyperparameters.SCHEMA).resolve(values) == values
