@@ -17,21 +17,10 @@ from tests.bundle import ROOT, STATE, TFX_PYTHON
 
 _SCRIPT = ROOT / "include" / "bootstrap.sh"
 # What the script calls; a machine that has no more.
-_COMMANDS = (
+COMMANDS = (
     "basename bash cat chmod dirname env ls mkdir printf rm sed sha256sum sh sort tail touch tr uname".split()
 )
 _VERSIONS = {"uv": "0.13.9", "ziglang": "0.13.0"}
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """A folder that is all of PATH, with no Python, uv or compiler in it."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in _COMMANDS:
-        if found := shutil.which(name):
-            (folder / name).symlink_to(found)
-    return folder
 
 
 def _run(machine: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from tests import servers
 from tests.bundle import ROOT
 
 _SCRIPT = ROOT / "tests" / "services" / "debian.sh"
-_COMMANDS = (
+COMMANDS = (
     "apt-cache apt-get bash cat chmod dirname dpkg dpkg-deb env find grep gzip id ln ls mkdir mv paste printf rm sed sh sort tail "
     "tar touch tr uname"
 ).split()
@@ -46,17 +46,6 @@ _PACKAGES = {
 pytestmark = pytest.mark.skipif(
     not shutil.which("dpkg-deb"), reason="this machine has no dpkg to make packages with"
 )
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """A folder that is all of PATH, with apt, and without the programs that are wanted."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in _COMMANDS:
-        if found := shutil.which(name):
-            (folder / name).symlink_to(found)
-    return folder
 
 
 def _source(folder: Path, names: list[str]) -> str:
