@@ -13,12 +13,13 @@ from collections.abc import Iterator
 import pandas as pd
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
-import tensorflow_model_analysis as tfma
 from IPython.display import HTML, display
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx.orchestration.experimental.interactive import visualizations
 from tfx.types import Artifact, artifact_utils, standard_artifacts
+
+from include.tfx_airflow.tfx_side import evaluations
 
 _ROWS = 5
 _COMMON_VALUES = 3
@@ -123,22 +124,14 @@ def metrics(evaluation: Artifact) -> pd.DataFrame:
         interval, and change, the difference from the blessed model. NaN where there is none.
     """
     lines: dict[tuple[str, str], dict[str, float]] = {}
-    for record in sorted(tfma.load_metrics(evaluation.uri), key=_place):
-        place = ", ".join(f"{column} = {value}" for column, _, value in _place(record)) or "all"
-        for item in sorted(record.metric_keys_and_values, key=lambda item: item.key.name):
-            kind = item.value.WhichOneof("type")
-            if item.key.model_name == tfma.BASELINE_KEY or kind not in ("double_value", "bounded_value"):
-                continue
-            line = lines.setdefault((place, item.key.name), {})
-            value = getattr(item.value, kind).value
-            if item.key.is_diff:
-                line["change"] = value
-                continue
-            line["value"] = value
-            for side in ("lower", "upper"):
-                bound = getattr(item.confidence_interval, f"{side}_bound")
-                if bound.WhichOneof("type"):
-                    line[side] = getattr(bound, bound.WhichOneof("type")).value
+    found = evaluations.numbers(evaluation.uri)
+    for number in sorted(found, key=lambda number: (_place(number.record), number.key.name)):
+        place = ", ".join(f"{column} = {value}" for column, _, value in _place(number.record)) or "all"
+        line = lines.setdefault((place, number.key.name), {})
+        if number.key.is_diff:
+            line["change"] = number.value
+        else:
+            line |= {"value": number.value, **number.interval}
     index = pd.MultiIndex.from_tuples(lines, names=["slice", "metric"])
     return pd.DataFrame(lines.values(), index=index, columns=["value", "lower", "upper", "change"])
 

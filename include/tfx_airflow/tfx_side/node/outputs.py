@@ -126,23 +126,14 @@ def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
 def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     import tensorflow_model_analysis as tfma
 
+    from include.tfx_airflow.tfx_side import evaluations
+
     metrics: dict[str, dict[str, float]] = {}
-    for record in tfma.load_metrics(artifact.uri):
-        if record.slice_key.single_slice_keys or record.cross_slice_key.ByteSize():
-            continue
-        for item in record.metric_keys_and_values:
-            kind = item.value.WhichOneof("type")
-            if item.key.is_diff or kind not in ("double_value", "bounded_value"):
-                continue
-            if item.key.model_name == tfma.BASELINE_KEY:
-                continue
-            value: dict[str, float] = {"value": getattr(item.value, kind).value}
-            if item.HasField("confidence_interval"):
-                interval = item.confidence_interval
-                for side in ("lower", "upper"):
-                    bound = getattr(interval, f"{side}_bound")
-                    value[side] = getattr(bound, bound.WhichOneof("type")).value
-            metrics[_metric(item.key)] = value
+    for number in evaluations.numbers(artifact.uri):
+        part = number.record
+        overall = not part.slice_key.single_slice_keys and not part.cross_slice_key.ByteSize()
+        if overall and not number.key.is_diff:
+            metrics[_metric(number.key)] = {"value": number.value, **number.interval}
     shown = dict(sorted(metrics.items())[:_MAX_METRICS])
     more = len(metrics) - len(shown)
     note = ", ".join(f"{name} {value['value']:.4g}" for name, value in shown.items())
