@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlmd_panel.errors import NotFound
-from mlmd_panel.store import artifact_events, context_rows, database_errors, listing, run_details, visibility
+from mlmd_panel.store import artifact_events, context_rows, database_errors, listing, run_rows, visibility
 from mlmd_panel.store.context_rows import Context, ContextDetail
 from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
 from mlmd_panel.store.index_reader import IndexReader
@@ -29,8 +29,8 @@ from mlmd_panel.store.records import (
     RunDetail,
 )
 from mlmd_panel.store.rows import Rows
-from mlmd_panel.store.run_details import run_state
 from mlmd_panel.store.run_index import RunIndex
+from mlmd_panel.store.run_rows import run_state
 from mlmd_panel.store.tables import ARTIFACT_KIND, CONTEXT_KIND, EXECUTION_KIND, tables
 from mlmd_panel.store.text_encoding import Letters
 
@@ -111,7 +111,7 @@ class Store:
     def runs(self, wanted: RunFilter, dags: Dags, limit: int = 25, after: int | None = None) -> Page[Run]:
         """A page of runs, the newest first."""
         with self._rows() as rows:
-            return run_details.page(rows, wanted, dags, limit, after, self._seconds)
+            return run_rows.page(rows, wanted, dags, limit, after, self._seconds)
 
     def run(self, id: int, dags: Dags) -> Run:
         """A run by the id of its context.
@@ -147,7 +147,7 @@ class Store:
           properties: Names of the properties of artifacts and executions to read; None for all.
         """
         with self._rows() as rows:
-            return run_details.of(rows, runs, properties)
+            return run_rows.of(rows, runs, properties)
 
     def run_outlines(self, runs: Sequence[Run], properties: Collection[str] = ()) -> list[RunDetail]:
         """Some runs, in their order, as lists show them: only output events, and only tasks that distinguish
@@ -157,7 +157,7 @@ class Store:
           properties: Names of the properties of artifacts to read; executions have none.
         """
         with self._rows() as rows:
-            return run_details.outlines(rows, runs, properties)
+            return run_rows.outlines(rows, runs, properties)
 
     def execution(self, id: int, dags: Dags) -> Execution:
         """An execution with all its properties.
