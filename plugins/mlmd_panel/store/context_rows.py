@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from mlmd_panel.store import display_names, properties
+from mlmd_panel.store import properties
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.records import Property
 from mlmd_panel.store.rows import Rows
@@ -62,9 +62,7 @@ class ContextDetail:
 def of_rows(rows: Rows, found: Sequence[sa.engine.Row], kept: dict | None = None) -> list[Context]:
     """Contexts from rows of their table."""
     types, read, table = rows.type_names(CONTEXT_KIND), rows.letters.read, rows.tables.context_property
-    given: dict[int, str] = {}
-    if rows.have_display_names(table):
-        given = display_names.of(rows.connection, table, [row.id for row in found], rows.letters)
+    given = rows.display_names(table, [row.id for row in found])
     return [
         Context(
             row.id,

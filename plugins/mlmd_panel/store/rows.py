@@ -48,6 +48,12 @@ class Rows:
             self._named[table.name] = display_names.are_used(self.connection, table)
         return self._named[table.name]
 
+    def display_names(self, table: sa.Table, ids: Sequence[int]) -> dict[int, str]:
+        """Display names by the owner's id, from a table of properties."""
+        if not self.have_display_names(table):
+            return {}
+        return display_names.of(self.connection, table, ids, self.letters)
+
     def runs(self, ids: Iterable[int]) -> dict[int, Run]:
         """Runs by id; missing ones are left out."""
         found = {id_: run for id_ in ids if (run := self.index.run(id_)) is not None}
@@ -76,9 +82,7 @@ class Rows:
     def artifacts_of(self, rows: Sequence[sa.engine.Row], kept: dict | None = None) -> list[Artifact]:
         """Artifacts from rows of their table."""
         types, read, table = self.type_names(ARTIFACT_KIND), self.letters.read, self.tables.artifact_property
-        given: dict[int, str] = {}
-        if self.have_display_names(table):
-            given = display_names.of(self.connection, table, [row.id for row in rows], self.letters)
+        given = self.display_names(table, [row.id for row in rows])
         return [
             Artifact(
                 row.id,
