@@ -29,7 +29,7 @@ def of(
     owner = next(iter(table.c))
     found: dict[int, dict[str, str]] = {}
     for chunk in chunks(ids):
-        query: sa.Select[int, str, str | None] = sa.select(owner, table.c.name, table.c.string_value).where(
+        query = sa.select(owner, table.c.name, table.c.string_value).where(
             owner.in_(chunk), table.c.name.in_(names)
         )
         for id_, name, text in connection.execute(query):

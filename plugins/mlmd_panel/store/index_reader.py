@@ -80,9 +80,7 @@ class IndexReader:
 
     def _read(self, connection: sa.engine.Connection, last_association: int, last_context: int) -> None:
         type_ = self._tables.type
-        query: sa.Select[int, str] = sa.select(type_.c.id, type_.c.name).where(
-            type_.c.type_kind == CONTEXT_KIND
-        )
+        query = sa.select(type_.c.id, type_.c.name).where(type_.c.type_kind == CONTEXT_KIND)
         kinds = {id_: self._letters.read(name) for id_, name in connection.execute(query)}
         of_tasks = [id_ for id_, name in kinds.items() if name == TASK_CONTEXT]
         kinds = {id_: name for id_, name in kinds.items() if name not in (TASK_CONTEXT, _CACHE)}
@@ -111,9 +109,7 @@ class IndexReader:
         context, index = self._tables.context, self._index
         new: list[int] = []
         wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
-        query: sa.Select[int, int, str, int] = sa.select(
-            context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch
-        )
+        query = sa.select(context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch)
         for low, high in self._windows(self._contexts, last):
             within = query.where(context.c.id > low, context.c.id <= high, _plain(context.c.type_id, wanted))
             for id_, type_id, name, created in connection.execute(within.order_by(context.c.id)).all():
@@ -139,7 +135,7 @@ class IndexReader:
         turn = list(itertools.islice(orphans, self._asked, self._asked + IDS_AT_ONCE))
         self._asked = self._asked + IDS_AT_ONCE if len(turn) == IDS_AT_ONCE else 0
         asked = {*new, *turn, *itertools.islice(reversed(orphans), IDS_AT_ONCE)}
-        query: sa.Select[int, int, str] = (
+        query = (
             sa.select(link.c.context_id, link.c.parent_context_id, context.c.name)
             .select_from(link.join(context, context.c.id == link.c.parent_context_id))
             .order_by(link.c.context_id, link.c.parent_context_id)
@@ -150,7 +146,7 @@ class IndexReader:
                 if self._writable().add_parent(child, parent, self._letters.read(name)):
                     moved.append(child)
         joined = self._tables.association
-        members: sa.Select[int, int] = sa.select(joined.c.execution_id, joined.c.context_id)
+        members = sa.select(joined.c.execution_id, joined.c.context_id)
         for chunk in chunks(moved):
             for execution, child in connection.execute(members.where(joined.c.context_id.in_(chunk))).all():
                 self._writable().add_member(execution, run=child)
@@ -160,7 +156,7 @@ class IndexReader:
     ) -> None:
         """Reads the ids of runs whose names may be shortened from the task instances of their executions."""
         association, context = self._tables.association, self._tables.context
-        query: sa.Select[int, int] = sa.select(association.c.execution_id, context.c.id).select_from(
+        query = sa.select(association.c.execution_id, context.c.id).select_from(
             association.join(context, context.c.id == association.c.context_id)
         )
         found: dict[int, int] = {}
@@ -185,9 +181,9 @@ class IndexReader:
     ) -> None:
         association, context = self._tables.association, self._tables.context
         wanted = [id_ for id_, name in kinds.items() if name != PIPELINE]
-        query: sa.Select[int, int, int] = sa.select(
-            association.c.execution_id, context.c.id, context.c.type_id
-        ).select_from(association.join(context, context.c.id == association.c.context_id))
+        query = sa.select(association.c.execution_id, context.c.id, context.c.type_id).select_from(
+            association.join(context, context.c.id == association.c.context_id)
+        )
         for low, high in windows:
             within = query.where(
                 association.c.id > low, association.c.id <= high, _plain(context.c.type_id, wanted)
@@ -220,9 +216,7 @@ class IndexReader:
     def _ask(self, connection: sa.engine.Connection, asked: dict[int, int]) -> None:
         association, index = self._tables.association, self._writable()
         for chunk in chunks(asked):
-            query: sa.Select[int, int] = sa.select(
-                association.c.execution_id, association.c.context_id
-            ).where(
+            query = sa.select(association.c.execution_id, association.c.context_id).where(
                 association.c.context_id.in_(sorted(index.pipelines)), association.c.execution_id.in_(chunk)
             )
             for execution, context_id in connection.execute(query):

@@ -123,9 +123,7 @@ class Rows:
         table = self.tables.execution
         found: dict[int, str] = {}
         for chunk in chunks(ids):
-            query: sa.Select[int, int | None] = sa.select(table.c.id, table.c.last_known_state).where(
-                table.c.id.in_(chunk)
-            )
+            query = sa.select(table.c.id, table.c.last_known_state).where(table.c.id.in_(chunk))
             found.update(
                 (id_, _name(EXECUTION_STATES, state)) for id_, state in self.connection.execute(query)
             )
@@ -192,9 +190,7 @@ class Rows:
         keys: dict[int, str] = {}
         places: dict[int, int] = {}
         for chunk in chunks(row.id for row in rows):
-            steps: sa.Select[int, bool, int | None, str | None] = sa.select(
-                path.c.event_id, path.c.is_index_step, path.c.step_index, path.c.step_key
-            )
+            steps = sa.select(path.c.event_id, path.c.is_index_step, path.c.step_index, path.c.step_key)
             for event, is_index, place, key in self.connection.execute(
                 steps.where(path.c.event_id.in_(chunk))
             ):
@@ -239,9 +235,7 @@ class Rows:
         known = {id_: self.index.node_names[id_] for id_ in ids if id_ in self.index.node_names}
         context = self.tables.context
         for chunk in chunks(id_ for id_ in ids if id_ and id_ not in known):
-            query: sa.Select[int, str] = sa.select(context.c.id, context.c.name).where(
-                context.c.id.in_(chunk)
-            )
+            query = sa.select(context.c.id, context.c.name).where(context.c.id.in_(chunk))
             known.update((id_, self.letters.read(name)) for id_, name in self.connection.execute(query))
         return known
 

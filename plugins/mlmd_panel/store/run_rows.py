@@ -147,7 +147,7 @@ def _executions(rows: Rows, runs: Collection[int]) -> dict[int, list[int]]:
     association = rows.tables.association
     found: dict[int, list[int]] = {}
     for chunk in chunks(runs):
-        query: sa.Select[int, int] = sa.select(association.c.context_id, association.c.execution_id).where(
+        query = sa.select(association.c.context_id, association.c.execution_id).where(
             association.c.context_id.in_(chunk)
         )
         for run, execution in rows.connection.execute(query):

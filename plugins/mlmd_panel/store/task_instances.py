@@ -27,7 +27,7 @@ def of(
     """
     contexts: dict[int, int] = {}
     known, joined = tables.context_property, tables.association
-    query: sa.Select[int, int] = sa.select(joined.c.execution_id, joined.c.context_id).select_from(
+    query = sa.select(joined.c.execution_id, joined.c.context_id).select_from(
         known.join(joined, joined.c.context_id == known.c.context_id)
     )
     ours = {id_: letters.write(run.run_id) for id_, run in runs.items() if run and run.name != run.run_id}
@@ -60,9 +60,9 @@ def fields(
     """
     found: dict[int, dict] = {}
     for chunk in chunks(set(ids)):
-        query: sa.Select[int, str, int | None, str | None] = sa.select(
-            known.c.context_id, known.c.name, known.c.int_value, known.c.string_value
-        ).where(known.c.context_id.in_(chunk), known.c.name.in_(TASK_PROPERTIES))
+        query = sa.select(known.c.context_id, known.c.name, known.c.int_value, known.c.string_value).where(
+            known.c.context_id.in_(chunk), known.c.name.in_(TASK_PROPERTIES)
+        )
         for context, name, integer, text in connection.execute(query):
             found.setdefault(context, {})[name] = letters.read(text) if integer is None else integer
     return found
