@@ -48,7 +48,8 @@ bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, a
 lint: ## ruff, types, and which room imports which
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/ruff check . && $(STATE)/airflow/bin/ruff format --check .
-	@PYTHONPATH=.:plugins $(STATE)/airflow/bin/lint-imports --cache-dir $(STATE)/import-linter | tail -n 15
+	@PYTHONPATH=.:plugins $(STATE)/airflow/bin/lint-imports --cache-dir $(STATE)/import-linter >"$(STATE)/lint-imports.log" || { cat "$(STATE)/lint-imports.log"; exit 1; }
+	@tail -n 1 "$(STATE)/lint-imports.log"
 	@$(MYPY) --cache-dir $(STATE)/mypy/panel --python-executable $(STATE)/airflow/bin/python plugins/mlmd_panel plugins/tfx_plugin.py
 	@$(MYPY) --cache-dir $(STATE)/mypy/airflow --python-executable $(STATE)/airflow/bin/python include/tfx_airflow/{contract,airflow_side,node_process,commands} include/tfx_airflow/*.py
 	@$(MYPY) --cache-dir $(STATE)/mypy/tfx --python-executable $(STATE)/tfx/bin/python include/tfx_airflow/{contract,tfx_side} include/{components,taxi,wordcount,notebooks}
