@@ -177,7 +177,6 @@ class Inputs:
 
 
 _SYSTEM = ("/usr/", "/lib/", "/bin/")
-_TEMPORARY = (f"{tempfile.gettempdir()}/", "/tmp/", "/var/tmp/")
 
 
 class _Sorter:
@@ -189,6 +188,7 @@ class _Sorter:
         self._written = written
         self._roots = roots
         folders = [roots["BUNDLE_ROOT"], *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        self._temporary = (f"{tempfile.gettempdir()}/", "/tmp/", "/var/tmp/")
         self._kept = tuple(f"{folder.rstrip('/')}/" for folder in folders if folder)
         self._skipped = (
             OWN,
@@ -248,7 +248,7 @@ class _Sorter:
             return not self._by_user(
                 frames
             )  # caches, credentials and settings of libraries, such as ~/.keras
-        return path.startswith(_TEMPORARY) and not self._for_user(frames)
+        return path.startswith(self._temporary) and not self._for_user(frames)
 
     def _take_file(self, path: str, frames: Frames) -> None:
         if os.path.isfile(path):
