@@ -14,6 +14,8 @@ from include.tfx_airflow.contract.manifest import Node
 
 # The XCom of a skipped task: the fields of a `Skip`. Its `return_value` stays empty, as for any skipped task.
 XCOM_KEY = "tfx_skip"
+# Of a skipped task without that XCom: its trigger rule skipped it, or it is not a node and left no reason.
+NO_REASON = "by Airflow"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +81,5 @@ def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int
     for name, task_id in task_ids.items():
         if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
             fields = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
-            # Without that XCom it was skipped by its trigger rule, or by another task.
-            skipped[name] = (
-                Skip(**fields) if fields else Skip(name, "by its trigger rule or another task", outside=True)
-            )
+            skipped[name] = Skip(**fields) if fields else Skip(name, NO_REASON, outside=True)
     return skipped

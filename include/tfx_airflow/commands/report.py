@@ -13,7 +13,7 @@ from typing import Any
 from tabulate import tabulate
 
 from include.tfx_airflow.airflow_side import span_number
-from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
+from include.tfx_airflow.airflow_side.skips import NO_REASON, XCOM_KEY, Skip
 
 
 def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def lines(run: dict[str, Any]) -> list[str]:
 
 def _why_skipped(task_id: str, skip: dict[str, Any] | None) -> str:
     if skip is None:
-        return "by Airflow"
+        return NO_REASON
     node = skip["node"]
     own = task_id == node or task_id.endswith(f".{node}")
     return Skip(**skip).message(node if own else task_id)
