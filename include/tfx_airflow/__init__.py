@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.tfx_airflow.airflow_side.beam import BeamProgramOperator
     from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
     from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
     from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _HOME = {
     "AirflowDagRunner": "airflow_side.dag",
     "AirflowPipelineConfig": "airflow_side.config",
-    "BeamProgramOperator": "airflow_side.beam",
     "NodeConfig": "airflow_side.config",
     "SpanSensor": "airflow_side.span_sensor",
     "TfxAirflowError": "contract.errors",
@@ -30,7 +28,6 @@ _HOME = {
 __all__ = [
     "AirflowDagRunner",
     "AirflowPipelineConfig",
-    "BeamProgramOperator",
     "NodeConfig",
     "SpanSensor",
     "TfxAirflowError",
