@@ -16,14 +16,6 @@ airflow() { "$state/airflow/bin/python" -m pytest "$@"; }
 tfx() { "$state/tfx/bin/python" -m pytest "$@"; }
 panel() { "$state/panel/bin/python" -m pytest "$@"; }
 
-say "tests/unit, in the Airflow interpreter"
-airflow -q tests/unit "${marks[@]}"
-if [ "${1:-}" = fast ]; then
-  say "tests/tfx, tests/taxi and tests/components, in the TFX interpreter"
-  tfx -q tests/tfx tests/taxi tests/components "${marks[@]}"
-  exit 0
-fi
-
 lanes=$(mktemp -d)
 running=()
 trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failing trap would be the script's status
@@ -51,6 +43,17 @@ finish() {
   running=() names=()
   [ ${#failed[@]} = 0 ]
 }
+
+if [ "${1:-}" = fast ]; then
+  say "tests/unit in the Airflow interpreter, beside tests/tfx, tests/taxi and tests/components in the TFX interpreter"
+  names=()
+  lane unit airflow -q tests/unit "${marks[@]}"
+  lane tfx tfx -q tests/tfx tests/taxi tests/components "${marks[@]}"
+  finish
+  exit 0
+fi
+say "tests/unit, in the Airflow interpreter"
+airflow -q tests/unit
 
 say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
 names=()
