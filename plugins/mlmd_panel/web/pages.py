@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from mlmd_panel.errors import PanelError
 from mlmd_panel.evaluation import paging
+from mlmd_panel.json_text import plain
 from mlmd_panel.web import charts, formats, links, sparklines
-from mlmd_panel.web.answer import Answer, plain
+from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Panel, Urls
 
 
