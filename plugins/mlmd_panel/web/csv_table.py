@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlmd_panel.formats import exact, utc
 from mlmd_panel.web.answer import plain
-from mlmd_panel.web.formats import exact, utc
 
 
 def table(name: str, data: Mapping[str, Any]) -> str:
