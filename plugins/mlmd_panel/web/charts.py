@@ -12,13 +12,13 @@ from typing import Any
 
 from markupsafe import escape
 
+from mlmd_panel import formats
 from mlmd_panel.payloads.data.feature_statistics import ValueCount
 from mlmd_panel.payloads.data.histograms import Histogram, RankHistogram
 from mlmd_panel.payloads.evaluation.attributions import Attribution
 from mlmd_panel.payloads.evaluation.metrics import Metric
 from mlmd_panel.payloads.evaluation.plots import Calibration, ClassMatrix, ConfusionCurve
 from mlmd_panel.payloads.evaluation.slices import Slice
-from mlmd_panel.web import formats
 
 COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)")
 MAX_BARS = 60

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlmd_panel.csv_text import csv_text
-from mlmd_panel.web.formats import utc
+from mlmd_panel.formats import utc
 
 
 def table(name: str, data: Mapping[str, Any]) -> str:
