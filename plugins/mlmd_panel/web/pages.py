@@ -13,8 +13,9 @@ from markupsafe import Markup
 from mlmd_panel import formats
 from mlmd_panel.errors import PanelError
 from mlmd_panel.evaluation import paging
+from mlmd_panel.json_text import plain
 from mlmd_panel.web import charts, links, sparklines
-from mlmd_panel.web.answer import Answer, plain
+from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Panel, Urls
 
 

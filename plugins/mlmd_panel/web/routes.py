@@ -12,8 +12,9 @@ from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
 
 from mlmd_panel.errors import NotFound
+from mlmd_panel.json_text import to_json
 from mlmd_panel.web import csv_table, links, pages
-from mlmd_panel.web.answer import Answer, to_json
+from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Visit
 from mlmd_panel.web.threads import Threads
 from mlmd_panel.web.views import (
