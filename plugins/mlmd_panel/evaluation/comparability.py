@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from mlmd_panel.evaluation.compare import Comparison
-from mlmd_panel.evaluation.evaluated import Evaluated
+from mlmd_panel.evaluation.evaluated import Evaluated, described_examples
 from mlmd_panel.payloads.evaluation.eval_config import EvalConfig
 
 COMPARABLE, WITH_CARE, NOT_COMPARABLE = "comparable", "with care", "not comparable"
@@ -157,7 +157,7 @@ def _examples(baseline: Evaluated, candidate: Evaluated, comparison: Comparison)
             baseline.splits or "the Evaluator's default",
             candidate.splits or "the Evaluator's default",
         )
-    spans = _spans(baseline), _spans(candidate)
+    spans = _described(baseline), _described(candidate)
     if link.same_examples:
         yield Difference("examples", NOTE, "Both were evaluated on the same examples.", *spans)
     elif link.same_examples is None:
@@ -190,13 +190,8 @@ def missing_link(baseline: Evaluated, candidate: Evaluated) -> str:
     )
 
 
-def _spans(one: Evaluated) -> str:
-    spans = sorted({span for artifact in one.examples if (span := artifact.property("span")) is not None})
-    if spans:
-        return (
-            f"span {', '.join(map(str, spans))}" if len(spans) == 1 else f"spans {', '.join(map(str, spans))}"
-        )
-    return ", ".join(f"artifact {artifact.id}" for artifact in one.examples)
+def _described(one: Evaluated) -> str:
+    return described_examples(one) or ", ".join(f"artifact {artifact.id}" for artifact in one.examples)
 
 
 def _size(baseline: Evaluated, candidate: Evaluated, comparison: Comparison) -> Iterator[Difference]:

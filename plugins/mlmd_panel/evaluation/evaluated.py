@@ -142,3 +142,9 @@ def _fingerprint(artifact: Artifact) -> tuple[str, str, str, str]:
 
 def _spans(one: Evaluated) -> list[str]:
     return sorted(str(artifact.property("span", "")) for artifact in one.examples)
+
+
+def described_examples(one: Evaluated) -> str:
+    """What it was evaluated on, such as `span 201412`; empty if not known."""
+    spans = sorted({span for artifact in one.examples if (span := artifact.property("span")) is not None})
+    return f"span{'s' * (len(spans) > 1)} {', '.join(map(str, spans))}" if spans else ""

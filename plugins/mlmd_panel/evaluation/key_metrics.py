@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlmd_panel.errors import NotFound, PayloadError
 from mlmd_panel.evaluation.table import ALL, FEW_COLUMNS, chosen_names
@@ -167,6 +167,17 @@ def default_keys(overalls: Sequence[Overall]) -> tuple[MetricKey, ...]:
             break
         found += of_models
     return tuple(found[:MAX_COLUMNS])
+
+
+def default_names(payloads: Sequence[EvaluationPayload], of_key: Mapping[MetricKey, str]) -> list[str]:
+    """Names of the metrics to compare first, the most telling first.
+
+    Args:
+      payloads: Evaluations that are compared.
+      of_key: Names of their metrics.
+    """
+    overalls = [_overall(payload) for payload in payloads]
+    return [of_key[key] for key in default_keys(overalls) if key in of_key]
 
 
 def _measure(key: MetricKey) -> MetricKey:
