@@ -17,7 +17,9 @@ LATEST, LAST_BLESSED = "latest", "last-blessed"
 MOST_RUNS = 1000
 _AT_ONCE = 50
 _NAMED = 8
-_RELATIVE = re.compile(rf"(?:(?P<pipeline>.+)/)?(?P<what>{LATEST}|{LAST_BLESSED})(?:~(?P<back>[0-9]{{1,6}}))?")
+_RELATIVE = re.compile(
+    rf"(?:(?P<pipeline>.+)/)?(?P<what>{LATEST}|{LAST_BLESSED})(?:~(?P<back>[0-9]{{1,6}}))?"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ def refer(store: Store, dags: Dags, text: str, pipeline: str = "") -> Referred:
     return Referred(summaries(store, [_named(store, dags, text)])[0])
 
 
-def branch_of(run: RunSummary, name: str = "") -> RunSummary:
+def only_branch(run: RunSummary, name: str = "") -> RunSummary:
     """The branch of a run, or the run itself if it has none.
 
     Args:

@@ -11,13 +11,14 @@ from mlmd_panel.errors import NotFound, PayloadError
 from mlmd_panel.evaluation import compare as comparing
 from mlmd_panel.evaluation.key_metrics import default_keys, of_evaluation
 from mlmd_panel.evaluation.paging import page_of
-from mlmd_panel.evaluation.table import Names, PageNumber, chosen_names, picked
+from mlmd_panel.evaluation.table import chosen_names, picked
 from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.payloads.evaluation.metrics import MetricKey
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, summaries
 from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.evaluation_query import Names, PageNumber
 from mlmd_panel.web.request import OptionalId, Text, Visit, Visiting
 
 MAX_ROWS = 2000
