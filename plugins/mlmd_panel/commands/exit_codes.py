@@ -10,7 +10,8 @@ exit codes:
   0  done, and nothing was found that --fail-on asks for
   1  a finding that --fail-on asks for
   2  wrong usage: an option, a setting, or a reference that names no run or several
-  3  no answer: a run has no evaluation, the two are not comparable, or there are too few examples
+  3  no answer: no evaluation, two that are not comparable, or no change that could be tested, as with too few
+     examples
   4  the store or an artifact's files cannot be read, or are gone
 """
 _OF_ERRORS = ((BadQuery, USAGE), (SettingsError, USAGE), (NotFound, NO_ANSWER), (StoreError, STORE))

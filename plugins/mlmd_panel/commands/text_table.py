@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+
+from tabulate import tabulate
 
 # Names come from the store: control characters would write into the terminal of whoever reads the table.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def text_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows below their header; numbers, and texts that begin like one, to the right."""
-    cells = [[_CONTROL.sub("?", str(item)) for item in row] for row in (header, *rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
-    right = [
-        all(_is_number(row[place]) for row in cells[1:]) and len(cells) > 1 for place in range(len(header))
-    ]
-    lines = [
-        "  ".join(
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
-    return "\n".join(lines) + "\n"
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> str:
+    """Rows below their header.
 
-
-def _is_number(text: str) -> bool:
-    return not text or text in ("–", "NaN", "∞", "−∞") or bool(re.match(r"[+−-]?[0-9][0-9.,e+−-]*$", text))
+    Args:
+      header: Names of the columns.
+      rows: Their cells.
+      right: Names of the columns that are aligned to the right.
+    """
+    cells = [[_CONTROL.sub("?", cell) for cell in row] for row in rows]
+    sides = ["right" if name in right else "left" for name in header]
+    text = tabulate(
+        cells,
+        header,
+        "plain",
+        disable_numparse=True,
+        colalign=sides if cells else None,
+        preserve_whitespace=True,
+    )
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

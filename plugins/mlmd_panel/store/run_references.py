@@ -50,7 +50,7 @@ def refer(store: Store, dags: Dags, text: str, pipeline: str = "") -> Referred:
     text = text.strip()
     relative = _RELATIVE.fullmatch(text)
     if relative:
-        name = _pipeline(store, dags, text, relative["pipeline"] or pipeline)
+        name = pipeline_of(store, dags, text, relative["pipeline"] or pipeline)
         return _relative(store, dags, name, relative["what"], int(relative["back"] or 0))
     return Referred(summaries(store, [_named(store, dags, text)])[0])
 
@@ -74,6 +74,40 @@ def only_branch(run: RunSummary, name: str = "") -> RunSummary:
         what = f"has no branch {name!r}" if name else f"has {len(found)} branches with an evaluation"
         raise BadQuery(f"Run '{run.run.label}' {what}; its branches are {known}.")
     return found[0]
+
+
+def pipeline_of(store: Store, dags: Dags, text: str, name: str = "") -> str:
+    """The pipeline of that name, or the only one with runs.
+
+    Args:
+      text: What it is needed for, for the message.
+      name: May be empty.
+
+    Raises:
+      BadQuery: There is none, or there are several; the message names them.
+    """
+    known = [one.name for one in store.pipelines(dags) if one.runs]
+    if name in known:
+        return name
+    if not name and len(known) == 1:
+        return known[0]
+    names = ", ".join(known) or "none with runs"
+    if name:
+        raise BadQuery(f"There is no pipeline {name!r} in the store; it has {names}.")
+    if not known:
+        raise BadQuery(f"{text!r} names no run: the store has none.")
+    raise BadQuery(f"{text!r} may be of any of {len(known)} pipelines: {names}. Write {known[0]}/{text}.")
+
+
+def newest(store: Store, dags: Dags, pipeline: str) -> Iterator[RunSummary]:
+    """The runs of a pipeline, newest first, up to MOST_RUNS; they are read as they are asked for."""
+    after, left = None, MOST_RUNS
+    while left:
+        page = store.runs(RunFilter(pipeline=pipeline), dags, limit=min(_AT_ONCE, left), after=after)
+        yield from summaries(store, page.rows)
+        after, left = page.after, left - len(page.rows)
+        if after is None:
+            return
 
 
 def _named(store: Store, dags: Dags, text: str) -> Run:
@@ -109,23 +143,9 @@ def _list(runs: Sequence[Run]) -> str:
     return ", ".join(named) + (", ..." if len(runs) > _NAMED else "")
 
 
-def _pipeline(store: Store, dags: Dags, text: str, name: str) -> str:
-    known = [one.name for one in store.pipelines(dags) if one.runs]
-    if name in known:
-        return name
-    if not name and len(known) == 1:
-        return known[0]
-    names = ", ".join(known) or "none with runs"
-    if name:
-        raise BadQuery(f"There is no pipeline {name!r} in the store; it has {names}.")
-    if not known:
-        raise BadQuery(f"{text!r} names no run: the store has none.")
-    raise BadQuery(f"{text!r} may be of any of {len(known)} pipelines: {names}. Write {known[0]}/{text}.")
-
-
 def _relative(store: Store, dags: Dags, pipeline: str, what: str, back: int) -> Referred:
     passed, looked, fitting = 0, 0, 0
-    for row in _newest(store, dags, pipeline):
+    for row in newest(store, dags, pipeline):
         looked += 1
         if not any(one.evaluation and (one.blessed or what == LATEST) for one in row.each):
             passed += 1
@@ -137,13 +157,3 @@ def _relative(store: Store, dags: Dags, pipeline: str, what: str, back: int) -> 
     among = f"the newest {looked:,} runs, as far as is looked," if looked == MOST_RUNS else f"{looked} runs"
     reference = f"{pipeline}/{what}{f'~{back}' if back else ''}"
     raise BadQuery(f"{reference} names no run: of {among} of {pipeline!r}, {fitting} {have}.")
-
-
-def _newest(store: Store, dags: Dags, pipeline: str) -> Iterator[RunSummary]:
-    after, left = None, MOST_RUNS
-    while left:
-        page = store.runs(RunFilter(pipeline=pipeline), dags, limit=min(_AT_ONCE, left), after=after)
-        yield from summaries(store, page.rows)
-        after, left = page.after, left - len(page.rows)
-        if after is None:
-            return
