@@ -7,10 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlmd_panel.commands import exit_codes, store_options
-from mlmd_panel.errors import BadQuery, NotFound
+from mlmd_panel.errors import BadQuery
 
 if TYPE_CHECKING:
-    from mlmd_panel.evaluation.baseline import Chosen
     from mlmd_panel.evaluation.diff import Diff
     from mlmd_panel.store.run_summaries import RunSummary
     from mlmd_panel.store.store import Store
@@ -28,7 +27,6 @@ runs:
   previous          as BASELINE only: the run before the candidate that has an evaluation
   own               as BASELINE only: the model that the candidate's own Evaluator compared it with
 """
-_RELATIVE = {"previous": "previous", "last-blessed": "blessed", "own": "own"}
 _FORMATS = ("text", "md", "json", "csv")
 # Outcomes that are a finding, by --fail-on.
 _FINDINGS = {"worse": ("worse",), "inconclusive": ("worse", "suspect", "inconclusive")}
@@ -51,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics",
+        action="extend",
         nargs="+",
         default=[],
         metavar="NAME",
@@ -85,11 +84,13 @@ def run(options: argparse.Namespace) -> int:
       PanelError: It cannot be made.
     """
     from mlmd_panel.evaluation.diff import Options, diff
+    from mlmd_panel.evaluation.named_baseline import named_baseline
 
     opened = store_options.opened(options)
     store = opened.store.for_request()
     candidate = _candidate(store, options)
-    chosen = _baseline(store, options, candidate)
+    chosen = named_baseline(store, None, options.baseline, candidate, options.pipeline)
+    _say(chosen.note if chosen.run else "")  # without a run, diff says it
     asked = Options(
         level=options.level,
         scope=options.scope,
@@ -97,14 +98,12 @@ def run(options: argparse.Namespace) -> int:
         min_examples=options.min_examples,
     )
     found = diff(store, opened.files, None, chosen, candidate, asked)
-    sys.stdout.write(_written(found, options))
-    if chosen.note:
-        print(chosen.note, file=sys.stderr)
     if found.unknown:
         available = ", ".join(found.available) or "none"
         raise BadQuery(
             f"Neither run has a metric {', '.join(map(repr, found.unknown))}; they have {available}."
         )
+    sys.stdout.write(_written(found, options))
     return exit_code(found, options.fail_on)
 
 
@@ -127,23 +126,8 @@ def _candidate(store: Store, options: argparse.Namespace) -> RunSummary:
     if options.candidate in ("own", "previous"):
         raise BadQuery(f"{options.candidate!r} names a baseline; it stands before the candidate.")
     referred = refer(store, None, options.candidate, options.pipeline)
-    _say_passed_over(referred.passed_over, referred.run)
+    _say(referred.note)
     return only_branch(referred.run, options.branch)
-
-
-def _baseline(store: Store, options: argparse.Namespace, candidate: RunSummary) -> Chosen:
-    from mlmd_panel.evaluation.baseline import choose
-    from mlmd_panel.store.run_references import refer
-
-    if options.baseline in _RELATIVE:
-        chosen = choose(store, None, candidate, _RELATIVE[options.baseline])
-    else:
-        referred = refer(store, None, options.baseline, options.pipeline or candidate.run.pipeline)
-        _say_passed_over(referred.passed_over, referred.run)
-        chosen = choose(store, None, candidate, "run", referred.run.run)
-    if chosen.run is None:
-        raise NotFound(chosen.note)
-    return chosen
 
 
 def _written(found: Diff, options: argparse.Namespace) -> str:
@@ -159,13 +143,9 @@ def _written(found: Diff, options: argparse.Namespace) -> str:
     return reports.as_text(found, rows=options.rows)
 
 
-def _say_passed_over(count: int, run: RunSummary) -> None:
-    if count:
-        print(
-            f"Run {run.run.id} ('{run.run.label}') it is: {count} newer "
-            f"{'run has' if count == 1 else 'runs have'} no evaluation, or none that is asked for.",
-            file=sys.stderr,
-        )
+def _say(note: str) -> None:
+    if note:
+        print(note, file=sys.stderr)
 
 
 def _level(text: str) -> float:

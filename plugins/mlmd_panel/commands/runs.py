@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", default="", help="COMPLETE, RUNNING, FAILED, CANCELED, NEW or UNKNOWN")
     parser.add_argument(
         "--metrics",
+        action="extend",
         nargs="+",
         default=[],
         metavar="NAME",

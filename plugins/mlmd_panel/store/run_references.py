@@ -34,6 +34,17 @@ class Referred:
     run: RunSummary
     passed_over: int = 0
 
+    @property
+    def note(self) -> str:
+        """A sentence about the newer runs, or ""."""
+        if not self.passed_over:
+            return ""
+        runs = "newer run is" if self.passed_over == 1 else "newer runs are"
+        return (
+            f"Run {self.run.run.id} ('{self.run.run.label}') is meant; {self.passed_over} {runs} without an "
+            "evaluation, or not blessed."
+        )
+
 
 def refer(store: Store, dags: Dags, text: str, pipeline: str = "") -> Referred:
     """The run that a reference names.
@@ -96,7 +107,9 @@ def pipeline_of(store: Store, dags: Dags, text: str, name: str = "") -> str:
         raise BadQuery(f"There is no pipeline {name!r} in the store; it has {names}.")
     if not known:
         raise BadQuery(f"{text!r} names no run: the store has none.")
-    raise BadQuery(f"{text!r} may be of any of {len(known)} pipelines: {names}. Write {known[0]}/{text}.")
+    raise BadQuery(
+        f"{text!r} may be of any of {len(known)} pipelines: {names}. Name one, as in {known[0]}/latest."
+    )
 
 
 def newest(store: Store, dags: Dags, pipeline: str) -> Iterator[RunSummary]:
