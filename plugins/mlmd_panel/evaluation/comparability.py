@@ -195,16 +195,16 @@ def _described(one: Evaluated) -> str:
 
 
 def _size(baseline: Evaluated, candidate: Evaluated, comparison: Comparison) -> Iterator[Difference]:
-    counts = [
-        part.examples if (part := side.payload.overall_slice) else None for side in (baseline, candidate)
-    ]
+    parts = baseline.payload.overall_slice, candidate.payload.overall_slice
+    counts = [part.examples if part else None for part in parts]
+    before, after = map(_count, counts)
     least = comparison.method.min_examples
     if any(count is not None and count < least for count in counts):
         text = f"An evaluation has fewer than {least} examples, too few to tell a change from chance."
-        yield Difference("size", CARE, text, *map(_count, counts))
+        yield Difference("size", CARE, text, before, after)
     elif None in counts:
         text = "The number of examples is not recorded, so small slices are not told apart."
-        yield Difference("size", CARE, text, *map(_count, counts))
+        yield Difference("size", CARE, text, before, after)
 
 
 def _count(count: float | None) -> str:
@@ -215,12 +215,12 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
     if not comparison.compared:
         text = "The evaluations have no metric of a slice in common."
         yield Difference("metrics", BREAKS, text)
-    have: tuple[set[str], set[str]] = set(), set()
+    have: list[set[str]] = [set(), set()]
     for row in comparison.rows:
         for side, names in zip((row.baseline, row.candidate), have, strict=True):
             if side is not None:
                 names.add(row.metric)
-    for name, mine, theirs in (("baseline", *have), ("candidate", *reversed(have))):
+    for name, mine, theirs in (("baseline", have[0], have[1]), ("candidate", have[1], have[0])):
         if only := sorted(mine - theirs):
             yield Difference(
                 "metrics",
@@ -243,10 +243,12 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
 def _slices(comparison: Comparison) -> Iterator[Difference]:
     for name, slices in (("baseline", comparison.only_baseline), ("candidate", comparison.only_candidate)):
         if slices:
+            large = any(row.enough for row in comparison.rows if row.slice in slices)
+            few = f", all with fewer than {comparison.method.min_examples} examples"
             yield Difference(
                 "slices",
-                CARE,
-                f"Only the {name} has {_counted(len(slices), 'slice')}.",
+                CARE if large else NOTE,
+                f"Only the {name} has {_counted(len(slices), 'slice')}{'' if large else few}.",
                 names=tuple(one.name for one in slices[:MAX_NAMED]),
                 names_in_all=len(slices),
             )

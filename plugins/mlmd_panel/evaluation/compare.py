@@ -29,6 +29,7 @@ SCOPES = {
 }
 LEVEL = 0.95
 MODEL_EFFECT, TOTAL = "model_effect", "total"
+_ORDER = {verdict: place for place, verdict in enumerate(verdicts.ORDER)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Row:
       checks: Thresholds on the metric in the slice, with their margins, as the candidate's Evaluator applied them.
       changed: The values differ, or one is missing.
       importance: Share of the examples times size of the change; rows of a verdict are ranked by it.
+      enough: No side that has the metric is known to have too few examples.
     """
 
     slice: Slice
@@ -139,6 +141,7 @@ class Row:
     checks: tuple[Check, ...]
     changed: bool
     importance: float
+    enough: bool
 
     @property
     def judged_change(self) -> Change | None:
@@ -254,8 +257,7 @@ def compare(
     of_all = _examples_in_all(sides)
     same = not link.own and baseline.artifact.id == candidate.artifact.id
     rows = [_row(pair, better[pair.key], thresholds, of_all, method, same) for pair in pairs]
-    order = {verdict: place for place, verdict in enumerate(verdicts.ORDER)}
-    rows.sort(key=lambda row: (order[row.verdict], -row.importance))
+    rows.sort(key=rank)
     counts = Counter(row.verdict for row in rows)
     found = sorted({*sides[0], *sides[1]}, key=lambda one: one.sort_key)
     return Comparison(
@@ -272,6 +274,15 @@ def compare(
         method,
         cut,
     )
+
+
+def rank(row: Row) -> tuple[int, float]:
+    """Sorts rows: the gravest verdict first, then by share of the examples times size of the change.
+
+    What only one side has of a few examples comes with what is inconclusive: such slices come and go.
+    """
+    few = row.verdict in (verdicts.ONLY_BASELINE, verdicts.ONLY_CANDIDATE) and not row.enough
+    return _ORDER[verdicts.INCONCLUSIVE if few else row.verdict], -row.importance
 
 
 def _pairs(
@@ -350,6 +361,9 @@ def _row(
         checks=thresholds.checks(pair.slice, pair.key),
         changed=before is None or after is None or not _same(before.value, after.value),
         importance=_share(before, after, of_all) * size,
+        enough=all(
+            side.examples is None or side.examples >= method.min_examples for side in (before, after) if side
+        ),
     )
 
 

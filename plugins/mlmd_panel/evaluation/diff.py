@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from mlmd_panel.errors import NotFound
+from mlmd_panel.errors import NotFound, PanelError, PayloadError
 from mlmd_panel.evaluation import evaluated, verdicts
 from mlmd_panel.evaluation.baseline import OWN, Chosen
 from mlmd_panel.evaluation.comparability import NOT_COMPARABLE, Comparability, comparability, missing_link
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, Comparison, Method, Row, compare
 from mlmd_panel.evaluation.effects import MIN_EXAMPLES
 from mlmd_panel.evaluation.evaluated import Evaluated
+from mlmd_panel.evaluation.kept import Kept
 from mlmd_panel.evaluation.key_metrics import default_names
 from mlmd_panel.evaluation.sentence import sentence
 from mlmd_panel.evaluation.values import names
@@ -72,6 +74,11 @@ class Diff:
     problems: tuple[str, ...]
 
 
+# A row is about a kilobyte; what is large is read again.
+MAX_KEPT_ROWS = 30_000
+_kept: Kept[Diff] = Kept(MAX_KEPT_ROWS, lambda one: len(one.comparison.rows) + 1)
+
+
 def diff(
     store: Store,
     files: Files,
@@ -95,6 +102,8 @@ def diff(
       PayloadError: An evaluation is gone or cannot be read.
     """
     (found,) = diffs(store, files, dags, baseline, [candidate], options)
+    if isinstance(found, PanelError):
+        raise found
     return found
 
 
@@ -105,18 +114,59 @@ def diffs(
     baseline: Chosen,
     candidates: Sequence[RunSummary],
     options: Options,
-) -> list[Diff]:
-    """Compares several candidates with one baseline, which is read once; see `diff`."""
-    runs = {row.run.id: row.run for row in ([baseline.run] if baseline.run else []) + list(candidates)}
-    details = dict(zip(runs, store.run_details(list(runs.values()), evaluated.PROPERTIES), strict=True))
+) -> list[Diff | PanelError]:
+    """Compares several candidates with one baseline; of one that cannot be compared the error takes its place.
+
+    Raises:
+      NotFound: There is no baseline, or it has no evaluation.
+      PayloadError: The baseline's evaluation is gone or cannot be read.
+    """
     if baseline.run is None:
         raise NotFound(baseline.note or "There is no baseline to compare with.")
-    read = {row: _evaluated(row, details, files) for row in dict.fromkeys(candidates)}
-    base = None if baseline.against == OWN else _evaluated(baseline.run, details, files)
-    return [
-        of_two(base or evaluated.baseline_of(read[row]), read[row], baseline.against, options)
-        for row in candidates
-    ]
+    reader = _Reader(store, files, [baseline.run, *candidates])
+    found: list[Diff | PanelError] = []
+    for candidate in candidates:
+        key = _key(files, baseline, candidate, options)
+        kept = _kept.get(key)
+        if kept is None:
+            base = None if baseline.against == OWN else reader.read(baseline.run)
+            try:
+                read = reader.read(candidate)
+                kept = of_two(base or evaluated.baseline_of(read), read, baseline.against, options)
+            except (NotFound, PayloadError) as error:
+                found.append(error)
+                continue
+            _kept.put(key, kept)
+        found.append(dataclasses.replace(kept, baseline=baseline.run, candidate=candidate))
+    return found
+
+
+class _Reader:
+    """Reads the evaluations of a request, each once."""
+
+    def __init__(self, store: Store, files: Files, rows: Sequence[RunSummary]) -> None:
+        self._store, self._files, self._rows = store, files, rows
+        self._read: dict[tuple[int, str], Evaluated] = {}
+
+    def read(self, row: RunSummary) -> Evaluated:
+        key = row.run.id, row.name
+        if key not in self._read:
+            self._read[key] = evaluated.of(row, self._details[row.run.id], self._files)
+        return self._read[key]
+
+    @cached_property
+    def _details(self) -> dict[int, RunDetail]:
+        runs = {row.run.id: row.run for row in self._rows}
+        details = self._store.run_details(list(runs.values()), evaluated.PROPERTIES)
+        return dict(zip(runs, details, strict=True))
+
+
+def _key(files: Files, baseline: Chosen, candidate: RunSummary, options: Options) -> tuple:
+    sides = []
+    for row in (baseline.run, candidate):
+        found = row.evaluation if row else None
+        sides.append((row and (row.run.id, row.name), found and (found.id, found.updated, found.uri)))
+    return files, baseline.against, *sides, options
 
 
 def of_two(baseline: Evaluated, candidate: Evaluated, against: str, options: Options) -> Diff:
@@ -147,10 +197,6 @@ def of_two(baseline: Evaluated, candidate: Evaluated, against: str, options: Opt
         tuple(name for name in options.metrics if name not in available and name != EVERY_METRIC),
         tuple(dict.fromkeys([*baseline.payload.problems, *candidate.payload.problems])),
     )
-
-
-def _evaluated(row: RunSummary, details: dict[int, RunDetail], files: Files) -> Evaluated:
-    return evaluated.of(row, details[row.run.id], files)
 
 
 def _primary(comparison: Comparison, wanted: Sequence[str]) -> Row | None:

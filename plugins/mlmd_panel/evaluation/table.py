@@ -22,7 +22,7 @@ ALL = "*"
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What the page is asked for.
+    """What the query parameters select.
 
     Attributes:
       metrics: Names; * is all; none is those with thresholds, or the first.

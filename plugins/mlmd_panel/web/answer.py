@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 from mlmd_panel.store.records import Artifact, Event, Execution
@@ -18,12 +18,18 @@ class Answer:
       title: Title of the page.
       data: Content of the JSON; each key is a variable of the template.
       only_html: Data for the template only, such as the layout of a picture.
+      csv: Makes the CSV, if it is more than the rows of a list.
+      markdown: Makes the Markdown, of pages that have one.
+      cookies: To set, by name; None removes one.
     """
 
     template: str
     title: str
     data: Mapping[str, Any]
     only_html: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    csv: Callable[[], str] | None = None
+    markdown: Callable[[], str] | None = None
+    cookies: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
 
 class ArtifactRow(TypedDict):

@@ -31,6 +31,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        signed=formats.signed,
         counted=formats.counted,
         exact=formats.exact,
         percent=formats.percent,

@@ -50,7 +50,12 @@ TABLES: dict[str, Callable[..., Answer]] = {
     "/runs": runs.runs,
     "/executions": executions.executions,
     "/artifacts": artifacts.artifacts,
+    "/compare": compare.compare,
 }
+MARKDOWN: dict[str, Callable[..., Answer]] = {"/compare": compare.compare}
+
+
+_YEAR = 365 * 24 * 3600
 
 
 class ErrorBody(BaseModel):
@@ -81,6 +86,8 @@ def router(threads: Threads, seen: Any) -> APIRouter:
     made.add_api_route("/static/{file:path}", _static, methods=methods, include_in_schema=False)
     for path, view in TABLES.items():
         shows(f"{path}.csv", view, _csv)
+    for path, view in MARKDOWN.items():
+        shows(f"{path}.md", view, _markdown)
     errors = {status: {"model": ErrorBody} for status in (400, 404, 422, 500, 503)}
     for path, view in PAGES.items():
         shows(
@@ -122,7 +129,14 @@ def _respond(view: Callable[..., Any], respond: _Respond, arguments: dict[str, A
 def _html(visit: Visit, answer: Answer) -> Response:
     headers = {"link": f'<{visit.urls.twin("json")}>; rel="alternate"; type="application/json"'}
     html = pages.page(answer, visit.panel, visit.urls, visit.dags is None)
-    return Response(html, headers=headers, media_type="text/html")
+    response = Response(html, headers=headers, media_type="text/html")
+    for name, value in answer.cookies.items():
+        path = visit.urls.root or "/"
+        if value is None:
+            response.delete_cookie(name, path)
+        else:
+            response.set_cookie(name, value, _YEAR, path=path, httponly=True, samesite="strict")
+    return response
 
 
 def _json(visit: Visit, answer: Answer) -> Response:
@@ -133,7 +147,13 @@ def _json(visit: Visit, answer: Answer) -> Response:
 def _csv(visit: Visit, answer: Answer) -> Response:
     name = answer.template.removesuffix(".html")
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(csv_table.table(name, answer.data), headers=headers, media_type="text/csv; charset=utf-8")
+    text = answer.csv() if answer.csv else csv_table.table(name, answer.data)
+    return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _markdown(visit: Visit, answer: Answer) -> Response:
+    text = answer.markdown() if answer.markdown else ""
+    return Response(text, media_type="text/markdown; charset=utf-8")
 
 
 def _redirect(visit: Visit, destination: str) -> Response:

@@ -15,7 +15,7 @@ from mlmd_panel.payloads.part import Part
 from mlmd_panel.store.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, Artifact
 from mlmd_panel.web.answer import Answer, ExecutionRow
-from mlmd_panel.web.evaluation_query import Choosing
+from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
 Properties = Annotated[

@@ -12,7 +12,7 @@ from mlmd_panel.store.records import Artifact, Lineage, RunDetail
 from mlmd_panel.store.run_summaries import latest_executions, outputs, summaries, summary
 from mlmd_panel.web import graph_layout
 from mlmd_panel.web.answer import Answer
-from mlmd_panel.web.evaluation_query import Names
+from mlmd_panel.web.choices import Names
 from mlmd_panel.web.request import Id, Visit, Visiting
 
 

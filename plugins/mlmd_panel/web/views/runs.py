@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlmd_panel.evaluation.run_list import run_list
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.web.answer import Answer
-from mlmd_panel.web.evaluation_query import Names
+from mlmd_panel.web.choices import Names
 from mlmd_panel.web.request import Cursor, Limit, Text, Time, Visiting
 
 

@@ -1,4 +1,4 @@
-"""Query parameters that choose metrics and slices of evaluations."""
+"""Query parameters that select the slices and metrics of an evaluation."""
 
 from __future__ import annotations
 
