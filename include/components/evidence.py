@@ -201,13 +201,12 @@ def judge(uri: str, rules: Rules) -> Evidence:
     Raises:
         ValueError: There is no evaluation by TFMA.
     """
-    try:
-        config, *_ = eval_config_writer.load_eval_run(uri)
-    except Exception as error:
+    config, *_ = eval_config_writer.load_eval_run(uri)
+    if config is None:
         raise ValueError(
-            f"{uri!r} has no eval_config.json that TFMA can read: {type(error).__name__}: {error}. "
+            f"{uri!r} has no eval_config.json that TFMA can read. "
             "Give the gate the output `evaluation` of an Evaluator, with its files."
-        ) from error
+        )
     baseline = model_util.get_baseline_model_spec(config)
     slices = list(_slices(uri))
     checks: dict[Any, Check] = {}
