@@ -129,7 +129,9 @@ def _change(name: str, before: Any, now: Any) -> FieldChange:
 
 
 def compare_hyperparameters(sides: tuple[Side, Side], files: Files) -> Findings:
-    """Compares the HyperParameters that the Trainers read."""
+    """Compares the HyperParameters that the Trainers read; nothing if the store does not tell what they read."""
+    if not all(side.inputs for side in sides):
+        return Findings()
     two = [
         next((a for some in side.inputs.values() for a in some if a.type == "HyperParameters"), None)
         for side in sides
