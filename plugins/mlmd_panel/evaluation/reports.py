@@ -120,11 +120,11 @@ def as_markdown(diff: Diff, rows: int = 10, url: str = "") -> str:
       url: Of the page that shows all of it; may be empty.
     """
     shown = diff.comparison.rows[:rows]
-    table = tabulate([_cells(row, _markdown) for row in shown], _HEADER, "github", disable_numparse=True)
-    lines = [f"**{_markdown(diff.sentence)}**", "", _markdown(_two_runs(diff))]
-    lines += ["", *(f"- {_markdown(text)}" for text in _cautions(diff))] if _cautions(diff) else []
+    table = tabulate([_cells(row, escaped) for row in shown], _HEADER, "github", disable_numparse=True)
+    lines = [f"**{escaped(diff.sentence)}**", "", escaped(_two_runs(diff))]
+    lines += ["", *(f"- {escaped(text)}" for text in _cautions(diff))] if _cautions(diff) else []
     lines += ["", table] if shown else []
-    lines += ["", *map(_markdown, _notes(diff, len(shown)))]
+    lines += ["", *map(escaped, _notes(diff, len(shown)))]
     return "\n".join([*lines, "", f"[The whole diff]({url})"] if url else lines) + "\n"
 
 
@@ -255,7 +255,7 @@ def _of_bounds(bounds: Bounds | None) -> Iterable[Any]:
     return (bounds.lower, bounds.upper) if bounds else (None, None)
 
 
-def _markdown(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is: names of slices come from data."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")
