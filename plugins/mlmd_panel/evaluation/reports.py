@@ -84,9 +84,31 @@ def as_json(diff: Diff, rows: Sequence[Row] | None = None) -> dict[str, Any]:
         "unknown_metrics": diff.unknown,
         "problems": diff.problems,
         "cut": found.cut,
-        "primary": diff.primary,
-        "rows": found.rows if rows is None else rows,
+        "primary": _row_json(diff.primary) if diff.primary else None,
+        "rows": [_row_json(row) for row in (found.rows if rows is None else rows)],
         "rows_in_all": len(found.rows),
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "slice": {"name": row.slice.name, "pairs": row.slice.pairs, "baseline": row.slice.baseline},
+        "metric": row.metric,
+        "baseline": row.baseline,
+        "candidate": row.candidate,
+        "better": row.better,
+        "total": row.total,
+        "relative": row.relative,
+        "model_effect": row.model_effect,
+        "data_effect": row.data_effect,
+        "judged": row.judged,
+        "verdict": row.verdict,
+        "why": row.why,
+        "detectable": row.detectable,
+        "allowed": row.allowed,
+        "checks": row.checks,
+        "changed": row.changed,
+        "importance": row.importance,
     }
 
 
