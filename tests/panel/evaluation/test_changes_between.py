@@ -30,7 +30,7 @@ def _of(changes: Changes, kind: str, word: str = "") -> Changed:
 def test_what_changed_is_one_list_with_what_is_least_expected_first(changes: Changes) -> None:
     assert [item.kind for item in changes.items] == [
         "code", "libraries", "parameters", "hyperparameters", "schema", "anomalies", "drift", "drift",
-        "starting_model", "data", "data", "transform", "baseline_model", "nodes",
+        "starting_model", "data", "data", "transform", "transform", "baseline_model", "nodes",
     ]  # fmt: skip
     read = json.loads(to_json(changes))
     assert {"kind", "what", "baseline", "candidate", "details"} < read["items"][0].keys()
@@ -89,9 +89,12 @@ def test_schema_anomalies_and_vocabularies(changes: Changes) -> None:
     }
     still = found["fare", "FLOAT_TYPE_BIG_FLOAT"]
     assert (still.baseline, still.candidate) == ("Up to 50.", "Up to 99.")
-    words = _of(changes, "transform")
+    words = _of(changes, "transform", "Vocabulary")
     assert words.what == "Vocabulary city: 3 → 4 entries, 1 added (Zürich), 3 at another place"
     assert (words.details.added, words.details.removed) == (("Zürich",), ())
+    assert _of(changes, "transform", "Analyzers").what == (
+        "Analyzers: 1 of 8 values changed (scale_to_z_score_sub_y 3 → 3.5)"
+    )
 
 
 def test_code_parameters_models_and_libraries(changes: Changes) -> None:
