@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from mlmd_panel.commands import exit_codes
@@ -12,15 +13,12 @@ from mlmd_panel.commands.store_options import ENVIRONMENT
 from mlmd_panel.errors import PanelError
 
 # Each is a module of `commands`; without a command, the first.
-_COMMANDS = ("serve", "diff", "runs", "artifacts", "trend")
+COMMANDS = ("serve", "diff", "runs", "artifacts", "trend")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; returns its exit code, see `commands.exit_codes`."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    name = given.pop(0) if given and given[0] in _COMMANDS else ""
-    command = importlib.import_module(f"mlmd_panel.commands.{name or _COMMANDS[0]}")
-    options = _parser(command, name).parse_args(given)
+    command, options = parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         return command.run(options)
     except PanelError as error:
@@ -31,6 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # of `| head`
         sys.stderr.close()
         return 0
+
+
+def parsed(arguments: Sequence[str]) -> tuple[Any, argparse.Namespace]:
+    """The module of the command that the arguments name, and its options."""
+    named = bool(arguments) and arguments[0] in COMMANDS
+    name = arguments[0] if named else ""
+    command = importlib.import_module(f"mlmd_panel.commands.{name or COMMANDS[0]}")
+    return command, _parser(command, name).parse_args(list(arguments)[named:])
 
 
 def _parser(command: Any, name: str) -> argparse.ArgumentParser:
@@ -46,7 +52,7 @@ def _parser(command: Any, name: str) -> argparse.ArgumentParser:
 
 
 def _summaries() -> str:
-    found = ((name, importlib.import_module(f"mlmd_panel.commands.{name}")) for name in _COMMANDS)
+    found = ((name, importlib.import_module(f"mlmd_panel.commands.{name}")) for name in COMMANDS)
     lines = (f"  {name:10} {(module.__doc__ or '').splitlines()[0]}" for name, module in found)
     return "\n".join([*lines, "  (without a command: serve; COMMAND --help tells its options)", ""])
 
