@@ -123,6 +123,8 @@ def _report(store: Store, files: Files, asked: Asked) -> Report:
 def _of_diff(found: Diff, note: str) -> Report:
     url = compare_url(found)
     value = plain(reports.as_json(found, found.comparison.rows[:ROWS])) | {"note": note, "url": url}
+    # XCom is no place for histograms; the page has them.
+    value |= {"changes": reports.changed_in_short(found), "causes": None}
     after = f"\n{reports.escaped(note)}\n" if note else ""
     text = "\n".join(filter(None, [reports.as_text(found, rows=ROWS), note]))
     return Report(found.outcome, found.sentence, value, reports.as_markdown(found, ROWS, url) + after, text)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mlmd_panel.store.store import Dags, Store
 
 from tests.panel import tfx_child
 from tests.panel.data_artifacts import official_data
+from tests.panel.written import written
 
 BEFORE, NOW, AGAIN, PROMOTED, OTHER = (
     "taxi:before", "taxi:now", "taxi:again", "promotion:one", "elsewhere:it's 1",
@@ -76,6 +78,22 @@ class Changed:
         return between(store, files or Files([str(self.folder)]), dags, *two)
 
 
+def _graph(mean: float) -> bytes:
+    """The graph that TensorFlow Transform wrote for official_data, whose rows have a mean of 3, with another mean."""
+    path = written().folder / "model/transform/transform_fn/saved_model.pb"
+    model = protos.message("tensorflow.SavedModel").FromString(path.read_bytes())
+    for node in model.meta_graphs[0].graph_def.node:
+        tensor = node.attr["value"].tensor
+        if node.op == "Const" and tensor.dtype == 1 and 3.0 in (*tensor.float_val, *_packed(tensor)):
+            tensor.ClearField("tensor_content")
+            tensor.float_val[:] = [mean]
+    return model.SerializeToString()
+
+
+def _packed(tensor: Any) -> tuple[float, ...]:
+    return struct.unpack("<f", tensor.tensor_content) if len(tensor.tensor_content) == 4 else ()
+
+
 class _Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -127,6 +145,7 @@ class _Writer:
         schema = self.file(f"schema {which}/schema.pbtxt", _SCHEMA if which == "before" else _SCHEMA_NOW)
         words = "Bern\nChur\nZug\n" if which == "before" else "Chur\nBern\nZürich\nZug\n"
         graph = self.file(f"graph {which}/transform_fn/assets/city", words)
+        self.file(f"graph {which}/transform_fn/saved_model.pb", _graph(3.0 if which == "before" else 3.5))
         self.file(f"evaluation {which}/eval_config.json", json.dumps(_EVAL_CONFIG))
         version = {"tfx_version": properties.pop("tfx", "1.16.0")}
         code = properties.pop("code", "aaaa")

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from mlmd_panel.evaluation.changes.anomalies import GONE, NEW, STILL
 from mlmd_panel.evaluation.changes.changed import Changed, Changes
+from mlmd_panel.evaluation.changes.sides import Side
 from mlmd_panel.evaluation.changes.slice_features import drifted_for
 from mlmd_panel.files.allowed import Files
-from mlmd_panel.json_text import to_json
 from mlmd_panel.payloads.evaluation.slices import Slice
+from mlmd_panel.store.records import Execution, Property, Run, RunDetail
+from mlmd_panel.store.run_summaries import RunSummary
+from mlmd_panel.json_text import to_json
 
 from tests.panel.changed_runs import AGAIN, BEFORE, NOW, OTHER, PROMOTED, changed_runs
 
@@ -30,7 +33,7 @@ def _of(changes: Changes, kind: str, word: str = "") -> Changed:
 def test_what_changed_is_one_list_with_what_is_least_expected_first(changes: Changes) -> None:
     assert [item.kind for item in changes.items] == [
         "code", "libraries", "parameters", "hyperparameters", "schema", "anomalies", "drift", "drift",
-        "starting_model", "data", "data", "transform", "baseline_model", "nodes",
+        "starting_model", "data", "data", "transform", "transform", "baseline_model", "nodes",
     ]  # fmt: skip
     read = json.loads(to_json(changes))
     assert {"kind", "what", "baseline", "candidate", "details"} < read["items"][0].keys()
@@ -89,9 +92,12 @@ def test_schema_anomalies_and_vocabularies(changes: Changes) -> None:
     }
     still = found["fare", "FLOAT_TYPE_BIG_FLOAT"]
     assert (still.baseline, still.candidate) == ("Up to 50.", "Up to 99.")
-    words = _of(changes, "transform")
+    words = _of(changes, "transform", "Vocabulary")
     assert words.what == "Vocabulary city: 3 → 4 entries, 1 added (Zürich), 3 at another place"
     assert (words.details.added, words.details.removed) == (("Zürich",), ())
+    assert _of(changes, "transform", "Analyzers").what == (
+        "Analyzers: 1 of 8 values changed (scale_to_z_score_sub_y 3 → 3.5)"
+    )
 
 
 def test_code_parameters_models_and_libraries(changes: Changes) -> None:
@@ -168,6 +174,48 @@ def test_what_the_user_may_not_see_is_unknown() -> None:
     assert any(
         text.startswith("Train data of the baseline: the store does not tell") for text in hidden.unknown
     )
+
+
+def test_values_that_are_long_or_deep_are_cut_or_unknown() -> None:
+    from mlmd_panel.evaluation.changes.parameters import MAX_TEXT, compare
+
+    long = _sides(
+        {"text": "a" * 5000, "deep": '{"a":' * 40 + "1" + "}" * 40}, {"text": "b" * 5000, "deep": "{}"}
+    )
+    (item,) = compare(long).items
+    found = {one.name: one for one in item.details.parameters}
+    assert found.keys() == {"text", "deep.a"}
+    assert [len(found["text"].baseline), len(found["text"].candidate)] == [MAX_TEXT, MAX_TEXT]
+    assert found["deep.a"].candidate is None
+    assert len(item.what) < 400
+
+
+def _sides(*properties: dict) -> tuple[Side, Side]:
+    """Two runs, each of a Trainer with these properties."""
+    run = Run(1, "taxi:one", "taxi", "taxi", "one", 0)
+    summary = RunSummary(run, "COMPLETE", 0, None, None, (), None, None, None, ())
+    made = []
+    for held in properties:
+        named = tuple(Property(name, value, "string", True) for name, value in held.items())
+        trainer = Execution(1, "tfx.Trainer", "Trainer", "COMPLETE", 0, 0, run, None, named)
+        detail = RunDetail(run, (trainer,), (), {})
+        made.append(
+            Side("", summary, detail, {"Trainer": trainer}, None, (), None, None, trainer, {}, (), False)
+        )
+    return made[0], made[1]
+
+
+def test_code_is_known_by_its_wheel_and_else_unknown() -> None:
+    from mlmd_panel.evaluation.changes.code import compare
+
+    wheels = [f"model@/wheels/tfx_user_code_Trainer-0.0+{hash_ * 16}-py3-none-any.whl" for hash_ in "ab"]
+    (item,) = compare(_sides({"module_path": wheels[0]}, {"module_path": wheels[1]})).items
+    assert item.what == f"Code of Trainer (model): {'a' * 16} → {'b' * 16}"
+    assert compare(_sides({"module_path": wheels[0]}, {"module_path": wheels[0]})).same == (
+        "Code of Trainer",
+    )
+    silent = compare(_sides({"module_file": "/code/model.py"}, {"module_file": "/code/model.py"}))
+    assert not silent.same and "no property `code_fingerprint`" in silent.unknown[0]
 
 
 def test_another_program_s_run_has_little_to_compare() -> None:
