@@ -45,6 +45,18 @@ def test_data_and_code_at_once_cannot_be_told_apart_but_by_one_rerun() -> None:
     assert rerun.tells.startswith("Compared with the baseline, it shows what the code did")
 
 
+def test_what_resolvers_choose_does_not_stay_the_same_in_a_rerun() -> None:
+    (rerun,) = _causes(_item("train"), _item("starting_model")).reruns
+    assert not rerun.command  # which would find the baseline's starting model with the baseline's data
+    assert rerun.what.startswith(
+        "Train on the candidate's data with the model that training started from of the baseline"
+    )
+    (rerun,) = _causes(_item("train"), _item("starting_model"), _item("parameters")).reruns
+    assert rerun.command and "as Params" in rerun.what
+    assert "it shows what the parameters did;" in rerun.tells
+    assert "if it finds the model that training started from" in rerun.tells
+
+
 @pytest.mark.parametrize(
     "other", [{"dag_id": ""}, {"takes_span": False}], ids=["another program's", "no Param span"]
 )
