@@ -152,7 +152,9 @@ def estimate(metric: Metric) -> Estimate | None:
         return Estimate(float(value), None, math.inf)
     if isinstance(interval.standard_error, (int, float)):
         degrees = interval.degrees_of_freedom
-        return Estimate(float(value), float(interval.standard_error), math.inf if degrees is None else degrees)
+        return Estimate(
+            float(value), float(interval.standard_error), math.inf if degrees is None else degrees
+        )
     if isinstance(interval.lower, (int, float)) and isinstance(interval.upper, (int, float)):
         reach = (interval.upper - interval.lower) / 2
         return Estimate(float(value), reach / quantile(_TFMA_LEVEL, whole_degrees(math.inf)), math.inf)

@@ -28,12 +28,14 @@ from mlmd_panel.web.views import (
     run,
     runs,
     search,
+    verdict,
 )
 
 PAGES: dict[str, Callable[..., Answer]] = {
     "/pipelines": pipelines.pipelines,
     "/runs": runs.runs,
     "/runs/{id}": run.run,
+    "/runs/{id}/verdict": verdict.verdict,
     "/runs/{id}/nodes/{node:path}": nodes.node,
     "/executions": executions.executions,
     "/executions/{id}": executions.execution,
