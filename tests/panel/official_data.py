@@ -231,6 +231,7 @@ def main(folder: Path) -> None:
         "anomalies": _anomalies(folder),
         "kinds": official_statistics.kinds(folder),
         "forms": official_statistics.forms(folder),
+        "drift": official_statistics.drift(folder),
     }
     (folder / "answers.json").write_text(json.dumps(answers))
 

@@ -365,3 +365,99 @@ def forms(folder: Path) -> dict[str, Any]:
             ).proto()
         ),
     }
+
+
+_BEFORE, _NOW = 400, 300
+_LONG = "x" * 300
+
+
+def _drifting(now: bool) -> dict[str, tuple[list, pa.DataType]]:
+    """Columns of one of two datasets, each another way to drift."""
+    count = _NOW if now else _BEFORE
+    rows, words, floats, ints = (
+        range(count),
+        pa.list_(pa.binary()),
+        pa.list_(pa.float64()),
+        pa.list_(pa.int64()),
+    )
+    side: Any = (lambda before, after: after) if now else (lambda before, after: before)
+    columns: dict[str, tuple[list, pa.DataType]] = {
+        "weight": ([[1.0 + n % 3] for n in rows], floats),
+        "city": ([[f"city {min(n % 17, n % side(5, 7))}"] for n in rows], words),
+        "word": ([[side(("Zürich", "日本"), ("日本", "🚕 é"))[n % 2]] for n in rows], words),
+        "long": ([[_LONG + str(n % side(3, 4))] for n in rows], words),
+        "many": ([[f"value {n * n % side(1500, 1700)}"] for n in rows], words),
+        "raw": ([[bytes([200 + n % side(3, 5), 255])] for n in rows], words),
+        "same": ([["a"] for n in rows], words),
+        "disjoint": ([[side("a", "b")] for n in rows], words),
+        "sometimes": ([["a", "b"][: n % side(2, 3)] for n in rows], words),
+        "code": ([[n % side(4, 6)] for n in rows], ints),
+        "number": ([[(n * n) % side(97, 89)] for n in rows], ints),
+        "fare": ([[math.sqrt(n) * side(1.0, 1.3)] for n in rows], floats),
+        "shifted": ([[n / 10 + side(0.0, 1000.0)] for n in rows], floats),
+        "same number": ([[n % 10 / 8] for n in range(0, 300)] + [[0.5]] * (count - 300), floats),
+        "constant": ([[3.5] for n in rows], floats),
+        "other constant": ([[side(1.0, 2.0)] for n in rows], floats),
+        "constant and not": ([[side(1.0, float(n % 5))] for n in rows], floats),
+        "nans": ([[_NAN] for n in rows], floats),
+        "some nan": ([[_NAN if n % side(5, 3) == 0 else float(n % 50)] for n in rows], floats),
+        "nan on one side": ([[_NAN if now and n % 4 == 0 else float(n % 20)] for n in rows], floats),
+        "infinite": ([[(_INF, -_INF, 1.0, 2.0)[n % side(3, 4)]] for n in rows], floats),
+        "missing": ([[1.0 * n] if n % side(2, 5) else None for n in rows], floats),
+        "lists": ([[float(n + m) for m in range(n % side(3, 4))] for n in rows], floats),
+        "empty": ([[] for _ in rows], floats),
+        "empty before": ([[float(n)] if now else [] for n in rows], floats),
+        "empty now": ([[] if now else [float(n)] for n in rows], floats),
+        "never": ([None for _ in rows], words),
+        "text or number": ([[side("a", 1.0)] for n in rows], side(words, floats)),
+    }
+    columns[side("only before", "only now")] = ([[n] for n in rows], ints)
+    return columns
+
+
+def _measured(current, previous, histogram: str) -> dict[str, dict[str, float]]:
+    """Both distances of each feature; TFDV measures only features of the schema's type."""
+    schema = schema_pb2.Schema()
+    types = {"INT": schema_pb2.INT, "FLOAT": schema_pb2.FLOAT, "STRING": schema_pb2.BYTES}
+    for found in current.datasets[0].features:
+        feature = schema.feature.add(
+            name=found.path.step[0], type=types[statistics_pb2.FeatureNameStatistics.Type.Name(found.type)]
+        )
+        feature.drift_comparator.infinity_norm.threshold = 0.0
+        feature.drift_comparator.jensen_shannon_divergence.threshold = 0.0
+        if histogram:
+            source = feature.drift_comparator.jensen_shannon_divergence.source
+            source.type = type(source).Type.Value(histogram)
+    info = tfdv.validate_statistics(current, schema, previous_statistics=previous).drift_skew_info
+    return {
+        found.path.step[0]: {type(m).Type.Name(m.type): m.value for m in found.drift_measurements}
+        for found in info
+    }
+
+
+def drift(folder: Path) -> dict[str, Any]:
+    """Writes drift/<dataset>/FeatureStats.pb; what TFDV measures between each two of them."""
+    domains = text_format.Parse(_LIFT, schema_pb2.Schema())
+    made = {}
+    for name, now, weighted in (
+        ("before", False, False), ("now", True, False), ("before weighted", False, True), ("now weighted", True, True),
+    ):  # fmt: skip
+        path = folder / f"drift/{name}/FeatureStats.pb"
+        path.parent.mkdir(parents=True)
+        columns = _drifting(now)
+        arrays = [pa.array(values, type=kind) for values, kind in columns.values()]
+        options = tfdv.StatsOptions(schema=domains, weight_feature="weight" if weighted else None)
+        with beam.Pipeline() as pipeline:
+            _ = (
+                pipeline
+                | beam.Create([pa.RecordBatch.from_arrays(arrays, list(columns))])
+                | tfdv.GenerateStatistics(options)
+                | tfdv.WriteStatisticsToBinaryFile(str(path))
+            )
+        made[name] = stats_util.load_stats_binary(str(path))
+    return {
+        histogram: {
+            before: {now: _measured(made[now], made[before], histogram) for now in made} for before in made
+        }
+        for histogram in ("", "STANDARD", "QUANTILES")
+    }

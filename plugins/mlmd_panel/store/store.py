@@ -12,7 +12,15 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlmd_panel.errors import NotFound
-from mlmd_panel.store import artifact_events, context_rows, database_errors, listing, run_rows, visibility
+from mlmd_panel.store import (
+    artifact_events,
+    context_rows,
+    database_errors,
+    listing,
+    run_rows,
+    statistics_of_examples,
+    visibility,
+)
 from mlmd_panel.store.context_rows import Context, ContextDetail
 from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
 from mlmd_panel.store.index_reader import IndexReader
@@ -273,6 +281,14 @@ class Store:
         with self._rows() as rows:
             _see_artifact(rows, artifact_id, dags)
             return Walk(rows, dags, limit).around(artifact_id, up, down)
+
+    def statistics_of(self, examples: Collection[int], dags: Dags) -> dict[int, tuple[Artifact, ...]]:
+        """ExampleStatistics that were computed of each of some Examples alone, with all their properties.
+
+        Only of those among the first executions that read the Examples; what the user may not see is left out.
+        """
+        with self._rows() as rows:
+            return statistics_of_examples.of(rows, examples, dags)
 
     def run_types(self) -> list[str]:
         """Types of the contexts that are runs."""

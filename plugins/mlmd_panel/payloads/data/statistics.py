@@ -17,9 +17,9 @@ from mlmd_panel.store.records import Artifact
 MAX_SLICES = 2000  # that are listed
 MAX_FEATURES = 5000  # of all slices of a split together
 MAX_MESSAGES = 1_000_000  # the buckets of a few thousand features are many
-_MESSAGE = "tensorflow.metadata.v0.DatasetFeatureStatisticsList"
-_KNOWN = ("FeatureStats.pb", "stats_tfrecord")  # the second of TFX before 0.30
-_ALL = "All Examples"  # TFDV's name for no slice, when there are slices
+MESSAGE = "tensorflow.metadata.v0.DatasetFeatureStatisticsList"
+KNOWN = ("FeatureStats.pb", "stats_tfrecord")  # the second of TFX before 0.30
+ALL = "All Examples"  # TFDV's name for no slice, when there are slices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> StatisticsPayl
       PayloadUnknown: There are files, and none with statistics.
       PayloadError: They are broken or too large.
     """
-    found = splits.find(artifact, files, _KNOWN, "statistics", part.split)
+    found = splits.find(artifact, files, KNOWN, "statistics", part.split)
     problems = list(found.problems)
     made = splits.each(found.splits, lambda one: _split(artifact, files, one, part, problems), problems)
     left_out = not part.split and found.count > len(found.splits)
@@ -115,11 +115,11 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> StatisticsPayl
 def _split(
     artifact: Artifact, files: Files, found: splits.SplitFiles, part: Part, problems: list[str]
 ) -> SplitStatistics:
-    message = messages.read(files, artifact.uri, found.names, _MESSAGE, MAX_MESSAGES)
+    message = messages.read(files, artifact.uri, found.names, MESSAGE, MAX_MESSAGES)
     shown = found.names[0] or "The artifact's file"
     with protos.sound(shown, "DatasetFeatureStatisticsList"):
-        datasets = _merged(message.datasets, shown, problems)
-        datasets.sort(key=lambda one: one.name not in ("", _ALL))
+        datasets = merged(message.datasets, shown, problems)
+        datasets.sort(key=lambda one: one.name not in ("", ALL))
         listed = [Slice(text(one.name), one.num_examples, len(one.features)) for one in datasets[:MAX_SLICES]]
         chosen = [one for one in datasets if part.slice in ("", one.name, text(one.name))]
         made: list[DatasetStatistics] = []
@@ -137,8 +137,14 @@ def _split(
     return SplitStatistics(found.split, tuple(made), tuple(listed), len(datasets), left_out)
 
 
-def _merged(datasets: Any, shown: str, problems: list[str]) -> list[Any]:
-    """Datasets by name, those of several shards joined as TFDV joins them: by the features' paths."""
+def merged(datasets: Any, shown: str, problems: list[str]) -> list[Any]:
+    """Datasets by name, those of several shards joined as TFDV joins them: by the features' paths.
+
+    Args:
+      datasets: Of a DatasetFeatureStatisticsList.
+      shown: Name of the file, for the sentences.
+      problems: Sentences about parts that disagree are added to it.
+    """
     found: dict[str, Any] = {}
     for dataset in datasets:
         first = found.setdefault(dataset.name, dataset)
@@ -154,12 +160,12 @@ def _merged(datasets: Any, shown: str, problems: list[str]) -> list[Any]:
 
 
 def _join(first: Any, dataset: Any) -> None:
-    known = {_path(one): one for one in first.features}
+    known = {path_of(one): one for one in first.features}
     for one in dataset.features:
-        held = known.get(_path(one))
+        held = known.get(path_of(one))
         if held is None:
-            known[_path(one)] = first.features.add()
-            known[_path(one)].CopyFrom(one)
+            known[path_of(one)] = first.features.add()
+            known[path_of(one)].CopyFrom(one)
         elif held != one:  # the same twice is once
             held.MergeFrom(one)
     crosses = {one.SerializeToString() for one in first.cross_features}
@@ -170,7 +176,8 @@ def _join(first: Any, dataset: Any) -> None:
     first.weighted_num_examples = first.weighted_num_examples or dataset.weighted_num_examples
 
 
-def _path(proto: Any) -> tuple[str, ...]:
+def path_of(proto: Any) -> tuple[str, ...]:
+    """Steps of the path of a tensorflow.metadata.v0.FeatureNameStatistics, also of one with only a name."""
     return tuple(proto.path.step) if proto.WhichOneof("field_id") == "path" else (proto.name,)
 
 

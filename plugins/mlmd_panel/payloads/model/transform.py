@@ -18,7 +18,7 @@ from mlmd_panel.store.records import Artifact
 
 MAX_VOCABULARIES = 200
 MAX_ENTRIES = 100
-_ASSETS = "transform_fn/assets/"
+ASSETS = "transform_fn/assets/"
 _ASSET_MAP = "transformed_metadata/asset_map"
 # Read to count the entries of one vocabulary, and of all.
 _MAX_COUNTED = 64 << 20
@@ -90,11 +90,11 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
             return None
 
     raw, transformed = schema_in("metadata"), schema_in("transformed_metadata")
-    assets = [entry for entry in listing if entry.name.startswith(_ASSETS)]
-    names = _names(artifact.uri, files, {entry.name for entry in listing}, problems)
+    assets = [entry for entry in listing if entry.name.startswith(ASSETS)]
+    names = asset_names(artifact.uri, files, {entry.name for entry in listing}, problems)
     vocabularies, left = [], _MAX_ALL
     for entry in assets[:MAX_VOCABULARIES]:
-        file = entry.name.removeprefix(_ASSETS)
+        file = entry.name.removeprefix(ASSETS)
         try:
             found = _vocabulary(files, artifact.uri, entry, names.get(file, file), left)
         except PayloadError as error:
@@ -123,7 +123,7 @@ def read(artifact: Artifact, files: Files) -> TransformPayload:
     )
 
 
-def _names(uri: str, files: Files, present: set[str], problems: list[str]) -> dict[str, str]:
+def asset_names(uri: str, files: Files, present: set[str], problems: list[str]) -> dict[str, str]:
     """Name of each asset by its file; those of older versions have none but the file's."""
     if _ASSET_MAP not in present:
         return {}
@@ -146,8 +146,8 @@ def _vocabulary(files: Files, uri: str, entry: Entry, name: str, left: int) -> V
         for record in records:
             size += 1
             if len(entries) < MAX_ENTRIES:
-                entries.append(_shown(record))
-        return Vocabulary(name, entry.name.removeprefix(_ASSETS), entry.size, size, tuple(entries))
+                entries.append(shown(record))
+        return Vocabulary(name, entry.name.removeprefix(ASSETS), entry.size, size, tuple(entries))
     with files.open(uri, entry.name) as file:
         head = file.read(_CHUNK)
         lines = head.split(b"\n")
@@ -161,11 +161,12 @@ def _vocabulary(files: Files, uri: str, entry: Entry, name: str, left: int) -> V
             size, read, last = size + chunk.count(b"\n"), read + len(chunk), chunk[-1:]
         counted = not file.read(1)
     size += last not in (b"", b"\n")
-    entries = [_shown(line.rstrip(b"\n")) for line in whole[:MAX_ENTRIES]]
+    entries = [shown(line.rstrip(b"\n")) for line in whole[:MAX_ENTRIES]]
     return Vocabulary(
-        name, entry.name.removeprefix(_ASSETS), entry.size, size if counted else None, tuple(entries)
+        name, entry.name.removeprefix(ASSETS), entry.size, size if counted else None, tuple(entries)
     )
 
 
-def _shown(entry: bytes) -> str:
+def shown(entry: bytes) -> str:
+    """An entry of a vocabulary as text, shortened to what a page can show."""
     return slices.text(entry[:1000])

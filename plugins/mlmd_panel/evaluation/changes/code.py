@@ -1,0 +1,102 @@
+"""Compares the code of the nodes: by the fingerprint that the store has of it, else by the name of its wheel."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from mlmd_panel.evaluation.changes import wording
+from mlmd_panel.evaluation.changes.changed import Changed, Findings, of_execution
+from mlmd_panel.evaluation.changes.sides import TRAINER, TRANSFORM, Side, component, property_of
+from mlmd_panel.store.records import Execution
+
+# The orchestrator's key over the source of a node's modules and all that they import of the user's files.
+FINGERPRINT = "code_fingerprint"
+# TFX packages user modules as wheels whose version is a hash of the sources.
+_WHEEL = re.compile(r"\+([0-9a-f]{16,})-")
+_COMMIT = "bundle_version"
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeChange:
+    """Other code.
+
+    Attributes:
+      node: Whose.
+      component: Its type in short, such as Trainer.
+      baseline_module: Name or file of the module; "" when the store does not say.
+      candidate_module: The candidate's.
+      baseline_hash: Fingerprint of the source.
+      candidate_hash: The candidate's.
+    """
+
+    node: str
+    component: str
+    baseline_module: str
+    candidate_module: str
+    baseline_hash: str
+    candidate_hash: str
+
+
+def compare(sides: tuple[Side, Side]) -> Findings:
+    """Compares the code of nodes that both runs have."""
+    items: list[Changed] = []
+    same: list[str] = []
+    unknown: list[str] = []
+    for node in dict.fromkeys([*sides[0].nodes, *sides[1].nodes]):
+        one, two = sides[0].nodes.get(node), sides[1].nodes.get(node)
+        if one is None or two is None:
+            continue
+        hashes, modules = [_hash(e) for e in (one, two)], [_module(e) for e in (one, two)]
+        if hashes[0] and hashes[0] == hashes[1]:
+            same.append(node)
+        elif all(hashes):
+            items.append(_changed(node, (one, two), modules, hashes))
+        elif any(hashes) or any(modules) or component(one) in (TRAINER, TRANSFORM):
+            where = wording.joined(
+                [side.name for side, found in zip(sides, hashes, strict=True) if not found]
+            )
+            unknown.append(
+                f"Code of {node}: the store has no hash of it for the {where}"
+                f" (no property `{FINGERPRINT}`, and no wheel named by its content)."
+            )
+    if items:
+        nodes = wording.joined([item.details.node for item in items])
+        unknown.append(
+            f"Which lines of the code of {nodes} changed: the store has a hash of it, but not the commit it is from"
+            f" (no property `{_COMMIT}`)."
+        )
+    told = (f"Code of {wording.joined(same)}",) if same else ()
+    return Findings(tuple(items), told, tuple(unknown))
+
+
+def _changed(node: str, two: tuple[Execution, Execution], modules: list[str], hashes: list[str]) -> Changed:
+    named = modules[1] if modules[0] == modules[1] else " → ".join(one or "no module" for one in modules)
+    return Changed(
+        "code",
+        f"Code of {node}{f' ({named})' if named else ''}: {hashes[0]} → {hashes[1]}",
+        hashes[0],
+        hashes[1],
+        (of_execution(two[0]),),
+        (of_execution(two[1]),),
+        CodeChange(node, component(two[1]), *modules, *hashes),
+    )
+
+
+def _hash(execution: Execution) -> str:
+    found = property_of(execution, FINGERPRINT)
+    if isinstance(found, str) and found:
+        return found
+    wheel = _WHEEL.search(_text(execution, "module_path"))
+    return wheel.group(1) if wheel else ""
+
+
+def _module(execution: Execution) -> str:
+    """`include.taxi.model`, or the name of the file; of a module in a wheel the module."""
+    path = _text(execution, "module_path").partition("@")[0]
+    return path or _text(execution, "module_file").rpartition("/")[2]
+
+
+def _text(execution: Execution, name: str) -> str:
+    value = property_of(execution, name)
+    return value if isinstance(value, str) else ""
