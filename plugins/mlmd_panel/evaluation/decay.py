@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mlmd_panel.evaluation.differences import Estimate, TDifference, welch
 from mlmd_panel.evaluation.direction import HIGHER
+from mlmd_panel.evaluation.written_numbers import number, signed
 
 LEVEL = 0.95
 EFFECTS, VALUES = "model effects", "values"
@@ -117,6 +118,38 @@ def decay(series: Sequence[Measured], allowed: float, better: str = HIGHER) -> D
         return Decay(series[0].run, allowed, better, EFFECTS, totals, left_out)
     found = tuple(_of_values(series[: place + 1], allowed, better) for place in range(1, len(series)))
     return Decay(series[0].run, allowed, better, VALUES, found)
+
+
+def sentence(found: Decay, metric: str, since: str) -> str:
+    """What a decay says of its newest run.
+
+    Args:
+      found: The decay.
+      metric: Name of the metric, with its slice.
+      since: Name of the pinned run.
+    """
+    total = found.last
+    if total is None:
+        return ""
+    what = "by the models alone" if found.of == EFFECTS else "data and models together"
+    count = len(total.steps)
+    changes = "1 change" if count == 1 else f"{count} changes"
+    text = f"{metric} changed by {signed(total.change)} since {since}, {what}, over {changes}"
+    allowed = f"the {number(found.allowed)} that one change may be worse"
+    if total.alarm:
+        text = f"Alarm: {text}. Each was within {allowed}, but their sum is not."
+    elif total.beyond:
+        text = f"{text}. That is worse than {allowed}" + (", as one of them alone is." if count > 1 else ".")
+    else:
+        text = f"{text}. That is within {allowed}."
+    if total.lower is None or total.upper is None:
+        return f"{text} There is no interval for the sum."
+    ends = f"The interval ({signed(total.lower)} to {signed(total.upper)})"
+    if not total.beyond:
+        return f"{text} Its interval is {signed(total.lower)} to {signed(total.upper)}."
+    if total.certain:
+        return f"{text} {ends} lies wholly beyond: this is more than chance."
+    return f"{text} {ends} reaches back to what is allowed: this may be chance."
 
 
 def _chain(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mlmd_panel.evaluation import evidence as judging
 from mlmd_panel.evaluation.evidence import FAILED, INCONCLUSIVE, PASSED, Evidence
+from mlmd_panel.evaluation.written_numbers import number, signed
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.slices import CrossSpec, selects
 from mlmd_panel.payloads.evaluation.thresholds import NOT_FOUND, Check
@@ -212,22 +213,3 @@ def _more(count: int, noun: str, one: str = "", many: str = "") -> str:
     if count <= 0:
         return ""
     return f" {count:,} more {noun}{'' if count == 1 else 's'} {one if count == 1 else many}".rstrip() + "."
-
-
-def number(value: float | None) -> str:
-    """A number for a sentence: four decimals or four digits, whichever says more."""
-    if value is None:
-        return "unknown"
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if 1e-3 <= abs(value) < 1000:
-        return f"{value:.4f}".rstrip("0").rstrip(".")
-    return f"{value:.4g}"
-
-
-def signed(value: float | None) -> str:
-    """A number with its sign."""
-    text = number(value)
-    return f"+{text}" if value is not None and value > 0 else text
