@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mlmd_panel.evaluation.differences import Estimate, TDifference, welch
 from mlmd_panel.evaluation.direction import HIGHER
-from mlmd_panel.evaluation.written_numbers import number, signed
+from mlmd_panel.formats import number, signed
 
 LEVEL = 0.95
 EFFECTS, VALUES = "model effects", "values"
@@ -47,6 +47,7 @@ class Total:
       within: Each single change is within the allowed one.
       beyond: The sum is worse than the allowed change.
       certain: Whether the interval is wholly worse than that; None without an interval.
+      alarm: No single change would have been noticed, but their sum should be.
     """
 
     run: int
@@ -57,11 +58,7 @@ class Total:
     within: bool
     beyond: bool
     certain: bool | None
-
-    @property
-    def alarm(self) -> bool:
-        """No single change would have been noticed, but their sum should be."""
-        return self.within and self.beyond and len(self.steps) > 1
+    alarm: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +136,7 @@ def sentence(found: Decay, metric: str, since: str) -> str:
     if total.alarm:
         text = f"Alarm: {text}. Each was within {allowed}, but their sum is not."
     elif total.beyond:
-        text = f"{text}. That is worse than {allowed}" + (", as one of them alone is." if count > 1 else ".")
+        text = f"{text}. That is more than {allowed}" + (", as one of them alone is." if count > 1 else ".")
     else:
         text = f"{text}. That is within {allowed}."
     if total.lower is None or total.upper is None:
@@ -192,15 +189,18 @@ def _total(
     sign = -1 if better == HIGHER else 1
     lower, upper = found.interval(LEVEL) if found else (None, None)
     best = None if lower is None or upper is None else min(sign * lower, sign * upper)
+    within = all(sign * step <= allowed for step in steps)
+    beyond = sign * change > allowed
     return Total(
         run=runs[-1],
         steps=tuple(runs),
         change=change,
         lower=lower,
         upper=upper,
-        within=all(sign * step <= allowed for step in steps),
-        beyond=sign * change > allowed,
+        within=within,
+        beyond=beyond,
         certain=None if best is None else best > allowed,
+        alarm=within and beyond and len(steps) > 1,
     )
 
 

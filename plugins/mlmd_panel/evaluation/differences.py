@@ -13,6 +13,8 @@ from mlmd_panel.payloads.evaluation.metrics import Metric
 POWER = 0.8
 # Of an interval whose standard error TFMA did not write.
 _TFMA_LEVEL = 0.95
+# Standard errors at which a p-value is 0 for all that matters.
+_FAR = 40.0
 _NORMAL = NormalDist()
 
 
@@ -107,12 +109,13 @@ class ProportionDifference:
     @property
     def p_value(self) -> float:
         """The level at which an end of the interval is 0."""
-        low, high = 0.0, 40.0
-        for _ in range(50):
+        low, high = 0.0, 1.0
+        while not self._reaches_zero(high) and high < _FAR:
+            low, high = high, 2 * high
+        for _ in range(30):
             middle = (low + high) / 2
-            ends = self._ends(middle)
-            low, high = (low, middle) if ends[0] <= 0 <= ends[1] else (middle, high)
-        return math.erfc(high / math.sqrt(2))
+            low, high = (low, middle) if self._reaches_zero(middle) else (middle, high)
+        return math.erfc(low / math.sqrt(2))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Bounds of the confidence interval."""
@@ -123,6 +126,10 @@ class ProportionDifference:
         errors = _NORMAL.inv_cdf(0.5 + level / 2)
         low, high = self._ends(errors)
         return max(self.value - low, high - self.value) * (1 + _NORMAL.inv_cdf(POWER) / errors)
+
+    def _reaches_zero(self, errors: float) -> bool:
+        low, high = self._ends(errors)
+        return low <= 0 <= high
 
     def _ends(self, errors: float) -> tuple[float, float]:
         before, after = self.before / self.of_before, self.after / self.of_after

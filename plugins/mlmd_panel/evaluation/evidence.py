@@ -10,13 +10,12 @@ import math
 from collections.abc import Iterable
 
 from mlmd_panel.evaluation.distributions import quantile, whole_degrees
+from mlmd_panel.evaluation.effects import MIN_EXAMPLES
 from mlmd_panel.payloads.evaluation.metrics import Interval
 from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.thresholds import Check
 
 PASSED, FAILED, INCONCLUSIVE = "passed", "failed", "inconclusive"
-# Below, TFMA's standard errors are too often 0 or far off.
-MIN_EXAMPLES = 30
 LEVEL = 0.95
 SPANS = "The interval spans the bound."
 

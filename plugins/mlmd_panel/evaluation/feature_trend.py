@@ -104,10 +104,6 @@ class FeatureTrends:
     window: int
 
 
-_features: Kept[FeatureOf] = Kept(MAX_KEPT)
-_names: Kept[tuple[tuple[str, ...], tuple[str, ...]]] = Kept(20_000)
-
-
 def of_runs(
     files: Files, runs: Sequence[TrendRun], features: Sequence[str], split: str, window: int
 ) -> FeatureTrends:
@@ -197,14 +193,18 @@ def feature_of(artifact: Artifact, files: Files, split: str, name: str) -> Featu
             found = _feature_of(artifact, files, split, name)
         except (PayloadError, NotFound) as error:
             return FeatureOf(None, None, None, str(error))
-        _features.put(key, found, _cost(found))
+        _features.put(key, found)
     return found
 
 
 def _feature_of(artifact: Artifact, files: Files, split: str, name: str) -> FeatureOf:
     payload = statistics.read(artifact, files, Part(split=split, feature=name))
     of_split = next((one for one in payload.splits if one.split == split), None)
-    whole = next((one for one in of_split.datasets if one.slice in ("", statistics.ALL)), None) if of_split else None
+    whole = (
+        next((one for one in of_split.datasets if one.slice in ("", statistics.ALL)), None)
+        if of_split
+        else None
+    )
     if whole is None:
         problem = next(iter(payload.problems), f"The statistics have no split {split!r}.")
         return FeatureOf(None, None, None, problem)
@@ -218,7 +218,11 @@ def _feature_of(artifact: Artifact, files: Files, split: str, name: str) -> Feat
 def _cost(found: FeatureOf) -> int:
     one, known = found.distribution, found.statistics
     buckets = sum(len(histogram.buckets) for histogram in one.histograms.values()) if one else 0
-    shown = sum(len(histogram.buckets) for histogram in known.numeric.histograms) if known and known.numeric else 0
+    shown = (
+        sum(len(histogram.buckets) for histogram in known.numeric.histograms)
+        if known and known.numeric
+        else 0
+    )
     return 20 + buckets + shown + (2 * len(one.values) if one else 0)
 
 
@@ -235,5 +239,9 @@ def _known(artifact: Artifact, files: Files) -> tuple[tuple[str, ...], tuple[str
             feature.name for one in payload.splits for part in one.datasets for feature in part.features
         )
         found = tuple(one.split for one in payload.splits), tuple(names)
-        _names.put(key, found, sum(map(len, found)))
+        _names.put(key, found)
     return found
+
+
+_features: Kept[FeatureOf] = Kept(MAX_KEPT, _cost)
+_names: Kept[tuple[tuple[str, ...], tuple[str, ...]]] = Kept(20_000, lambda found: 1 + sum(map(len, found)))

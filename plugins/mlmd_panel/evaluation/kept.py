@@ -1,44 +1,42 @@
-"""Keeps what was read last in memory, up to a limit."""
+"""Keeps what was worked out last, up to a total weight."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
 
 class Kept(Generic[Value]):
-    """A cache of the values used last.
+    """The values used last, for several threads."""
 
-    Args:
-      most: Sum of the costs of the values that are kept.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._cost = most, 0
+    def __init__(self, most: int, weight: Callable[[Value], int] = lambda value: 1) -> None:
+        """Args:
+        most: Sum of the weights that is kept; a value that weighs more is not kept at all.
+        weight: Of a value.
+        """
+        self._most, self._weigh = most, weight
         self._lock = threading.Lock()
-        self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._weight = 0
 
     def get(self, key: Hashable) -> Value | None:
-        """The value, which counts as used now; None without one."""
+        """The value, or None if it is not kept."""
         with self._lock:
-            if key not in self._values:
-                return None
-            self._values.move_to_end(key)
-            return self._values[key][0]
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
 
-    def put(self, key: Hashable, value: Value, cost: int) -> None:
-        """Keeps a value in place of those not used for longest; one that costs more than all may is not kept."""
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keeps a value, and drops those used longest ago."""
+        weight = self._weigh(value)
         with self._lock:
-            before = self._values.pop(key, None)
-            self._cost -= before[1] if before else 0
-            if cost > self._most:
+            if weight > self._most or key in self._values:
                 return
-            self._values[key] = (value, cost)
-            self._cost += cost
-            while self._cost > self._most:
-                _, (_, dropped) = self._values.popitem(last=False)
-                self._cost -= dropped
+            self._values[key] = value
+            self._weight += weight
+            while self._weight > self._most:
+                self._weight -= self._weigh(self._values.popitem(last=False)[1])

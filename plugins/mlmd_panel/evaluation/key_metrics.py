@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlmd_panel.errors import NotFound, PayloadError
+from mlmd_panel.evaluation.kept import Kept
 from mlmd_panel.evaluation.table import ALL, FEW_COLUMNS, chosen_names
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import evaluation
@@ -76,27 +75,8 @@ class MetricTable:
         return self.problems.get(row.evaluation.id) if row.evaluation else None
 
 
-class _Kept:
-    """Cache of the evaluations read last, as reading 25 files for each list would be slow."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple, Overall] = OrderedDict()
-
-    def get(self, key: tuple) -> Overall | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: tuple, value: Overall) -> None:
-        with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
-
-
-_kept = _Kept()
+# Reading 25 files for each list would be slow.
+_kept: Kept[Overall] = Kept(MAX_KEPT)
 
 
 def of_runs(files: Files, rows: Sequence[RunSummary], asked: Sequence[str]) -> MetricTable:
@@ -167,6 +147,17 @@ def default_keys(overalls: Sequence[Overall]) -> tuple[MetricKey, ...]:
             break
         found += of_models
     return tuple(found[:MAX_COLUMNS])
+
+
+def default_names(payloads: Sequence[EvaluationPayload], of_key: Mapping[MetricKey, str]) -> list[str]:
+    """Names of the metrics to compare first, the most telling first.
+
+    Args:
+      payloads: Evaluations that are compared.
+      of_key: Names of their metrics.
+    """
+    overalls = [_overall(payload) for payload in payloads]
+    return [of_key[key] for key in default_keys(overalls) if key in of_key]
 
 
 def _measure(key: MetricKey) -> MetricKey:

@@ -27,7 +27,7 @@ class Reading:
       config: Its configuration.
       baseline: Name of the baseline model, or None.
       sole: The candidate model if it is the only one, else "".
-      keys: Keys of all metrics of all slices.
+      keys: Keys of all metrics of all slices that are numbers.
       slices: Names of all slices.
       parts: The slices and metrics that were asked for.
       recorded: TFMA's verdict; None where it wrote none.
@@ -56,10 +56,6 @@ class Reading:
         return dataclasses.replace(key, model=self.sole), key
 
 
-_kept: Kept[Reading] = Kept(MAX_KEPT)
-_keys: Kept[tuple[MetricKey, ...]] = Kept(1000)
-
-
 def read(
     artifact: Artifact,
     files: Files,
@@ -81,7 +77,7 @@ def read(
             reading = _read(artifact, files, slices, metrics)
         except (PayloadError, NotFound) as error:
             return Reading(problem=str(error))
-        _kept.put(key, reading, _cost(reading))
+        _kept.put(key, reading)
     return reading
 
 
@@ -90,10 +86,11 @@ def _read(
 ) -> Reading:
     [search] = slices if slices is not None and len(slices) == 1 else [""]
     payload = evaluation.read(artifact, files, parts=(), search=search)
-    keys = tuple(sorted(payload.keys, key=repr))
+    numbers = {metric.key for part in payload.slices for metric in part.metrics if metric.number is not None}
+    keys = tuple(sorted(numbers, key=repr))
     same = _keys.get(keys)
     if same is None:  # the evaluations of a pipeline have the same
-        _keys.put(keys, keys, 1)
+        _keys.put(keys, keys)
     parts = tuple(
         dataclasses.replace(
             part,
@@ -125,5 +122,9 @@ def _light(metric: Metric) -> Metric:
 
 
 def _cost(reading: Reading) -> int:
-    metrics = sum(1 + len(part.metrics) for part in reading.parts)
+    metrics = 1 + sum(1 + len(part.metrics) for part in reading.parts)
     return metrics + len(reading.slices) // 8 + len(reading.config.thresholds)
+
+
+_kept: Kept[Reading] = Kept(MAX_KEPT, _cost)
+_keys: Kept[tuple[MetricKey, ...]] = Kept(1000)

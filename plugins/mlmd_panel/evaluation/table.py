@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
-
-from fastapi import Depends, Query
 
 from mlmd_panel.evaluation.paging import PageOf, page_of
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
@@ -21,13 +18,6 @@ MAX_COLUMNS = 200
 # Columns shown by default.
 FEW_COLUMNS = 8
 ALL = "*"
-
-# Names of models, metrics and outputs may contain commas, brackets and quotes.
-Name = Annotated[str, Query(max_length=5000)]
-Names = Annotated[
-    list[Name], Query(max_length=500, description="Name of a metric; may be repeated; * for all")
-]
-PageNumber = Annotated[int, Query(ge=1, le=10**9)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,28 +45,6 @@ class Choice:
     bounds: int = 1
     cells: int = 1
     attributions: int = 1
-
-
-def choice(
-    metrics: Names = [],  # noqa: B006 - FastAPI copies it
-    slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
-    min_examples: Annotated[
-        int, Query(ge=0, le=10**12, description="Leave out slices with fewer examples")
-    ] = 0,
-    metric: Annotated[str, Query(max_length=5000, description="Metric to chart")] = "",
-    plot: Annotated[str, Query(max_length=20_000, description="Slice whose plots to show")] = "",
-    page: PageNumber = 1,
-    bounds: PageNumber = 1,
-    cells: PageNumber = 1,
-    attributions: PageNumber = 1,
-) -> Choice:
-    """The choice of a request."""
-    return Choice(
-        chosen_names(metrics), slices.strip(), min_examples, metric, plot, page, bounds, cells, attributions
-    )
-
-
-Choosing = Annotated[Choice, Depends(choice)]
 
 
 @dataclasses.dataclass(frozen=True)

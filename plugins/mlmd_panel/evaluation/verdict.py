@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mlmd_panel.evaluation import evidence as judging
 from mlmd_panel.evaluation.evidence import FAILED, INCONCLUSIVE, PASSED, Evidence
-from mlmd_panel.evaluation.written_numbers import number, signed
+from mlmd_panel.formats import number, signed
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.slices import CrossSpec, selects
 from mlmd_panel.payloads.evaluation.thresholds import NOT_FOUND, Check
@@ -189,7 +189,8 @@ def described(check: Check, several: bool = False) -> str:
     least = "at least" if judging.is_least(check) else "at most"
     if check.bound in ("absolute", "relative"):
         of = " times the baseline's value" if check.bound == "relative" else ""
-        return f"{name} changed by {signed(check.value)}{of} where {least} {signed(check.limit)} was asked."
+        limit = f"{'+' if (check.limit or 0) > 0 else ''}{number(check.limit)}"
+        return f"{name} changed by {_change(check.value)}{of} where {least} {limit} was asked."
     if check.bound == "":
         return f"{name} is {number(check.value)}."
     return f"{name} is {number(check.value)} where {least} {number(check.limit)} was asked."
@@ -197,7 +198,7 @@ def described(check: Check, several: bool = False) -> str:
 
 def _chance(row: Judged, what: str = "") -> str:
     """Whether that may be chance."""
-    found, written = row.evidence, signed if row.check.key.is_diff else number
+    found, written = row.evidence, _change if row.check.key.is_diff else number
     ends = ""
     if found.lower is not None and found.upper is not None:
         ends = f"{written(found.lower)} to {written(found.upper)}"
@@ -213,3 +214,7 @@ def _more(count: int, noun: str, one: str = "", many: str = "") -> str:
     if count <= 0:
         return ""
     return f" {count:,} more {noun}{'' if count == 1 else 's'} {one if count == 1 else many}".rstrip() + "."
+
+
+def _change(value: float | None) -> str:
+    return "unknown" if value is None else signed(value)

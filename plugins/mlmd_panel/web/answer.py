@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 from mlmd_panel.store.records import Artifact, Event, Execution
@@ -20,12 +18,18 @@ class Answer:
       title: Title of the page.
       data: Content of the JSON; each key is a variable of the template.
       only_html: Data for the template only, such as the layout of a picture.
+      csv: Makes the CSV, if it is more than the rows of a list.
+      markdown: Makes the Markdown, of pages that have one.
+      cookies: To set, by name; None removes one.
     """
 
     template: str
     title: str
     data: Mapping[str, Any]
     only_html: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    csv: Callable[[], str] | None = None
+    markdown: Callable[[], str] | None = None
+    cookies: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
 
 class ArtifactRow(TypedDict):
@@ -40,41 +44,3 @@ class ExecutionRow(TypedDict):
 
     event: Event
     execution: Execution
-
-
-def plain(value: Any) -> Any:
-    """Converts dataclasses, mappings and sequences to JSON values.
-
-    NaN and infinities, which JSON lacks, become the strings "NaN", "Infinity" and "-Infinity". Integers that a browser
-    would round stay numbers, as Python and jq read them correctly. Bytes become a text with their length. The
-    properties `name` and `label` of records are included.
-    """
-    if isinstance(value, float):
-        if math.isnan(value):
-            return "NaN"
-        return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if dataclasses.is_dataclass(value):
-        kind = getattr(value, "kind", None)
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        if isinstance(kind, str):
-            fields = {"kind": kind, **fields}
-        named = [name for name in ("name", "label") if isinstance(getattr(type(value), name, None), property)]
-        return fields | {name: getattr(value, name) for name in named}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    if isinstance(value, (set, frozenset)):
-        return [plain(item) for item in sorted(value, key=str)]
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return str(value)
-
-
-def to_json(data: Any) -> bytes:
-    """JSON text of a value, without NaN."""
-    return json.dumps(plain(data), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )

@@ -1,38 +1,18 @@
-"""Writes lists as CSV without formulas that spreadsheets would run."""
+"""The columns of the lists of runs, executions and artifacts as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlmd_panel.web.answer import plain
-from mlmd_panel.web.formats import exact, utc
+from mlmd_panel.csv_text import csv_text
+from mlmd_panel.formats import utc
 
 
 def table(name: str, data: Mapping[str, Any]) -> str:
     """The rows of the list `runs`, `executions` or `artifacts` that a view gave."""
     header, rows = {"runs": _runs, "executions": _executions, "artifacts": _artifacts}[name](data)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_cell(item) for item in header])
-    writer.writerows([_cell(item) for item in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A cell; text that a spreadsheet would run as a formula begins with an apostrophe."""
-    if isinstance(value, float):
-        return exact(value)  # the minus of an infinity begins no formula
-    value = plain(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+    return csv_text(header, rows)
 
 
 def _runs(data: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:

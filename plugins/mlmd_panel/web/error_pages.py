@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from mlmd_panel.errors import BadQuery, NotFound, PanelError
+from mlmd_panel.json_text import to_json
 from mlmd_panel.web import pages
-from mlmd_panel.web.answer import to_json
 from mlmd_panel.web.request import urls_of
 
 _log = logging.getLogger(__name__)

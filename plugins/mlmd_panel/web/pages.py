@@ -10,10 +10,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from mlmd_panel import formats
 from mlmd_panel.errors import PanelError
 from mlmd_panel.evaluation import paging
-from mlmd_panel.web import charts, formats, links, sparklines
-from mlmd_panel.web.answer import Answer, plain
+from mlmd_panel.json_text import plain
+from mlmd_panel.web import charts, links, sparklines
+from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Panel, Urls
 
 
@@ -29,6 +31,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        signed=formats.signed,
         counted=formats.counted,
         exact=formats.exact,
         percent=formats.percent,

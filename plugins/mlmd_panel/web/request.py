@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -51,11 +52,13 @@ class Visit:
       panel: The panel.
       dags: DAGs the user may read; None means all.
       urls: Makes links.
+      cookies: The request's, by name.
     """
 
     panel: Panel
     dags: Any
     urls: Urls
+    cookies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def store(self) -> Store:
@@ -74,7 +77,7 @@ def urls_of(request: Request) -> Urls:
 
 async def visit(request: Request) -> Visit:
     """The request's Visit; a dependency of the route has put the DAGs there before."""
-    return Visit(request.app.state.panel, request.state.dags, urls_of(request))
+    return Visit(request.app.state.panel, request.state.dags, urls_of(request), request.cookies)
 
 
 Visiting = Annotated[Visit, Depends(visit)]

@@ -12,8 +12,9 @@ from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel
 
 from mlmd_panel.errors import NotFound
+from mlmd_panel.json_text import to_json
 from mlmd_panel.web import csv_table, links, pages
-from mlmd_panel.web.answer import Answer, to_json
+from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Visit
 from mlmd_panel.web.threads import Threads
 from mlmd_panel.web.views import (
@@ -28,6 +29,7 @@ from mlmd_panel.web.views import (
     run,
     runs,
     search,
+    trends,
     verdict,
 )
 
@@ -45,13 +47,20 @@ PAGES: dict[str, Callable[..., Answer]] = {
     "/contexts": contexts.contexts,
     "/contexts/{id}": contexts.context,
     "/compare": compare.compare,
+    "/trends": trends.trends,
     "/search": search.search,
 }
 TABLES: dict[str, Callable[..., Answer]] = {
     "/runs": runs.runs,
     "/executions": executions.executions,
     "/artifacts": artifacts.artifacts,
+    "/compare": compare.compare,
+    "/trends": trends.trends,
 }
+MARKDOWN: dict[str, Callable[..., Answer]] = {"/compare": compare.compare}
+
+
+_YEAR = 365 * 24 * 3600
 
 
 class ErrorBody(BaseModel):
@@ -82,6 +91,8 @@ def router(threads: Threads, seen: Any) -> APIRouter:
     made.add_api_route("/static/{file:path}", _static, methods=methods, include_in_schema=False)
     for path, view in TABLES.items():
         shows(f"{path}.csv", view, _csv)
+    for path, view in MARKDOWN.items():
+        shows(f"{path}.md", view, _markdown)
     errors = {status: {"model": ErrorBody} for status in (400, 404, 422, 500, 503)}
     for path, view in PAGES.items():
         shows(
@@ -123,7 +134,14 @@ def _respond(view: Callable[..., Any], respond: _Respond, arguments: dict[str, A
 def _html(visit: Visit, answer: Answer) -> Response:
     headers = {"link": f'<{visit.urls.twin("json")}>; rel="alternate"; type="application/json"'}
     html = pages.page(answer, visit.panel, visit.urls, visit.dags is None)
-    return Response(html, headers=headers, media_type="text/html")
+    response = Response(html, headers=headers, media_type="text/html")
+    for name, value in answer.cookies.items():
+        path = visit.urls.root or "/"
+        if value is None:
+            response.delete_cookie(name, path)
+        else:
+            response.set_cookie(name, value, _YEAR, path=path, httponly=True, samesite="strict")
+    return response
 
 
 def _json(visit: Visit, answer: Answer) -> Response:
@@ -134,7 +152,13 @@ def _json(visit: Visit, answer: Answer) -> Response:
 def _csv(visit: Visit, answer: Answer) -> Response:
     name = answer.template.removesuffix(".html")
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(csv_table.table(name, answer.data), headers=headers, media_type="text/csv; charset=utf-8")
+    text = answer.csv() if answer.csv else csv_table.table(name, answer.data)
+    return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _markdown(visit: Visit, answer: Answer) -> Response:
+    text = answer.markdown() if answer.markdown else ""
+    return Response(text, media_type="text/markdown; charset=utf-8")
 
 
 def _redirect(visit: Visit, destination: str) -> Response:

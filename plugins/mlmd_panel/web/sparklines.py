@@ -137,6 +137,47 @@ def interval(lower: float, value: float, upper: float, low: float, high: float) 
     return _svg("interval", 100, 10, inside, f"{value:.4g}, 95 % between {lower:.4g} and {upper:.4g}")
 
 
+def forest(
+    value: float, lower: float, upper: float, reach: float, allowed: float | None, kind: str
+) -> Markup:
+    """A change with its interval around 0, of a forest plot; ends beyond `reach` are arrows.
+
+    Args:
+      value: The change.
+      lower: Bound of its interval.
+      upper: Bound of its interval.
+      reach: What the picture shows to each side of 0.
+      allowed: The change to each side that is allowed, shaded; None for none.
+      kind: Class of the line.
+    """
+    if not all(map(_finite, (value, lower, upper, reach))) or reach <= 0:
+        return Markup("")
+
+    def x(at: float) -> float:
+        return 60 + 54 * min(max(at / reach, -1), 1)
+
+    band = Markup("")
+    if allowed:
+        left, right = x(-allowed), x(allowed)
+        band = Markup('<rect class="allowed" x="{:.1f}" width="{:.1f}" height="14"/>').format(
+            left, right - left
+        )
+    ends = Markup("")
+    if lower < -reach:
+        ends += Markup('<path d="M8 3L3 7L8 11"/>')
+    if upper > reach:
+        ends += Markup('<path d="M112 3L117 7L112 11"/>')
+    inside = (
+        band
+        + Markup(
+            '<line class="zero" x1="60" x2="60" y1="0" y2="14"/><line x1="{:.1f}" x2="{:.1f}" y1="7" y2="7"/>'
+        ).format(x(lower), x(upper))
+        + ends
+        + Markup('<circle cx="{:.1f}" cy="7" r="3"/>').format(x(value))
+    )
+    return _svg(f"forest {kind}", 120, 14, inside, f"{value:+.4g}, between {lower:+.4g} and {upper:+.4g}")
+
+
 def _svg(kind: str, width: int, height: int, inside: Markup, title: str, stretch: bool = False) -> Markup:
     described = Markup("<title>{}</title>").format(escape(title)) if title else Markup("")
     hidden = Markup(' role="img"') if title else Markup(' aria-hidden="true"')

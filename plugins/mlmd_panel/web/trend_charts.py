@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mlmd_panel import formats
 from mlmd_panel.store.run_summaries import RunSummary
-from mlmd_panel.web import charts, formats
+from mlmd_panel.web import charts
 from mlmd_panel.web.charts import COLOURS, Figure, text
 
 RUN, TIME, SPAN = "run", "time", "span"
@@ -49,13 +50,15 @@ def lines(found: Sequence[tuple[str, Sequence[Mark]]], axis: str, title: str) ->
     """
     order = _order([mark.run for _, marks in found for mark in marks])
     traces = [_trace(name, marks, axis, place, order) for place, (name, marks) in enumerate(found)]
-    layout = charts.layout({TIME: "Started", SPAN: "Span", RUN: ""}[axis], text(title))
+    layout = charts.axes({TIME: "Started", SPAN: "Span", RUN: ""}[axis], text(title))
     if axis == TIME:
         layout["xaxis"]["type"] = "date"
     if axis == RUN:
         layout["xaxis"] |= {
             "tickvals": list(order.values()),
-            "ticktext": [text(_label(run), 24) for run in {id_: r for id_, r in _runs(found).items()}.values()],
+            "ticktext": [
+                text(_label(run), 24) for run in {id_: r for id_, r in _runs(found).items()}.values()
+            ],
             "nticks": 12,
         }
     if len(found) > 1:

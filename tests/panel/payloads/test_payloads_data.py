@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 from mlmd_panel.errors import NoUri, PayloadError, PayloadGone, PayloadUnknown
 from mlmd_panel.files import messages, protos
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.json_text import to_json
 from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.data import anomalies, example_rows, examples, schema, splits, statistics
 from mlmd_panel.payloads.part import Part
 from mlmd_panel.web import pages
-from mlmd_panel.web.answer import to_json
 from mlmd_panel.web.app import create_app
 from mlmd_panel.web.links import Urls
 

@@ -304,9 +304,9 @@ def test_a_list_of_runs_as_csv_holds_what_is_not_finite(client: TestClient) -> N
 
 
 def test_a_negative_infinity_is_no_formula_of_a_spreadsheet() -> None:
-    from mlmd_panel.web.csv_table import _cell
+    from mlmd_panel.csv_text import cell
 
-    assert (_cell(-math.inf), _cell(-1.5), _cell("-1+1")) == ("-Infinity", -1.5, "'-1+1")
+    assert (cell(-math.inf), cell(-1.5), cell("-1+1")) == ("-Infinity", -1.5, "'-1+1")
 
 
 def test_charts_name_what_cannot_be_drawn() -> None:

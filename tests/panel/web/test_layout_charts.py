@@ -10,7 +10,8 @@ from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
 from mlmd_panel.payloads.evaluation.plots import Calibration, ClassMatrix, ConfusionCurve
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.records import Artifact, Event, Execution, Lineage
-from mlmd_panel.web import charts, formats, graph_layout, sparklines
+from mlmd_panel import formats
+from mlmd_panel.web import charts, graph_layout, sparklines
 
 
 def _lineage(*edges: tuple[str, int, int], cut: bool = False) -> Lineage:

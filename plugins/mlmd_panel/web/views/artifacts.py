@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 
 from mlmd_panel.errors import BadQuery, PayloadError
-from mlmd_panel.evaluation.table import Choice, Choosing, table
+from mlmd_panel.evaluation.table import Choice, table
 from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.payloads.part import Part
 from mlmd_panel.store.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, Artifact
 from mlmd_panel.web.answer import Answer, ExecutionRow
+from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
 _PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)

@@ -1,173 +1,269 @@
-"""The page that compares the evaluations of two runs."""
+"""The page that compares the evaluations of runs with that of a baseline."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Query
 
-from mlmd_panel.errors import NotFound, PayloadError
-from mlmd_panel.evaluation import compare as comparing
-from mlmd_panel.evaluation.key_metrics import default_keys, of_evaluation
-from mlmd_panel.evaluation.paging import page_of
-from mlmd_panel.evaluation.table import Names, PageNumber, chosen_names, picked
-from mlmd_panel.payloads.evaluation import evaluation
-from mlmd_panel.payloads.evaluation.metrics import MetricKey
+from mlmd_panel.errors import NotFound, PanelError, PayloadError
+from mlmd_panel.evaluation import baseline as baselines
+from mlmd_panel.evaluation import reports, verdicts
+from mlmd_panel.evaluation.baseline import Chosen, branch_of, choose
+from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES, Row, rank
+from mlmd_panel.evaluation.diff import Diff, Options, diffs
+from mlmd_panel.evaluation.paging import PageOf, page_of
+from mlmd_panel.evaluation.table import chosen_names
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, summaries
 from mlmd_panel.web.answer import Answer
-from mlmd_panel.web.request import OptionalId, Text, Visit, Visiting
+from mlmd_panel.web.choices import Names, PageNumber
+from mlmd_panel.web.request import Id, OptionalId, Text, Visit, Visiting
 
-MAX_ROWS = 2000
-# Slices of only one side that are named above the table.
-MAX_NAMED = 50
+MAX_CANDIDATES = 20
+MAX_ROWS = 500
+# Runs that the pickers offer.
 CHOICES = 60
+ORDERS = {
+    "rank": "worse first",
+    "slice": "by slice",
+    "change": "largest change first",
+    "examples": "most examples first",
+}
+Ids = Annotated[list[Id], Query(max_length=MAX_CANDIDATES, description="Runs to compare with the baseline")]
+Kind = Annotated[str, Query(max_length=20)]
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-    """Which rows of a comparison are shown."""
+class Shown:
+    """Which rows of a comparison are shown, and in which order."""
 
-    metrics: tuple[str, ...]
     slices: str
     changed: bool
-    worse: bool
+    verdict: str
     min_examples: int
+    order: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """What is compared.
+
+    Attributes:
+      baseline: As chosen; None without a candidate.
+      candidates: Runs or branches.
+    """
+
+    baseline: Chosen | None
+    candidates: tuple[RunSummary, ...]
 
 
 def compare(
     visit: Visiting,
+    candidate: Ids = [],  # noqa: B006 - FastAPI copies it
+    baseline: OptionalId = None,
+    against: Kind = "",
+    unpin: bool = False,
+    baseline_branch: Text = None,
+    candidate_branch: Text = None,
     base: OptionalId = None,
     other: OptionalId = None,
-    base_branch: Text = None,
-    other_branch: Text = None,
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
     slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
-    worse: bool = False,
+    verdict: Kind = "",
     min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
+    level: Annotated[float, Query(ge=0.5, le=0.9999, description="Of the confidence intervals")] = LEVEL,
+    scope: Kind = OVERALL,
+    order: Kind = "rank",
     page: PageNumber = 1,
 ) -> Answer:
-    """Metrics of two runs in each slice, with their difference; the default baseline is the previous run.
+    """Compares up to 20 runs with a baseline, slice by slice and metric by metric, and says which changes are real.
 
-    The baseline is `base`, the candidate `other`. Of a run with several branches one is compared: the one requested,
-    or the one with the same name as the other run's.
+    The baseline is the run `baseline`, or chosen by `against`: blessed (the last blessed before the candidate),
+    previous, own (the candidate's own Evaluator baseline), pinned or run. `base` and `other` are older names of
+    `baseline` and `candidate`.
     """
-    two = _runs(visit, base, other)
-    branches = [row.branches if row else () for row in two]
-    two = _branches(two, base_branch, other_branch)
-    choices = _choices(visit, two)
-    data: dict = {"base": two[0], "other": two[1], "comparison": None, "problem": None}
-    choice = Choice((), slices.strip(), changed, worse, min_examples)
-    only_html: dict = {"choices": choices, "asked": metrics}
-    if two[0] and two[1]:
-        try:
-            base_read = _evaluation(visit, two[0], choice.slices)
-            other_read = _evaluation(visit, two[1], choice.slices)
-        except (NotFound, PayloadError) as error:
-            data["problem"] = str(error)
-        else:
-            named = comparing.names(base_read, other_read)
-            available = tuple(named.values())
-            usual = [named[key] for key in _usual(visit, two) if key in named] or available[:5]
-            names, unknown, _ = picked(chosen_names(metrics), available, usual, len(available))
-            choice = dataclasses.replace(choice, metrics=names)
-            found = comparing.compare(base_read, other_read, frozenset(names), choice.slices)
-            shown = page_of([row for row in found.rows if _wanted(row, choice)], page, MAX_ROWS)
-            only_html["shown"] = shown
-            data["comparison"] = {
-                "rows": shown.rows,
-                "rows_in_all": shown.in_all,
-                "first": shown.first,
-                "page": shown.page,
-                "pages": shown.pages,
-                "slices": len(found.slices),
-                "only_base": found.only_base[:MAX_NAMED],
-                "only_base_in_all": len(found.only_base),
-                "only_other": found.only_other[:MAX_NAMED],
-                "only_other_in_all": len(found.only_other),
-                "weighting_differs": found.weighting_differs,
-                "models": [base_read.candidates, other_read.candidates],
-                "problems": [base_read.problems, other_read.problems],
-                "cut": found.cut,
-                "available_metrics": available,
-                "unknown_metrics": unknown,
-            }
-    data["choice"] = choice
-    only_html |= {"choices": choices, "branches": branches}
-    return Answer("compare.html", "Compare two evaluations", data, only_html)
-
-
-def _branches(
-    two: list[RunSummary | None], base_name: str | None, other_name: str | None
-) -> list[RunSummary | None]:
-    """Of each run the branch that is compared."""
-    base, other = two
-    if other is not None:
-        other = _branch(other, other_name or base_name)
-    if base is not None:
-        base = _branch(base, base_name or (other.name if other else None))
-    return [base, other]
-
-
-def _branch(row: RunSummary, name: str | None) -> RunSummary:
-    if not row.branches:
-        return row
-    if name:
-        found = next((branch for branch in row.branches if branch.name == name), None)
-        if found is None:
-            known = ", ".join(repr(branch.name) for branch in row.branches)
-            raise NotFound(f"Run '{row.run.label}' has no branch {name!r}; it has {known}.")
-        return found
-    return next((branch for branch in row.branches if branch.evaluation), row.branches[0])
-
-
-def _usual(visit: Visit, two: list[RunSummary | None]) -> tuple[MetricKey, ...]:
-    return default_keys(
-        [of_evaluation(visit.panel.files, row.evaluation) for row in two if row and row.evaluation]
+    _check(against, scope, order, verdict)
+    candidates = list(dict.fromkeys(candidate or ([other] if other else [])))
+    sides, cookies = _sides(
+        visit, candidates, baseline or base, against, (baseline_branch, candidate_branch), unpin
+    )
+    options = Options(level, scope, chosen_names(metrics))
+    shown = Shown(slices.strip(), changed, verdict, min_examples, order)
+    found, problem = _diffs(visit, sides, options)
+    read = [one for one in found if isinstance(one, Diff)]
+    rows = page_of(_rows(read[0], shown) if read else [], page, MAX_ROWS)
+    return Answer(
+        "compare.html",
+        "Compare evaluations",
+        {
+            "baseline": sides.baseline.run if sides.baseline else None,
+            "against": sides.baseline.against if sides.baseline else against,
+            "note": sides.baseline.note if sides.baseline else "",
+            "candidates": sides.candidates,
+            "choice": shown,
+            "options": options,
+            "problem": problem,
+            "problems": [str(one) if isinstance(one, PanelError) else "" for one in found],
+            "diffs": [
+                reports.as_json(one, rows.rows if one is read[0] else one.comparison.overall) for one in read
+            ],
+            "page": rows.page,
+            "pages": rows.pages,
+            "rows_in_all": rows.in_all,
+        },
+        {
+            "found": found,
+            "shown": rows,
+            "scales": _scales(rows),
+            "matrix": _matrix(read, shown) if len(read) > 1 else (),
+            "asked": metrics,
+            "choices": _choices(visit, sides),
+            "kinds": baselines.KINDS,
+            "scopes": SCOPES,
+            "orders": ORDERS,
+            "verdicts": verdicts.ORDER,
+        },
+        csv=lambda: "".join(reports.as_csv(one, _rows(one, shown)) for one in read[:1]),
+        markdown=lambda: "\n".join(reports.as_markdown(one, 50) for one in read),
+        cookies=cookies,
     )
 
 
-def _runs(visit: Visit, base: int | None, other: int | None) -> list[RunSummary | None]:
-    found: list[RunSummary | None] = [
-        summaries(visit.store, [visit.store.run(id_, visit.dags)])[0] if id_ else None
-        for id_ in (base, other)
-    ]
-    if found[1] and not found[0]:
-        before = RunFilter(pipeline=found[1].run.pipeline)
-        rows = visit.store.runs(before, visit.dags, limit=20, after=found[1].run.id).rows
-        found[0] = next((row for row in summaries(visit.store, rows) if _has_evaluation(row)), None)
-    return found
+def _check(against: str, scope: str, order: str, verdict: str) -> None:
+    for name, value, known in (
+        ("against", against, ("", *baselines.KINDS)),
+        ("scope", scope, tuple(SCOPES)),
+        ("order", order, tuple(ORDERS)),
+        ("verdict", verdict, ("", *verdicts.ORDER)),
+    ):
+        if value not in known:
+            raise NotFound(f"There is no {name} {value!r}; it is one of {', '.join(filter(None, known))}.")
 
 
-def _choices(visit: Visit, two: list[RunSummary | None]) -> list[Run]:
-    """The last runs that have an evaluation, of the pipeline looked at when there is one, and the two themselves."""
-    chosen = [row.run for row in two if row]
+def _sides(
+    visit: Visit,
+    candidates: Sequence[int],
+    baseline: int | None,
+    against: str,
+    branches: tuple[str | None, str | None],
+    unpin: bool,
+) -> tuple[Sides, dict[str, str | None]]:
+    """What is compared, and the cookies to set."""
+    if not candidates:
+        run = visit.store.run(baseline, visit.dags) if baseline else None
+        chosen = Chosen(baselines.RUN, summaries(visit.store, [run])[0]) if run else None
+        return Sides(chosen, ()), {}
+    runs = [visit.store.run(id_, visit.dags) for id_ in candidates]
+    rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in summaries(visit.store, runs))
+    cookie = pin_name(rows[0].run.pipeline)
+    pinned = None if unpin else visit.cookies.get(cookie, "")
+    kind = against or (baselines.RUN if baseline else baselines.PINNED if pinned else baselines.BLESSED)
+    run, note = _chosen_run(visit, kind, baseline, pinned)
+    chosen = choose(visit.store, visit.dags, rows[0], kind, run, branches[0])
+    if note:
+        chosen = dataclasses.replace(chosen, note=note)
+    cookies: dict[str, str | None] = {}
+    if unpin:
+        cookies[cookie] = None
+    elif kind == baselines.PINNED and run is not None:
+        cookies[cookie] = str(run.id)
+    return Sides(chosen, rows), cookies
+
+
+def _chosen_run(visit: Visit, kind: str, baseline: int | None, pinned: str | None) -> tuple[Run | None, str]:
+    """The run that the address or the cookie names, and a note if the cookie's is not there any more."""
+    if baseline:
+        return visit.store.run(baseline, visit.dags), ""
+    if kind != baselines.PINNED or not pinned or not pinned.isdecimal():
+        return None, ""
+    try:
+        return visit.store.run(int(pinned), visit.dags), ""
+    except NotFound:
+        return (
+            None,
+            "The pinned run is not in the store any more, or you may not see it: choose another baseline.",
+        )
+
+
+def pin_name(pipeline: str) -> str:
+    """Name of the cookie that holds the pinned baseline of a pipeline."""
+    return f"mlmd_baseline_{hashlib.sha256(pipeline.encode('utf-8', 'replace')).hexdigest()[:12]}"
+
+
+def _diffs(visit: Visit, sides: Sides, options: Options) -> tuple[list[Diff | PanelError], str | None]:
+    if sides.baseline is None or not sides.candidates:
+        return [], None
+    try:
+        return diffs(
+            visit.store, visit.panel.files, visit.dags, sides.baseline, sides.candidates, options
+        ), None
+    except (NotFound, PayloadError) as error:
+        return [], str(error)
+
+
+def _rows(found: Diff, shown: Shown) -> list[Row]:
+    rows = [row for row in found.comparison.rows if _wanted(row, shown)]
+    if shown.order == "slice":
+        rows.sort(key=lambda row: (row.slice.sort_key, row.metric))
+    elif shown.order == "change":
+        rows.sort(key=lambda row: -abs(row.judged_change.value) if row.judged_change else 1)
+    elif shown.order == "examples":
+        rows.sort(key=lambda row: -_examples(row))
+    return rows
+
+
+def _examples(row: Row) -> float:
+    known = [side.examples for side in (row.baseline, row.candidate) if side and side.examples is not None]
+    return min(known, default=0)
+
+
+def _wanted(row: Row, shown: Shown) -> bool:
+    if shown.changed and not row.changed:
+        return False
+    if shown.verdict and row.verdict != shown.verdict:
+        return False
+    if shown.slices and shown.slices.lower() not in row.slice.name.lower():
+        return False
+    known = [side.examples for side in (row.baseline, row.candidate) if side and side.examples is not None]
+    return not shown.min_examples or not known or min(known) >= shown.min_examples
+
+
+def _scales(rows: PageOf[Row]) -> dict[str, float]:
+    """How far the forest plot reaches to both sides, by metric: most intervals fit, the widest are cut."""
+    reaches: dict[str, list[float]] = {}
+    for row in rows.rows:
+        change = row.judged_change
+        bounds = (change.corrected or change.interval) if change else None
+        if bounds:
+            reaches.setdefault(row.metric, []).append(max(abs(bounds.lower), abs(bounds.upper)))
+    return {metric: sorted(found)[int(0.8 * (len(found) - 1))] for metric, found in reaches.items()}
+
+
+def _matrix(read: Sequence[Diff], shown: Shown) -> list[tuple[Row, list[Row | None]]]:
+    """The rows of several candidates beside each other, ranked by the gravest of each."""
+    by_place = [{(row.slice, row.metric): row for row in one.comparison.rows} for one in read]
+    best: dict[tuple, Row] = {}
+    for rows in by_place:
+        for place, row in rows.items():
+            if _wanted(row, shown) and (place not in best or rank(row) < rank(best[place])):
+                best[place] = row
+    ranked = sorted(best.items(), key=lambda one: rank(one[1]))
+    return [(row, [rows.get(place) for rows in by_place]) for place, row in ranked[:MAX_ROWS]]
+
+
+def _choices(visit: Visit, sides: Sides) -> list[Run]:
+    """The last runs that have an evaluation, of the pipeline looked at when there is one, and those compared."""
+    chosen = [row.run for row in sides.candidates]
+    if sides.baseline and sides.baseline.run:
+        chosen.append(sides.baseline.run.run)
     wanted = RunFilter(pipeline=chosen[0].pipeline) if chosen else RunFilter()
     rows = summaries(visit.store, visit.store.runs(wanted, visit.dags, limit=CHOICES).rows)
-    found = {run.id: run for run in [*chosen, *(row.run for row in rows if _has_evaluation(row))]}
+    evaluated = (row.run for row in rows if any(branch.evaluation for branch in row.each))
+    found = {run.id: run for run in [*chosen, *evaluated]}
     return sorted(found.values(), key=lambda run: -run.id)
-
-
-def _has_evaluation(row: RunSummary) -> bool:
-    return any(branch.evaluation for branch in row.each)
-
-
-def _evaluation(visit: Visit, row: RunSummary, search: str) -> evaluation.EvaluationPayload:
-    if row.evaluation is None:
-        what = f"Branch '{row.name}' of run" if row.name else "Run"
-        raise NotFound(
-            f"{what} '{row.run.run_id}' has no evaluation: it has no Evaluator, or its Evaluator has not finished."
-        )
-    return evaluation.read(row.evaluation, visit.panel.files, parts=(), search=search)
-
-
-def _wanted(row: comparing.Row, choice: Choice) -> bool:
-    if choice.changed and not row.changed:
-        return False
-    if choice.worse and row.outcome != comparing.WORSE:
-        return False
-    known = [side.examples for side in (row.base, row.other) if side and side.examples is not None]
-    return not choice.min_examples or not known or min(known) >= choice.min_examples

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlmd_panel.errors import NotFound
-from mlmd_panel.evaluation.table import Choosing
 from mlmd_panel.store.records import Execution
 from mlmd_panel.web.answer import Answer, ArtifactRow
+from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Id, MapIndex, Text, Visiting
 from mlmd_panel.web.views.artifacts import Wanted, typed_view
 

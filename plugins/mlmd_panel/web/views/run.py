@@ -6,13 +6,13 @@ from collections import Counter
 
 from mlmd_panel.errors import PayloadError
 from mlmd_panel.evaluation import key_metrics
-from mlmd_panel.evaluation.table import Names
 from mlmd_panel.payloads.evaluation import evaluation
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Artifact, Lineage, RunDetail
 from mlmd_panel.store.run_summaries import latest_executions, outputs, summaries, summary
 from mlmd_panel.web import graph_layout
 from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.choices import Names
 from mlmd_panel.web.request import Id, Visit, Visiting
 
 

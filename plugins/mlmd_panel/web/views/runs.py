@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from mlmd_panel.evaluation import key_metrics
-from mlmd_panel.evaluation.table import Names
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.run_summaries import summaries
 from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.choices import Names
 from mlmd_panel.web.request import Cursor, Limit, Text, Time, Visiting
 
 

@@ -15,13 +15,13 @@ from mlmd_panel.evaluation import verdict as verdicts
 from mlmd_panel.evaluation.evidence import PASSED
 from mlmd_panel.evaluation.paging import page_of
 from mlmd_panel.evaluation.rejudge import Rejudged
-from mlmd_panel.evaluation.table import PageNumber
 from mlmd_panel.payloads.evaluation import eval_config, evaluation
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Artifact, RunDetail
 from mlmd_panel.store.run_summaries import RunSummary, summaries, summary
 from mlmd_panel.web.answer import Answer
+from mlmd_panel.web.choices import PageNumber
 from mlmd_panel.web.request import Id, Text, Visit, Visiting
 
 MAX_RUNS = 100

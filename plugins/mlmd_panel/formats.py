@@ -107,3 +107,17 @@ def last_path(uri: str, parts: int = 3) -> str:
     """Last parts of a URI, which distinguish artifacts."""
     pieces = uri.rstrip("/").split("/")
     return "/".join(pieces[-parts:]) if len(pieces) > parts + 1 else uri
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A change with its sign and up to four decimals: +0.0248, −0.0005, +1,204; small ones do not round to zero."""
+    if not math.isfinite(value):
+        return f"+{number(value)}" if value > 0 else number(value)
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 0.5 * 10**-digits:
+        text = f"{value:+.1e}"
+    else:
+        text = f"{value:+,.{digits if size < 10 else 1 if size < 1000 else 0}f}"
+    return text.replace("-", "−")

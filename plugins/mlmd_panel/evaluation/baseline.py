@@ -1,0 +1,128 @@
+"""Chooses what a run's evaluation is compared with."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mlmd_panel.errors import NotFound
+from mlmd_panel.store.filters import RunFilter
+from mlmd_panel.store.records import Run
+from mlmd_panel.store.run_summaries import RunSummary, summaries
+from mlmd_panel.store.store import Store
+
+PREVIOUS, BLESSED, OWN, PINNED, RUN = "previous", "blessed", "own", "pinned", "run"
+KINDS = {
+    BLESSED: "last blessed before it",
+    PREVIOUS: "the run before it",
+    OWN: "its own Evaluator's baseline",
+    PINNED: "pinned",
+    RUN: "a run",
+}
+# Most often one of the first few runs before was blessed, and few rows are read fast; no more are searched than these.
+_STEPS = (4, 16, 64, 200)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """A baseline.
+
+    Attributes:
+      against: How it was chosen, one of KINDS.
+      run: Run or branch; of `own` the candidate itself; None if there is none.
+      note: What was not as asked for, such as that no run before was blessed; or empty.
+    """
+
+    against: str
+    run: RunSummary | None
+    note: str = ""
+
+
+def choose(
+    store: Store,
+    dags: frozenset[str] | None,
+    candidate: RunSummary,
+    against: str = BLESSED,
+    run: Run | None = None,
+    branch: str | None = None,
+) -> Chosen:
+    """The baseline for a run or branch.
+
+    Args:
+      store: The store.
+      dags: DAGs the user may read; None means all.
+      candidate: What is compared with it.
+      against: How to choose, one of KINDS.
+      run: Of `pinned` and `run`.
+      branch: Of that run; None for the one with the candidate's name.
+
+    Raises:
+      NotFound: There is no such branch.
+    """
+    if against == OWN:
+        return Chosen(OWN, candidate)
+    if against in (RUN, PINNED):
+        if run is None:
+            return Chosen(against, None, "Choose the run to compare with.")
+        (summary,) = summaries(store, [run])
+        return Chosen(against, branch_of(summary, branch or candidate.name))
+    previous, blessed, complete = before(store, dags, candidate)
+    if against == PREVIOUS:
+        note = "" if previous else "No earlier run of this pipeline has an evaluation."
+        return Chosen(PREVIOUS, previous, note)
+    if blessed:
+        return Chosen(BLESSED, blessed)
+    seen = "No earlier run of this pipeline" if complete else f"None of the {sum(_STEPS)} runs before"
+    if previous:
+        return Chosen(
+            PREVIOUS, previous, f"{seen} has a blessed model; this is the last one that was evaluated."
+        )
+    return Chosen(BLESSED, None, f"{seen} has an evaluation.")
+
+
+def before(
+    store: Store, dags: frozenset[str] | None, candidate: RunSummary
+) -> tuple[RunSummary | None, RunSummary | None, bool]:
+    """Runs of the pipeline that were recorded before: the last with an evaluation, the last with a blessed model too.
+
+    And whether all runs before were looked at, if neither was found.
+    """
+    previous: RunSummary | None = None
+    after: int | None = candidate.run.id
+    if not candidate.run.pipeline:
+        return None, None, True
+    for limit in _STEPS:
+        page = store.runs(RunFilter(pipeline=candidate.run.pipeline), dags, limit=limit, after=after)
+        for row in summaries(store, page.rows):
+            found = _same_branch(row, candidate.name)
+            if found is None or found.evaluation is None:
+                continue
+            previous = previous or found
+            if found.blessed:
+                return previous, found, True
+        after = page.after
+        if after is None:
+            return previous, None, True
+    return previous, None, False
+
+
+def branch_of(row: RunSummary, name: str | None) -> RunSummary:
+    """The branch of a run; the first with an evaluation if no name is given.
+
+    Raises:
+      NotFound: The run has branches, and none of that name.
+    """
+    if not row.branches:
+        return row
+    if name:
+        found = _same_branch(row, name)
+        if found is None:
+            known = ", ".join(repr(branch.name) for branch in row.branches)
+            raise NotFound(f"Run '{row.run.label}' has no branch {name!r}; it has {known}.")
+        return found
+    return next((branch for branch in row.branches if branch.evaluation), row.branches[0])
+
+
+def _same_branch(row: RunSummary, name: str) -> RunSummary | None:
+    if not row.branches:
+        return row
+    return next((branch for branch in row.branches if branch.name == name), None)

@@ -1,0 +1,262 @@
+"""Writes a diff as JSON, CSV, Markdown and text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from mlmd_panel.csv_text import csv_text
+from mlmd_panel.evaluation.comparability import NOTE
+from mlmd_panel.evaluation.compare import SCOPES, Bounds, Change, Row, Side
+from mlmd_panel.evaluation.diff import Diff
+from mlmd_panel.formats import number, percent, signed
+from mlmd_panel.store.run_summaries import RunSummary
+
+_HEADER = (
+    "Slice",
+    "Metric",
+    "Baseline",
+    "Candidate",
+    "Change",
+    "Model effect",
+    "Data effect",
+    "Verdict",
+    "Examples",
+)
+_CSV_HEADER = (
+    "slice",
+    "metric",
+    "baseline",
+    "baseline_lower",
+    "baseline_upper",
+    "candidate",
+    "candidate_lower",
+    "candidate_upper",
+    "total",
+    "total_lower",
+    "total_upper",
+    "relative",
+    "model_effect",
+    "model_effect_lower",
+    "model_effect_upper",
+    "data_effect",
+    "data_effect_lower",
+    "data_effect_upper",
+    "judged",
+    "corrected_lower",
+    "corrected_upper",
+    "method",
+    "p_value",
+    "verdict",
+    "why",
+    "detectable",
+    "allowed",
+    "baseline_examples",
+    "candidate_examples",
+)
+
+
+def as_json(diff: Diff, rows: Sequence[Row] | None = None) -> dict[str, Any]:
+    """A diff as a mapping for `json_text.to_json`.
+
+    Args:
+      diff: The diff.
+      rows: Those to include; None for all.
+    """
+    found = diff.comparison
+    return {
+        "sentence": diff.sentence,
+        "outcome": diff.outcome,
+        "against": diff.against,
+        "baseline": run_of(diff.baseline),
+        "candidate": run_of(diff.candidate),
+        "comparability": diff.comparability,
+        "method": found.method,
+        "link": found.link,
+        "counts": found.counts,
+        "compared": found.compared,
+        "corrected": found.corrected,
+        "slices": found.slices,
+        "metrics": found.metrics,
+        "available_metrics": diff.available,
+        "unknown_metrics": diff.unknown,
+        "problems": diff.problems,
+        "cut": found.cut,
+        "primary": diff.primary,
+        "rows": found.rows if rows is None else rows,
+        "rows_in_all": len(found.rows),
+    }
+
+
+def run_of(summary: RunSummary) -> dict[str, Any]:
+    """A run or branch in short."""
+    return {
+        "id": summary.run.id,
+        "pipeline": summary.run.pipeline,
+        "dag_id": summary.run.dag_id,
+        "run_id": summary.run.run_id,
+        "label": summary.run.label,
+        "branch": summary.name,
+        "started": summary.started,
+        "spans": summary.spans,
+        "blessed": summary.blessed,
+        "evaluation": summary.evaluation.id if summary.evaluation else None,
+    }
+
+
+def as_csv(diff: Diff, rows: Sequence[Row] | None = None) -> str:
+    """The rows of a diff as CSV, with all digits."""
+    return csv_text(_CSV_HEADER, map(_csv_row, diff.comparison.rows if rows is None else rows))
+
+
+def as_markdown(diff: Diff, rows: int = 10, url: str = "") -> str:
+    """A diff as Markdown for a message or a form.
+
+    Args:
+      diff: The diff.
+      rows: How many of the ranked rows to show at most.
+      url: Of the page that shows all of it; may be empty.
+    """
+    shown = diff.comparison.rows[:rows]
+    table = tabulate([_cells(row, _markdown) for row in shown], _HEADER, "github", disable_numparse=True)
+    lines = [f"**{_markdown(diff.sentence)}**", "", _markdown(_two_runs(diff))]
+    lines += ["", *(f"- {_markdown(text)}" for text in _cautions(diff))] if _cautions(diff) else []
+    lines += ["", table] if shown else []
+    lines += ["", *map(_markdown, _notes(diff, len(shown)))]
+    return "\n".join([*lines, "", f"[The whole diff]({url})"] if url else lines) + "\n"
+
+
+def as_text(diff: Diff, rows: int = 40) -> str:
+    """A diff for a terminal.
+
+    Args:
+      diff: The diff.
+      rows: How many of the ranked rows to show at most.
+    """
+    shown = diff.comparison.rows[:rows]
+    lines = [diff.sentence, "", _two_runs(diff), *(f"! {text}" for text in _cautions(diff))]
+    if shown:
+        cells = [_cells(row, str) for row in shown]
+        lines += [
+            "",
+            tabulate(cells, _HEADER, "simple", disable_numparse=True, maxcolwidths=[40] * len(_HEADER)),
+        ]
+    return "\n".join([*lines, "", *_notes(diff, len(shown))]) + "\n"
+
+
+def _two_runs(diff: Diff) -> str:
+    sides = []
+    for name, side in (("Baseline", diff.baseline), ("candidate", diff.candidate)):
+        branch = f" {side.name}" if side.name else ""
+        spans = f", span {', '.join(map(str, side.spans))}" if side.spans else ""
+        sides.append(f"{name}: {side.run.name}{branch} (run {side.run.id}{spans})")
+    if diff.against == "own":
+        sides[0] = "Baseline: the model that the candidate's Evaluator compared it with"
+    return "; ".join(sides) + "."
+
+
+def _cautions(diff: Diff) -> list[str]:
+    found = []
+    for one in diff.comparability.differences:
+        if one.weight == NOTE:
+            continue
+        values = (
+            f" Baseline: {one.baseline}; candidate: {one.candidate}." if one.baseline or one.candidate else ""
+        )
+        more = one.names_in_all - len(one.names)
+        named = f" {', '.join(one.names)}{f' and {more:,} more' if more else ''}." if one.names else ""
+        found.append(f"{one.text}{values}{named}")
+    return [*found, *diff.problems]
+
+
+def _notes(diff: Diff, shown: int) -> list[str]:
+    found, in_all = diff.comparison, len(diff.comparison.rows)
+    said = [f"{in_all - shown:,} more rows are not shown."] if in_all > shown else []
+    return [
+        *said,
+        f"Intervals at {percent(found.method.level)}, corrected for {found.corrected:,} comparisons "
+        f"({SCOPES[found.method.scope]}).",
+    ]
+
+
+def _cells(row: Row, text: Any) -> list[str]:
+    counts = [_count(side) for side in (row.baseline, row.candidate)]
+    return [
+        text(row.slice.name),
+        text(row.metric),
+        _value(row.baseline),
+        _value(row.candidate),
+        _change(row.total),
+        _change(row.model_effect),
+        _change(row.data_effect),
+        row.verdict if not row.why else f"{row.verdict}: {row.why}",
+        counts[0] if counts[0] == counts[1] else " → ".join(counts),
+    ]
+
+
+def _value(side: Side | None) -> str:
+    if side is None:
+        return "missing"
+    return number(side.number) if side.number is not None else "not a single number"
+
+
+def _count(side: Side | None) -> str:
+    return number(side.examples) if side is not None else "–"
+
+
+def _change(change: Change | None) -> str:
+    if change is None:
+        return "not known"
+    bounds = change.corrected or change.interval
+    if bounds is None:
+        return f"{signed(change.value)} ({change.why or change.method})"
+    return f"{signed(change.value)} ({signed(bounds.lower)} to {signed(bounds.upper)})"
+
+
+def _csv_row(row: Row) -> list[Any]:
+    judged = row.judged_change
+    return [
+        row.slice.name,
+        row.metric,
+        *_of_side(row.baseline),
+        *_of_side(row.candidate),
+        *_of_change(row.total),
+        row.relative,
+        *_of_change(row.model_effect),
+        *_of_change(row.data_effect),
+        row.judged,
+        *_of_bounds(judged.corrected if judged else None),
+        judged.method if judged else "",
+        judged.p_value if judged else None,
+        row.verdict,
+        row.why,
+        row.detectable,
+        row.allowed,
+        row.baseline.examples if row.baseline else None,
+        row.candidate.examples if row.candidate else None,
+    ]
+
+
+def _of_side(side: Side | None) -> Iterable[Any]:
+    if side is None:
+        return None, None, None
+    interval = side.interval
+    value = side.number if side.number is not None else str(side.value)
+    return value, *((interval.lower, interval.upper) if interval else (None, None))
+
+
+def _of_change(change: Change | None) -> Iterable[Any]:
+    return (change.value, *_of_bounds(change.interval)) if change else (None, None, None)
+
+
+def _of_bounds(bounds: Bounds | None) -> Iterable[Any]:
+    return (bounds.lower, bounds.upper) if bounds else (None, None)
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is: names of slices come from data."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

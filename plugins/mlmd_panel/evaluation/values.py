@@ -1,0 +1,146 @@
+"""The values that two evaluations are compared by: of their candidates, of their baselines, of the paired changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from mlmd_panel.evaluation.evaluated import Evaluated
+from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
+from mlmd_panel.payloads.evaluation.metric_names import metric_names
+from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
+from mlmd_panel.payloads.evaluation.slices import Slice
+
+Metrics = dict[MetricKey, Metric]
+# Numbers of examples, which the table has as columns of its own; and what TFMA writes instead of a slice's metrics.
+_NOT_COMPARED = ("example_count", "weighted_example_count", "example_weight", "__ERROR__")
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceValues:
+    """A slice of one side.
+
+    Attributes:
+      part: The slice as it was read.
+      judged: Metrics of the models that are compared.
+      baseline: Metrics of the evaluation's own baseline model, without a model's name in their keys.
+      changes: TFMA's differences between the two, with the keys of `judged`.
+    """
+
+    part: SliceMetrics
+    judged: Metrics
+    baseline: Metrics
+    changes: Metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """Which metrics two evaluations have, and what they are called.
+
+    Attributes:
+      of_key: A name for each key of either, sorted by name.
+      models: What each side's keys without a model's name mean.
+      weighting_differs: Names of metrics that are not compared, as their example weighting is not the same.
+    """
+
+    of_key: dict[MetricKey, str]
+    models: tuple[str, str]
+    weighting_differs: tuple[str, ...]
+
+
+def names(baseline: Evaluated, candidate: Evaluated) -> Names:
+    """Names of all metrics of two evaluations, except of numbers of examples.
+
+    A metric is the same in both if its key is equal, including model, output, sub key and weighting. The name of an
+    evaluation's only candidate model does not matter, unless the other evaluation has several.
+    """
+    models = _models(baseline, candidate)
+    keys = [
+        {_renamed(key, model) for key in _keys(side)}
+        for side, model in zip((baseline, candidate), models, strict=True)
+    ]
+    either = [{_unweighted(key) for key in side} for side in keys]
+    alike = {_unweighted(key) for key in keys[0] & keys[1]}
+    named = metric_names(sorted(keys[0] | keys[1], key=repr))
+    return Names(
+        dict(sorted(named.items(), key=lambda pair: pair[1])),
+        models,
+        tuple(sorted(metric_names((either[0] & either[1]) - alike).values())),
+    )
+
+
+def by_slice(side: Evaluated, model: str) -> dict[Slice, SliceValues]:
+    """The slices of one side.
+
+    Args:
+      model: What keys without a model's name mean; see `Names`.
+    """
+    split = _Split(side, model)
+    return {part.slice: split.values(part) for part in side.payload.slices}
+
+
+class _Split:
+    """Sorts the metrics of a slice by whose they are; what a key means is worked out once."""
+
+    def __init__(self, side: Evaluated, model: str) -> None:
+        self._side, self._model = side, model
+        self._known: dict[MetricKey, tuple[str, MetricKey]] = {}
+
+    def values(self, part: SliceMetrics) -> SliceValues:
+        found: dict[str, Metrics] = {"candidate": {}, "baseline": {}, "change": {}}
+        for metric in part.metrics:
+            whose, key = self._known.get(metric.key) or self._whose(metric.key)
+            # A candidate's own goes before one of no model.
+            if key not in found[whose] or metric.key.model:
+                found[whose][key] = metric
+        if self._side.own_baseline:
+            return SliceValues(part, found["baseline"], {}, {})
+        return SliceValues(part, found["candidate"], found["baseline"], found["change"])
+
+    def _whose(self, key: MetricKey) -> tuple[str, MetricKey]:
+        payload = self._side.payload
+        name = "" if key.model in (payload.sole, payload.baseline) else key.model
+        plain = dataclasses.replace(key, model=name or self._model, is_diff=False)
+        if key.is_diff:
+            found = "change", plain
+        elif key.model and key.model == payload.baseline:
+            found = "baseline", dataclasses.replace(plain, model="")
+        else:
+            found = "candidate", plain
+        self._known[key] = found
+        return found
+
+
+def _keys(side: Evaluated) -> Iterable[MetricKey]:
+    if side.own_baseline:
+        own = (key for key in side.payload.keys if key.model and key.model == side.payload.baseline)
+        keys: Iterable[MetricKey] = (dataclasses.replace(key, model="") for key in own if not key.is_diff)
+    else:
+        keys = side.payload.candidate_keys
+    return (key for key in keys if key.name.rpartition("/")[2] not in _NOT_COMPARED)
+
+
+def _models(baseline: Evaluated, candidate: Evaluated) -> tuple[str, str]:
+    """What each side's keys without a model's name mean: "", or the model of that name among several of the other."""
+    sides = []
+    for one, two in ((baseline, candidate), (candidate, baseline)):
+        if one.own_baseline or two.own_baseline:
+            sides.append("")
+            continue
+        sides.append(_model(one.payload, two.payload))
+    return sides[0], sides[1]
+
+
+def _model(one: EvaluationPayload, two: EvaluationPayload) -> str:
+    name = one.sole or next((model.name for model in one.config.models if not model.baseline), "")
+    alone, several = len(one.candidates) == 1, len(two.candidates) > 1
+    return name if alone and several and name in two.candidates else ""
+
+
+def _renamed(key: MetricKey, model: str) -> MetricKey:
+    return dataclasses.replace(key, model=model) if model and not key.model else key
+
+
+def _unweighted(key: MetricKey) -> MetricKey:
+    return dataclasses.replace(key, weighted=None)
