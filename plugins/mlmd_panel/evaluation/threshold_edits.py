@@ -289,8 +289,10 @@ def _edit(number: int, metric: str, names: str, message: Any, change: bool, edit
 
 
 def _metrics(config: Any, payload: EvaluationPayload) -> dict[str, tuple[int, int | str]]:
-    """Measured metrics that a threshold can be added for: number of the specification, and the metric's number or name."""
-    measured = {key.name for key in payload.keys if not key.is_diff}
+    """Metrics that were measured, as numbers, and that a threshold can be added for: number of the specification, and the metric's number or name."""
+    measured = {
+        metric.key.name for part in payload.slices for metric in part.metrics if metric.number is not None
+    }
     found: dict[str, tuple[int, int | str]] = {}
     named = set()
     for number, spec in enumerate(config.metrics_specs):
@@ -303,7 +305,7 @@ def _metrics(config: Any, payload: EvaluationPayload) -> dict[str, tuple[int, in
                 found.setdefault(label, (number, place))
     for key in payload.candidate_keys:
         # Of the model itself: TFMA knows their thresholds by name alone.
-        if key.weighted is None and key.name not in named and not (key.sub_key or key.aggregation):
+        if key.weighted is None and key.name in measured - named and not (key.sub_key or key.aggregation):
             found.setdefault(f"{key.name} ({key.output})" if key.output else key.name, (-1, key.name))
     return found
 
