@@ -115,7 +115,7 @@ def _interval(
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return lower, upper, "The interval is not of finite numbers."
     if lower >= upper:
-        return lower, upper, "The standard error is 0, so chance is unknown."
+        return lower, upper, "The standard error is 0, which says nothing."
     return lower, upper, ""
 
 

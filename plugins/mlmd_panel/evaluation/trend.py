@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlmd_panel.evaluation import key_metrics, readings
 from mlmd_panel.evaluation.decay import Decay, Measured, decay
 from mlmd_panel.evaluation.differences import Estimate, estimate
-from mlmd_panel.evaluation.direction import direction
+from mlmd_panel.evaluation.direction import HIGHER, LOWER, direction
 from mlmd_panel.evaluation.evidence import bounds_of
 from mlmd_panel.evaluation.readings import Reading
 from mlmd_panel.evaluation.table import ALL, chosen_names
@@ -187,13 +187,14 @@ def _line(
         for run in runs
         if run.summary.evaluation and run.summary.evaluation.id in found
     ]
-    allowed = None
+    allowed, better = None, direction(key, *configs[-1:])
     for run in reversed(runs):
         reading = found.get(run.summary.evaluation.id) if run.summary.evaluation else None
         if reading and reading.baseline is not None:
-            allowed = _allowed(key, slice_, reading)
+            allowed, said = _allowed(key, slice_, reading)
+            better = said or better
             break
-    return Line(line[0], line[1], name, slice_, points, direction(key, *configs[-1:]), allowed)
+    return Line(line[0], line[1], name, slice_, points, better, allowed)
 
 
 def _point(key: MetricKey, slice_: str, run: TrendRun, found: Mapping[int, Reading]) -> Point:
@@ -222,15 +223,15 @@ def _part(reading: Reading, slice_: str) -> SliceMetrics | None:
     return next((part for part in reading.parts if part.slice.name == slice_), None)
 
 
-def _allowed(key: MetricKey, slice_: str, reading: Reading) -> float | None:
-    """The tightest change that the thresholds allow for the worse, 0 where they ask for one to the better.
+def _allowed(key: MetricKey, slice_: str, reading: Reading) -> tuple[float | None, str | None]:
+    """The smallest change that the thresholds allow for the worse, 0 where they ask for one to the better.
 
-    Only absolute ones: a relative one allows another change in each run.
+    And which direction they call better. Only absolute ones: a relative one allows another change in each run.
     """
     part = _part(reading, slice_)
     diffs = {dataclasses.replace(one, is_diff=True) for one in reading.there(key)}
     found = [
-        max(one.absolute if one.direction == 1 else -one.absolute, 0.0)
+        (max(one.absolute if one.direction == 1 else -one.absolute, 0.0), one.direction)
         for one in reading.config.thresholds
         if one.change
         and one.key in diffs
@@ -240,7 +241,9 @@ def _allowed(key: MetricKey, slice_: str, reading: Reading) -> float | None:
         and part is not None
         and slices.selects(one.spec, part.slice)
     ]
-    return min(found, default=None)
+    if len({way for _, way in found}) != 1:
+        return None, None
+    return min(found)[0], LOWER if found[0][1] == 1 else HIGHER
 
 
 def _decay(

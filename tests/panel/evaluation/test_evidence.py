@@ -75,7 +75,7 @@ def test_what_says_nothing_of_chance_decides_nothing() -> None:
     none = _judge(at_least(0.5), part(ends=None))
     assert (none.outcome, none.why) == (INCONCLUSIVE, "No interval was recorded.")
     zero = _judge(at_least(0.5), part(value=1.0, ends=(1.0, 1.0)))
-    assert (zero.outcome, zero.why) == (INCONCLUSIVE, "The standard error is 0, so chance is unknown.")
+    assert (zero.outcome, zero.why) == (INCONCLUSIVE, "The standard error is 0, which says nothing.")
     odd = _judge(at_least(0.5), part(ends=(math.nan, math.nan)))
     assert (odd.outcome, odd.why) == (INCONCLUSIVE, "The interval is not of finite numbers.")
 
