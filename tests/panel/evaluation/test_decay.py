@@ -34,7 +34,9 @@ def test_small_losses_add_up_to_an_alarm() -> None:
     assert found.last.steps == (1, 2, 3)
     assert found.last.certain
     said = sentence(found, "auc of Overall", "run 0")
-    assert said.startswith("Alarm: auc of Overall changed by −0.0080 since run 0, by the models alone, over 3 changes.")
+    assert said.startswith(
+        "Alarm: auc of Overall changed by −0.0080 since run 0, by the models alone, over 3 changes."
+    )
     assert "Each was within the 0.004 that one change may be worse, but their sum is not." in said
     assert said.endswith("lies wholly beyond: this is more than chance.")
 
@@ -87,7 +89,11 @@ def test_effects_are_chained_along_baselines_only() -> None:
 
 
 def test_a_run_whose_model_does_not_descend_from_the_baseline_is_left_out() -> None:
-    series = [*_chain(-0.001, -0.001), Measured(9, _of(0.9), _of(-0.5), 77), Measured(10, _of(0.9), _of(-0.001), 2)]
+    series = [
+        *_chain(-0.001, -0.001),
+        Measured(9, _of(0.9), _of(-0.5), 77),
+        Measured(10, _of(0.9), _of(-0.001), 2),
+    ]
     found = decay(series, 0.004)
     assert found is not None
     assert (found.of, found.left_out) == (EFFECTS, (9,))

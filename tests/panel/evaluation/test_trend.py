@@ -43,7 +43,10 @@ def test_a_line_has_values_intervals_and_gaps(made: Written, files: Files) -> No
     runs = _runs(made, "compared", "", "bootstrap", "nowhere", "compared")
     found = trend.of_runs(files, runs, ["area"], ["Overall", "language: de"])
 
-    assert [(line.metric, line.slice) for line in found.lines] == [("area", "Overall"), ("area", "language: de")]
+    assert [(line.metric, line.slice) for line in found.lines] == [
+        ("area", "Overall"),
+        ("area", "language: de"),
+    ]
     artifact = runs[0].summary.evaluation
     assert artifact is not None
     payload = evaluation.read(artifact, files, parts=())
@@ -176,7 +179,9 @@ def test_drift_is_that_of_both_splits(made: Written, files: Files) -> None:
     assert any(value > 0 for value in drifts)
 
 
-def test_readings_are_kept_within_bounds(made: Written, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readings_are_kept_within_bounds(
+    made: Written, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(readings, "_kept", Kept(100_000, readings._cost))
     artifact = run(1, str(made.folder / "evaluation" / "compared")).evaluation
     assert artifact is not None

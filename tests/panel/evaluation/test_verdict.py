@@ -89,7 +89,9 @@ def test_what_was_not_checked_is_named() -> None:
 def test_missing_slices_and_metrics() -> None:
     nobody = Spec(values=frozenset({("payment", "Barter")}))
     found = _judge(part(), thresholds=(at_least(0.9, OF_ALL), at_least(0.9, nobody)), blessed=False)
-    assert found.sentence == "Not blessed: no examples are in the slice payment: Barter, which has thresholds."
+    assert (
+        found.sentence == "Not blessed: no examples are in the slice payment: Barter, which has thresholds."
+    )
     assert (found.outcome, found.missing) == (FAILED, ("payment: Barter",))
     empty = SliceMetrics(CASH, (), 2.0, None, "Too few examples.")
     lacking = _judge(part(), empty, thresholds=(at_least(0.9),), blessed=False)
@@ -121,7 +123,10 @@ def test_another_gate_may_decide_otherwise() -> None:
     [
         ({"change_ends": None}, "No interval was recorded. Whether this is chance is unknown."),
         ({"examples": 9.0}, "The slice has 9 examples, fewer than 30. Whether this is chance is unknown."),
-        ({"change_ends": (-0.0053, -0.0053)}, "The standard error is 0, which says nothing. Whether this is chance is unknown."),
+        (
+            {"change_ends": (-0.0053, -0.0053)},
+            "The standard error is 0, which says nothing. Whether this is chance is unknown.",
+        ),
     ],
 )
 def test_a_rejection_without_evidence_says_what_lacks(measured: dict[str, Any], ending: str) -> None:
@@ -133,7 +138,9 @@ def test_a_rejection_without_evidence_says_what_lacks(measured: dict[str, Any], 
 def test_a_relative_change() -> None:
     threshold = Threshold(AUC_DIFF, OF_ALL, True, relative=-0.001, direction=2)
     found = _judge(part(**NOISE), thresholds=(threshold,))
-    assert "auc changed by −0.0057 times the baseline's value where at least −0.001 was asked." in found.sentence
+    assert (
+        "auc changed by −0.0057 times the baseline's value where at least −0.001 was asked." in found.sentence
+    )
 
 
 def test_an_evaluation_of_which_a_part_was_read_passes_nothing() -> None:
