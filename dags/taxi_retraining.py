@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
+from mlmd_panel.airflow_tasks import EvaluationDiffOperator
 
 from include.taxi import hyperparameters
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor, range_config
@@ -12,7 +13,7 @@ WAIT = "wait_for_span"
 
 
 def retraining(dag_id: str, schedule: object) -> DAG:
-    """One DAG: waits for its span, then trains on the months before it and evaluates the model on it."""
+    """One DAG: waits for its span, trains on the months before it, evaluates the model on it, tells what changed."""
     dag = AirflowDagRunner(
         AirflowPipelineConfig(
             airflow_dag_config={
@@ -50,9 +51,12 @@ def retraining(dag_id: str, schedule: object) -> DAG:
         serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi_retraining",
         rolling_window=6,
     )
-    first = dag.roots
+    first, last = dag.roots, dag.leaves
     with dag:
         SpanSensor(task_id=WAIT, root=SPANS) >> first
+        # Also when the model was not blessed, and the Pusher was skipped; it never fails a run. A notifier of Airflow's
+        # providers in notifiers= sends the diff on, such as SlackNotifier(text="{{ evaluation_diff.markdown }}").
+        last >> EvaluationDiffOperator(task_id="evaluation_diff", trigger_rule="none_failed")
     return dag
 
 

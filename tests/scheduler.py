@@ -121,6 +121,25 @@ class Scheduler:
         path = f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}"
         self.call("PATCH", path, {"new_state": "failed"})
 
+    def question(self, dag_id: str, run_id: str, task_id: str, seconds: float = 600) -> dict[str, Any]:
+        """What a task asks a person, once it does: subject, body, options, who has answered."""
+
+        def asked() -> bool:
+            state = self.tasks(dag_id, run_id)[task_id]["state"]
+            assert state not in ("success", "failed", "upstream_failed", "skipped"), state
+            return state == "awaiting_input"
+
+        wait_until(asked, seconds, f"{task_id} to ask", _POLL)
+        return self.call("GET", self._question_path(dag_id, run_id, task_id))
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **params: Any) -> None:
+        """Answers the question of a task, as the form under Required Actions does."""
+        body = {"chosen_options": [option], "params_input": params}
+        self.call("PATCH", self._question_path(dag_id, run_id, task_id), body)
+
+    def _question_path(self, dag_id: str, run_id: str, task_id: str) -> str:
+        return f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"
+
     def wait_for_try(self, dag_id: str, run_id: str, task_id: str, number: int, seconds: float = 300) -> None:
         """Waits until a given try of a task has ended: after a clear, the run may still say success."""
 

@@ -12,7 +12,7 @@ SPAN, VERSION = "span", "version"
 _Event = metadata_store_pb2.Event
 _Execution = metadata_store_pb2.Execution
 _PASSED = (_Execution.COMPLETE, _Execution.CACHED)
-# From a PushedModel: the blessing its Pusher read, the examples its Evaluator read. From hyper-parameters:
+# From a PushedModel: the blessing its Pusher read, the evaluation behind it, its examples. From hyper-parameters:
 # the Tuner's transformed examples, the examples their Transform read.
 _STEPS = 4
 

@@ -23,6 +23,15 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
     BulkInferrer(model=served.outputs["model"], ...)
     """
 
+    def __init__(self, required: bool = True):
+        """Takes what to do when no model has been pushed.
+
+        Args:
+            required: Whether the run is skipped then. Otherwise there is no model and no pushed model, as suits the
+                baseline of an Evaluator.
+        """
+        self._required = required
+
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[tfx.dsl.Artifact]]
     ) -> dict[str, list[tfx.dsl.Artifact]]:
@@ -33,13 +42,16 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
             input_dict: `model` and `pushed`, those of all runs.
 
         Returns:
-            The same keys, one artifact each.
+            The same keys, one artifact each; none if no model has been pushed and none is required.
 
         Raises:
-            SkipSignal: No model has been pushed yet.
+            SkipSignal: No model has been pushed yet, and one is required.
             InputResolutionError: The pushed model's own artifact is gone.
         """
         pushed = [a for a in input_dict["pushed"] if a.get_int_custom_property("pushed") == 1]
+        if not pushed and not self._required:
+            logging.info("No model has been pushed yet.")
+            return {"model": [], "pushed": []}
         if not pushed:
             raise SkipSignal(
                 f"no model has been pushed yet; {len(input_dict['model'])} were trained. A model is pushed, and then "

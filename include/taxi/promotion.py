@@ -1,10 +1,12 @@
-"""The promotion pipeline, short enough for a task group: a trained model is evaluated again, and pushed if it is good enough."""
+"""The promotion pipeline, short enough for a task group: a trained model is evaluated again, and pushed if a person says so."""
 
 from __future__ import annotations
 
 from tfx import v1 as tfx
 
+from include.components.approval import Approval
 from include.components.chosen import ChosenModel, ChosenNumber, ExamplesOfSpan
+from include.components.served_model import ServedModel
 from include.taxi import evaluation, family, pipeline
 
 
@@ -17,11 +19,13 @@ def create_pipeline(
     beam_pipeline_args: list[str] | None = None,
     enable_cache: bool = True,
 ) -> tfx.dsl.Pipeline:
-    """Builds the pipeline; the Pusher is in a Cond and is skipped when the model is not blessed.
+    """Builds the pipeline; the Pusher is in a Cond and is skipped when the model is not approved.
 
-    Models and trips are those of `include.taxi.retraining`, found in the MLMD store. Runtime parameters: "span" is
-    the month on which the model is judged, one that it was not trained on; "model" is its id, 0 for the one that
-    was trained last.
+    Models and trips are those of `include.taxi.retraining`, found in the MLMD store. The Evaluator compares the model
+    with the one that this pipeline has pushed last, if any; its verdict is for the person who approves. Runtime
+    parameters: "span" is the month on which the model is judged, one that it was not trained on; "model" is its id,
+    0 for the one that was trained last; "approved", "approved_by", "reason" and "answered_at" are the person's
+    answer, see `include.components.approval`. Without them the model is not pushed.
 
     Args:
         pipeline_name: Name under which runs and artifacts are recorded.
@@ -54,20 +58,36 @@ def create_pipeline(
         chosen=number.outputs["chosen"],
         examples=trips.outputs["examples"],
     ).with_id("candidate")
+    standard = tfx.types.standard_artifacts
+    production = tfx.dsl.Resolver(
+        strategy_class=ServedModel,
+        config={"required": False},
+        model=family.trained_models(),
+        pushed=tfx.dsl.Channel(type=standard.PushedModel),
+    ).with_id("production_model")
     judgement = evaluation.Judgement(min_auc, min_accuracy, 1.0, 1.0, slice_features=(), slice_companies=())
     evaluator = tfx.components.Evaluator(
         examples=trips.outputs["examples"],
         example_splits=["train", "eval"],
         model=candidate.outputs["model"],
+        baseline_model=production.outputs["model"],
         eval_config=evaluation.eval_config(judgement),
     )
-    blessing = evaluator.outputs["blessing"]
+    approval = Approval(
+        model=candidate.outputs["model"],
+        verdict=evaluator.outputs["blessing"],
+        approved=parameter(name="approved", ptype=int, default=0),
+        approved_by=parameter(name="approved_by", ptype=str, default=""),
+        reason=parameter(name="reason", ptype=str, default=""),
+        answered_at=parameter(name="answered_at", ptype=str, default=""),
+    )
+    blessing = approval.outputs["blessing"]
     with tfx.dsl.Cond(blessing.future()[0].custom_property("blessed") == 1):
         pusher = pipeline.pusher(candidate.outputs["model"], blessing, serving_dir)
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
-        components=[span, number, trips, candidate, evaluator, pusher],
+        components=[span, number, trips, candidate, production, evaluator, approval, pusher],
         enable_cache=enable_cache,
         beam_pipeline_args=list(beam_pipeline_args or pipeline.DEFAULT_BEAM_ARGS),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tfx import v1 as tfx
 
 from include.components.anomaly_gate import AnomalyGate
 from include.components.blessed_before import BlessedBefore
+from include.components.evidence_gate import EvidenceGate
 from include.components.not_superseded import NotSuperseded
 from include.components.rolling_window import RollingWindow
 from include.components.span_example_gen import SpanExampleGen
@@ -19,6 +21,8 @@ SCHEMA_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.p
 _TRAIN_BUCKETS, _EVAL_BUCKETS = 4, 1
 # 100 steps of 128 rows are some 6 passes over a window of six months.
 DEFAULT_TRAIN_ARGS = '{"num_steps": 100}'
+# The node whose blessing is followed.
+DECIDERS = {"tfma": "Evaluator", "evidence": "EvidenceGate"}
 
 
 def create_pipeline(
@@ -28,10 +32,12 @@ def create_pipeline(
     serving_dir: str = "serving_model",
     rolling_window: int = 6,
     warm_start: bool = True,
+    decided_by: str = "tfma",
+    inconclusive: str = "pass",
     beam_pipeline_args: list[str] | None = None,
     enable_cache: bool = True,
 ) -> tfx.dsl.Pipeline:
-    """Builds the pipeline of one month; a model is pushed only when the Evaluator blesses it.
+    """Builds the pipeline of one month; a model is pushed only when it is blessed.
 
     The newest span is what the model is evaluated on, the `rolling_window` spans before it are what it
     is trained on: a month shows how the model would have done in it. Runtime parameters: "range_config" is the
@@ -46,12 +52,20 @@ def create_pipeline(
         serving_dir: Folder that receives one numbered subfolder per pushed model.
         rolling_window: Number of spans to train on.
         warm_start: Whether training starts from the last model blessed before this span.
+        decided_by: Whose blessing the push and later baselines follow: "tfma", the Evaluator's, or "evidence", that
+            of the EvidenceGate. The other one is recorded.
+        inconclusive: What the EvidenceGate does without enough evidence: "pass", "fail" or "wait".
         beam_pipeline_args: Options for Beam; None for the in-memory runner with one worker.
         enable_cache: Whether a component with unchanged inputs reuses its earlier outputs.
 
     Returns:
         The pipeline, to be run by any TFX orchestrator.
+
+    Raises:
+        ValueError: Nobody of that name decides.
     """
+    if decided_by not in DECIDERS:
+        raise ValueError(f"decided_by = {decided_by!r} is not one of {tuple(DECIDERS)}.")
     standard = tfx.types.standard_artifacts
     example_gen = SpanExampleGen(
         input_base=spans_root,
@@ -90,8 +104,8 @@ def create_pipeline(
     baseline = tfx.dsl.Resolver(
         strategy_class=BlessedBefore,
         model=tfx.dsl.Channel(type=standard.Model),
-        model_blessing=tfx.dsl.Channel(type=standard.ModelBlessing),
         newest=newest,
+        **_blessings(decided_by),
     ).with_id("blessed_before")
     tuned = tfx.dsl.Resolver(
         strategy_class=TunedBefore, hyperparameters=family.tuned_hyperparameters(), newest=newest
@@ -111,7 +125,15 @@ def create_pipeline(
         baseline_model=baseline.outputs["model"],
         eval_config=evaluation.eval_config(evaluation.MONTHLY),
     )
-    blessing = evaluator.outputs["blessing"]
+    evidence_gate = EvidenceGate(
+        evaluation=evaluator.outputs["evaluation"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        inconclusive=inconclusive,
+        decides=decided_by == "evidence",
+    )
+    decider = {"tfma": evaluator, "evidence": evidence_gate}[decided_by]
+    blessing = decider.outputs["blessing"]
     with tfx.dsl.Cond(blessing.future()[0].custom_property("blessed") == 1):
         servable = tfx.dsl.Resolver(
             strategy_class=NotSuperseded,
@@ -135,9 +157,22 @@ def create_pipeline(
             transform,
             trainer,
             evaluator,
+            evidence_gate,
             servable,
             pusher,
         ],
         enable_cache=enable_cache,
         beam_pipeline_args=list(beam_pipeline_args or pipeline.DEFAULT_BEAM_ARGS),
     )
+
+
+def _blessings(decided_by: str) -> dict[str, Any]:
+    """Inputs of `BlessedBefore`: what the deciding node has blessed, and what the Evaluator had before it."""
+
+    def of(node: str) -> tfx.dsl.Channel:
+        return tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing, producer_component_id=node)
+
+    found = {"model_blessing": of(DECIDERS[decided_by])}
+    if decided_by != "tfma":
+        found["former_blessing"] = of(DECIDERS["tfma"])
+    return found

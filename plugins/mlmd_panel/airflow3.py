@@ -24,11 +24,9 @@ from sqlalchemy.engine import URL
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
-from mlmd_panel.errors import SettingsError
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.settings import SECTION, Settings, read_settings
 from mlmd_panel.store import address
-from mlmd_panel.store.mlmd_facts import FORMER_CONNECTION, SQLITE_FILE
 from mlmd_panel.store.reconnecting import FreshStore
 from mlmd_panel.web import error_pages
 from mlmd_panel.web.airflow_links import AirflowLinks
@@ -105,23 +103,8 @@ def store_url(settings: Settings) -> URL:
     Raises:
       SettingsError: The setting or the Connection is not a store's address, or the Connection cannot be read.
     """
-    if settings.mlmd:
-        return address.of_text(settings.mlmd)
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
-    connection = _connection(name or FORMER_CONNECTION)
-    if name and connection is None:
-        raise SettingsError(
-            f"The Connection {name!r} for the ML Metadata store does not exist or cannot be read. "
-            "Ask an Airflow administrator to create or fix it."
-        )
-    if name:
-        return address.of_connection(connection)
-    if connection is not None:
-        raise SettingsError(
-            f"There is a Connection {FORMER_CONNECTION!r}, but no setting names it. Ask an Airflow administrator to "
-            f"set [tfx_airflow] mlmd_conn_id = {FORMER_CONNECTION}, or to delete the Connection."
-        )
-    return address.of_file(Path(_home()) / SQLITE_FILE)
+    return address.in_airflow(settings.mlmd, name or "", _home(), _connection)
 
 
 def _connection(name: str) -> Connection | None:

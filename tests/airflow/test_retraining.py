@@ -183,6 +183,21 @@ def test_model_that_is_not_blessed_is_not_served_and_the_threshold_is_named(
     assert pushed == [year[month].artifacts["Trainer", _OUTPUT, "model"] for month in blessed]
 
 
+def test_rejections_within_the_noise_are_inconclusive_with_evidence_which_is_only_recorded(
+    year: dict[int, Run], store: Store, bundle: Bundle
+) -> None:
+    for month in MONTHS[1:]:
+        [blessing] = year[month].artifacts["EvidenceGate", _OUTPUT, "blessing"]
+        [evaluators] = year[month].artifacts["Evaluator", _OUTPUT, "blessing"]
+        assert store.number(blessing, "decides") == 0
+        assert store.number(evaluators, "decides") is None
+        counts = {name: store.number(blessing, name) for name in ("blessed", "failed", "inconclusive")}
+        assert counts["blessed"] == 1 and counts["failed"] == 0, month
+        if not store.blessed(year[month]):
+            assert counts["inconclusive"], month
+            assert "the interval spans the bound" in _log(bundle, month, "EvidenceGate")
+
+
 def _log(bundle: Bundle, month: int, task: str) -> str:
     folder = bundle.home / "logs" / f"dag_id={DAG}" / f"run_id={_run_id(month)}" / f"task_id={task}"
     return "".join(path.read_text() for path in sorted(folder.glob("attempt=*.log")))
@@ -299,7 +314,7 @@ def test_late_span_is_waited_for_then_the_run_is_skipped_with_the_reason(
     [newest] = [run_id for run_id in scheduler.run_ids(DAG) if run_id.startswith("scheduled__")]
     assert scheduler.wait_for_run(DAG, newest) == "success"
     tasks = scheduler.tasks(DAG, newest)
-    assert {task["state"] for task in tasks.values()} == {"skipped"} and len(tasks) == 14
+    assert {task["state"] for task in tasks.values()} == {"skipped"} and len(tasks) == 15
     assert "did not arrive within 3 days" in scheduler.log(DAG, newest, "wait_for_span")
     skip = scheduler.xcom(DAG, newest, "wait_for_span", "tfx_skip")
     assert (skip["node"], skip["outside"]) == ("wait_for_span", True)

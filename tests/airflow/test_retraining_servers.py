@@ -16,7 +16,15 @@ from tests.server import wait_until
 DAG, DELIVERY = "taxi_retraining", "taxi_retraining_on_delivery"
 _COMPONENTS = {
     *("SpanExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate"),
-    *("rolling_window", "blessed_before", "tuned_before", "Transform", "Trainer", "Evaluator"),
+    *(
+        "rolling_window",
+        "blessed_before",
+        "tuned_before",
+        "Transform",
+        "Trainer",
+        "Evaluator",
+        "EvidenceGate",
+    ),
 }
 # Run anew each time: a Resolver looks at the store, a Pusher at what is served.
 _NEVER_CACHED = {"rolling_window", "blessed_before", "tuned_before", "not_superseded", "Pusher"}

@@ -18,17 +18,16 @@ import pytest
 from include.taxi import trips
 from include.tfx_airflow.contract.spans import MARKER
 from tests.bundle import ROOT, Bundle, Execution
+from tests.scheduler import Scheduler, running
 
 _TRIPS = 160
 JANUARY, FEBRUARY, MARCH = 201301, 201302, 201303
-# A model of February is pushed and promoted, then settings are tuned, and March's model is not blessed.
+# A model of February is pushed, then settings are tuned, and March's model is not blessed.
 HISTORY: dict[str, tuple[str, dict[str, Any]]] = {
     "january": ("taxi_retraining", {"span": JANUARY}),
     "february": ("taxi_retraining", {"span": FEBRUARY, "hyperparameters": {"learning_rate": 0.02}}),
-    "promoted": ("taxi_promotion", {"span": FEBRUARY, "audience": "the drivers"}),
     "tuned": ("taxi_tuning", {"span": FEBRUARY, "max_trials": 2, "train_steps": 5}),
     "march": ("taxi_retraining", {"span": MARCH, "train_args": {"num_steps": 1}}),
-    "rejected": ("taxi_promotion", {"span": MARCH}),
     "inferred": ("taxi_batch_inference", {}),
     "compared": ("taxi_span_drift", {"span": MARCH, "baseline_span": FEBRUARY}),
     "february again": ("taxi_retraining", {"span": FEBRUARY, "hyperparameters": {"learning_rate": 0.02}}),
@@ -68,6 +67,20 @@ class Taxi(Bundle):
         """What a task returned in each run, oldest first."""
         query = "select value from xcom where dag_id = ? and task_id = ? and key = 'return_value' order by timestamp"
         return [json.loads(value) for (value,) in self.airflow_rows(query, dag_id, task_id)]
+
+    def blessings(self, dag_id: str) -> list[dict[str, Any]]:
+        """Custom properties of the blessings by a person's answer, oldest first."""
+        query = (
+            "select p.name, p.int_value, p.string_value from ArtifactProperty p"
+            " join Artifact a on a.id = p.artifact_id where a.uri = ?"
+        )
+        found = []
+        for execution in self.of(dag_id, "Approval"):
+            if execution.outputs:
+                with self._connect(self.mlmd) as rows:
+                    values = rows(query, execution.uri("blessing"))
+                found.append({name: text if number is None else number for name, number, text in values})
+        return found
 
     def states(self, dag_id: str) -> list[dict[str, str]]:
         """States of the tasks of each run, oldest first."""
@@ -130,6 +143,95 @@ def taxi(bundle: Bundle) -> Iterator[Taxi]:
     made.logs.update(zip(HISTORY, done.stdout.split("START OF A RUN")[1:], strict=True))
     yield made
     made.run("python", "-m", "include.tfx_airflow", "serve", "--stop")
+
+
+def _gate(kept: Path) -> str:
+    """A DAG file with a gate on the diff of a run of taxi_retraining, and a notifier on the gate."""
+    return f"""
+from pathlib import Path
+from airflow.sdk import DAG, Asset, Param
+from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
+
+def keep(markdown, context):
+    Path({str(kept)!r}, context["run_id"] + ".md").write_text(markdown)
+
+with DAG("gate", schedule=None, params={{"run": Param("", type="string"), "against": "blessed"}}):
+    EvaluationDiffOperator(
+        task_id="gate",
+        against="{{{{ params.against }}}}",
+        candidate_dag_id="taxi_retraining",
+        candidate_run_id="{{{{ params.run }}}}",
+        metrics=["auc"],
+        fail_on="worse",
+        outlets=[Asset("judged")],
+        notifiers=keep,
+        on_success_callback=EvaluationDiffNotifier(against="previous"),
+    )
+"""
+
+
+@dataclasses.dataclass
+class Promotions:
+    """Promotions under the real scheduler, with what was asked and the runs' ids by name."""
+
+    scheduler: Scheduler
+    kept: Path
+    questions: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    runs: dict[str, str] = dataclasses.field(default_factory=dict)
+    served: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    def log(self, name: str, task_id: str) -> str:
+        """Log of a task."""
+        return self.scheduler.log("taxi_promotion", self.runs[name], task_id).replace("\\n", "\n")
+
+    def states(self, name: str) -> dict[str, str]:
+        """States of the tasks."""
+        tasks = self.scheduler.tasks("taxi_promotion", self.runs[name])
+        return {task_id: task["state"] for task_id, task in tasks.items()}
+
+
+# Which model, on which month, and what a person answers; None for nobody.
+ANSWERS: dict[str, tuple[int, int, dict[str, Any], str | None, str]] = {
+    "promoted": (0, FEBRUARY, {"audience": "the drivers"}, "Approve", ""),
+    "rejected": (1, MARCH, {}, "Reject", "worse for everybody"),
+    "overridden": (1, MARCH, {}, "Approve", "the drivers asked for it"),
+    "unexplained": (1, MARCH, {}, "Approve", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def promotions(taxi: Taxi) -> Iterator[Promotions]:
+    """The models of the history are promoted, or not, by a person who answers through the API."""
+    dags = taxi.folder / "promotion_dags"
+    kept = taxi.folder / "kept"
+    dags.mkdir()
+    kept.mkdir()
+    text = (ROOT / "dags" / "taxi_promotion.py").read_text()
+    (dags / "taxi_promotion.py").write_text(text)
+    impatient = text.replace('    "taxi_promotion",', '    "taxi_promotion_in_haste",').replace(
+        "response_timeout=timedelta(days=3)", "response_timeout=timedelta(seconds=2)"
+    )
+    assert impatient.count("in_haste") == 1 and "seconds=2" in impatient
+    (dags / "in_haste.py").write_text(impatient)
+    (dags / "gate.py").write_text(_gate(kept))
+    models = [value["outputs"]["model"][0]["id"] for value in taxi.xcoms("taxi_retraining", "Trainer")]
+    serving = taxi.tfx_home / "serving" / "taxi_production"
+    bundle = Bundle(taxi.folder, {**taxi.environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dags)})
+    with running(bundle, print) as scheduler:
+        made = Promotions(scheduler, kept)
+        for name, (model, span, more, option, reason) in ANSWERS.items():
+            conf = {"span": span, "model": models[model], **more}
+            run_id = made.runs[name] = scheduler.trigger("taxi_promotion", conf=conf)
+            made.questions[name] = scheduler.question("taxi_promotion", run_id, "approve")
+            scheduler.answer("taxi_promotion", run_id, "approve", option, reason=reason)
+            scheduler.wait_for_run("taxi_promotion", run_id)
+            made.served[name] = sorted(path.name for path in serving.glob("*"))
+        made.runs["in haste"] = scheduler.trigger(
+            "taxi_promotion_in_haste", conf={"span": FEBRUARY, "model": models[0]}
+        )
+        assert scheduler.wait_for_run("taxi_promotion_in_haste", made.runs["in haste"]) == "success"
+        made.served["in haste"] = sorted(path.name for path in serving.glob("*"))
+        yield made
 
 
 def _training(execution: Execution) -> dict[str, Any]:
@@ -219,32 +321,125 @@ def test_the_drift_report_names_the_column_that_changed(taxi: Taxi) -> None:
     assert "SplitPair-train_train/trip_miles" in validated["summary"]["anomalies"]
 
 
-def test_a_blessed_model_takes_the_way_of_promotion(taxi: Taxi) -> None:
-    states, _ = taxi.states("taxi_promotion")
+def test_every_retraining_tells_what_changed_and_one_without_an_evaluation_is_skipped(taxi: Taxi) -> None:
+    january, *others = taxi.states("taxi_retraining")
+    assert january["evaluation_diff"] == "skipped"
+    assert [states["evaluation_diff"] for states in others] == ["success"] * 3
+    february, march, again = taxi.xcoms("taxi_retraining", "evaluation_diff")
+    assert february["outcome"] == "no baseline" and "has an evaluation" in february["sentence"]
+    assert (march["against"], march["outcome"]) == ("blessed", "worse")
+    assert march["sentence"].startswith("auc fell by") and march["sentence"] in taxi.logs["march"]
+    assert 1 <= len(march["rows"]) <= 10 and march["rows_in_all"] > 10
+    primary = march["primary"]
+    parts = primary["model_effect"]["value"] + primary["data_effect"]["value"]
+    assert parts == pytest.approx(primary["total"]["value"], abs=1e-9)
+    assert "/mlmd/compare?candidate=" in march["url"] and march["url"] in taxi.logs["march"]
+    assert again["outcome"] == "unchanged"
+
+
+def test_a_person_is_asked_with_the_diff_and_an_approval_promotes(taxi: Taxi, promotions: Promotions) -> None:
+    states = promotions.states("promoted")
     assert (states["promoted"], states["judge.Pusher"], states["rejected"]) == (
         "success",
         "success",
         "skipped",
     )
-    good, *_ = (value["outputs"]["model"] for value in taxi.xcoms("taxi_retraining", "Trainer"))
-    [served] = (taxi.tfx_home / "serving" / "taxi_production").iterdir()
-    log = taxi.logs["promoted"]
-    assert f"To the drivers: model {good[0]['id']} is in production now: {served}" in log
-    assert "\n  auc " in log and "\n  threshold failed" not in log
+    good, bad, _ = (value["outputs"]["model"][0]["id"] for value in taxi.xcoms("taxi_retraining", "Trainer"))
+    first, second = promotions.questions["promoted"], promotions.questions["rejected"]
+    assert first["subject"] == f"Push model {good} to production?" and first["options"] == [
+        "Approve",
+        "Reject",
+    ]
+    assert "has no baseline model" in first["body"]
+    assert second["subject"] == f"Push model {bad} to production?"
+    assert "**auc fell by" in second["body"] and "| Overall" in second["body"]
+    assert "/mlmd/compare?candidate=" in second["body"]
+    [served] = promotions.served["promoted"]
+    log = promotions.log("promoted", "promoted")
+    assert f"To the drivers: model {good} is in production now:" in log and served in log
+    assert "Approved by" in log and "threshold failed" not in log
 
 
-def test_a_model_that_is_not_blessed_is_not_pushed_and_the_message_says_why(taxi: Taxi) -> None:
-    _, states = taxi.states("taxi_promotion")
-    assert (states["rejected"], states["promoted"], states["judge.Pusher"]) == (
+def test_a_model_that_is_not_approved_is_not_pushed_and_the_message_says_why(
+    taxi: Taxi, promotions: Promotions
+) -> None:
+    states = promotions.states("rejected")
+    assert (states["rejected"], states["promoted"], states["judge.Pusher"], states["approved"]) == (
         "success",
+        "skipped",
         "skipped",
         "skipped",
     )
     _, bad, _ = (value["outputs"]["model"] for value in taxi.xcoms("taxi_retraining", "Trainer"))
-    [served] = (taxi.tfx_home / "serving" / "taxi_production").iterdir()
-    log = taxi.logs["rejected"]
-    assert f"To everybody: model {bad[0]['id']} is not good enough; in production stays: {served}" in log
-    assert f"\nJudged on span {MARCH}:" in log and "\n  threshold failed: auc" in log
+    assert promotions.served["rejected"] == promotions.served["promoted"]
+    log = promotions.log("rejected", "rejected")
+    assert f"To everybody: model {bad[0]['id']} was not approved; in production stays:" in log
+    assert f"Judged on span {MARCH}:" in log and "threshold failed: auc" in log
+    assert f"Not approved by {promotions.scheduler.user}: worse for everybody" in log
+
+
+def test_the_answer_and_the_verdict_it_overrides_are_kept_in_mlmd(taxi: Taxi, promotions: Promotions) -> None:
+    kept = taxi.blessings("taxi_promotion")
+    said = [
+        (one["approved"], one["verdict_blessed"], one["overridden"], one["blessed"], one.get("reason", ""))
+        for one in kept
+    ]
+    assert said == [
+        (1, 1, 0, 1, ""),
+        (0, 0, 0, 0, "worse for everybody"),
+        (1, 0, 1, 1, "the drivers asked for it"),
+    ]
+    assert {one["approved_by"] for one in kept} == {promotions.scheduler.user}
+    assert all(one["answered_at"].startswith("20") for one in kept)
+    assert len(promotions.served["overridden"]) == len(promotions.served["rejected"]) + 1
+
+
+def test_an_override_without_a_reason_pushes_nothing(promotions: Promotions) -> None:
+    states = promotions.states("unexplained")
+    assert states["judge.Approval"] == "failed" and states["judge.Pusher"] == "upstream_failed"
+    assert "without a reason, so it is not pushed" in promotions.log("unexplained", "judge.Approval")
+    assert promotions.served["unexplained"] == promotions.served["overridden"]
+
+
+def test_without_an_answer_in_time_nothing_is_pushed_and_mlmd_says_so(
+    taxi: Taxi, promotions: Promotions
+) -> None:
+    [kept] = taxi.blessings("taxi_promotion_in_haste")
+    assert (kept["approved"], kept["verdict_blessed"], kept["overridden"]) == (0, 1, 1)
+    assert (kept.get("approved_by", ""), kept["reason"]) == ("", "no answer in time")
+    assert promotions.served["in haste"] == promotions.served["unexplained"]
+
+
+def test_a_gate_fails_by_what_got_worse_and_tells_assets_and_notifiers(
+    taxi: Taxi, promotions: Promotions
+) -> None:
+    scheduler = promotions.scheduler
+    _, _, march, again = [
+        run_id
+        for (run_id,) in taxi.airflow_rows(
+            "select run_id from dag_run where dag_id = 'taxi_retraining' order by id"
+        )
+    ]
+    worse = scheduler.trigger("gate", conf={"run": march})
+    assert scheduler.wait_for_run("gate", worse) == "failed"
+    assert scheduler.xcom("gate", worse, "gate", "return_value")["outcome"] == "worse"
+    assert "worse: auc fell by" in scheduler.log("gate", worse, "gate")
+    same = scheduler.trigger("gate", conf={"run": again})
+    assert scheduler.wait_for_run("gate", same) == "success"
+    for run_id in (worse, same):
+        markdown = scheduler.xcom("gate", run_id, "gate", "markdown")
+        assert (promotions.kept / f"{run_id}.md").read_text() == markdown
+    events = scheduler.call("GET", "/api/v2/assets/events?source_dag_id=gate")["asset_events"]
+    [extra] = [event["extra"] for event in events]
+    assert (extra["outcome"], extra["run_id"]) == ("unchanged", same)
+    assert extra["sentence"] and "/mlmd/compare?" in extra["url"]
+    # The notifier compares the gate's own run, which has no evaluation.
+    assert "has no evaluation" in scheduler.log("gate", same, "gate") or "There is no run" in scheduler.log(
+        "gate", same, "gate"
+    )
+    absent = scheduler.trigger("gate", conf={"run": march, "against": "taxi:nowhere"})
+    assert scheduler.wait_for_run("gate", absent) == "failed"
+    assert "There is no run 'taxi:nowhere' in the store" in scheduler.log("gate", absent, "gate")
 
 
 def test_a_training_of_an_earlier_month_does_not_use_what_was_tuned_later(taxi: Taxi) -> None:

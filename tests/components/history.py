@@ -75,6 +75,17 @@ class History:
         self.execution("Evaluator", [model, newest], [blessing])
         return blessing
 
+    def gated(self, model: Any, newest: Any, evaluators: int, gates: int) -> tuple[Any, Any]:
+        """Adds an evaluation of a model on a span, and the blessings of the Evaluator and of a gate after it."""
+        evaluation = self.artifact(_standard.ModelEvaluation)
+        first, second = (
+            self.artifact(_standard.ModelBlessing, blessed=blessed, current_model_id=model.id)
+            for blessed in (evaluators, gates)
+        )
+        self.execution("Evaluator", [model, newest], [evaluation, first])
+        self.execution("EvidenceGate", [evaluation, model], [second])
+        return first, second
+
     def pushed(self, model: Any, blessing: Any, pushed: int = 1) -> Any:
         """Adds a push of a model."""
         artifact = self.artifact(_standard.PushedModel, pushed=pushed, pushed_destination="/serving/1")

@@ -79,15 +79,15 @@ def _trained(history: History, window: list[Any], newest: Any, blessed: int = 1)
     return model, history.blessing(model, newest, blessed)
 
 
-def _baseline(history: History, newest: Any) -> int | None:
-    found = BlessedBefore().resolve_artifacts(
-        history.store,
-        {
-            "model": history.all(_standard.Model),
-            "model_blessing": history.all(_standard.ModelBlessing),
-            "newest": [newest],
-        },
-    )
+def _baseline(history: History, newest: Any, **blessings: list[Any]) -> int | None:
+    inputs = {
+        "model": history.all(_standard.Model),
+        "model_blessing": history.all(_standard.ModelBlessing),
+        "newest": [newest],
+        **blessings,
+    }
+    found = BlessedBefore().resolve_artifacts(history.store, inputs)
+    assert found.keys() == inputs.keys() and found["newest"] == [newest]
     assert len(found["model"]) == len(found["model_blessing"]) < 2
     return found["model"][0].id if found["model"] else None
 
@@ -121,6 +121,37 @@ def test_of_two_models_blessed_on_one_span_the_later_is_the_baseline(history: Hi
     _trained(history, [first], first)
     second, _ = _trained(history, [again], again)
     assert _baseline(history, newest) == second.id
+
+
+def test_baseline_follows_the_blessings_of_the_node_that_decides(history: History) -> None:
+    examples = _of(history, 201401, 201402, 201403, 201404)
+    second, third = (history.model([examples[201401]]) for _ in range(2))
+    noise = history.gated(second, examples[201402], evaluators=0, gates=1)
+    drop = history.gated(third, examples[201403], evaluators=1, gates=0)
+    for number_, expected in ((0, third.id), (1, second.id)):
+        mine = [pair[number_] for pair in (noise, drop)]
+        assert _baseline(history, examples[201404], model_blessing=mine) == expected
+
+
+def test_what_decided_before_counts_for_models_that_the_node_which_decides_has_not_judged(
+    history: History,
+) -> None:
+    examples = _of(history, 201401, 201402, 201403, 201404)
+    old, former = _trained(history, [examples[201401]], examples[201402])
+    model = history.model([examples[201401]])
+    first, second = history.gated(model, examples[201403], evaluators=1, gates=0)
+    blessings = {"model_blessing": [second], "former_blessing": [former, first]}
+    assert _baseline(history, examples[201404], **blessings) == old.id
+    assert _baseline(history, examples[201402], **blessings) is None
+
+
+def test_span_behind_a_gates_blessing_is_that_of_the_evaluation(history: History) -> None:
+    early, newest = history.examples(201401), history.examples(201402)
+    model = history.model([early])
+    _, blessing = history.gated(model, newest, evaluators=1, gates=1)
+    pushed = history.pushed(model, blessing)
+    found = spans_behind(history.store, [blessing.id, pushed.id])
+    assert found == {blessing.id: 201402, pushed.id: 201402}
 
 
 def test_model_of_a_later_span_that_is_served_is_not_replaced(history: History) -> None:

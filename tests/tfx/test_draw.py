@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from include.tfx_airflow.tfx_side import draw
 
-POINTS = [
+POINTS: list[dict[str, Any]] = [
     {"label": "2014-01", "value": 0.93, "lower": 0.91, "upper": 0.95, "blessed": True, "pushed": True},
     {"label": "2014-02", "value": 0.94, "lower": 0.92, "upper": 0.96, "blessed": False, "pushed": False},
     {"label": "2014-03", "value": 0.95, "lower": 0.93, "upper": 0.97, "blessed": True, "pushed": False},
@@ -48,3 +49,11 @@ def test_metric_without_intervals_and_no_runs_at_all_are_drawn(tmp_path: Path) -
     for name, points in (("bare", bare), ("none", [])):
         draw.draw(points, "auc", str(tmp_path / f"{name}.svg"))
         assert "95 % interval" not in _comments(tmp_path / f"{name}.svg")
+
+
+def test_other_verdict_that_differs_has_a_mark_of_its_own(tmp_path: Path) -> None:
+    agreed = [{**point, "contradicted": False} for point in POINTS]
+    draw.draw(agreed, "auc", str(tmp_path / "agreed.svg"))
+    draw.draw([{**agreed[0], "contradicted": True}, *agreed[1:]], "auc", str(tmp_path / "differs.svg"))
+    assert "other verdict differs" not in _comments(tmp_path / "agreed.svg")
+    assert "other verdict differs" in _comments(tmp_path / "differs.svg")

@@ -2,6 +2,9 @@
 
 month     span    trained on               auc                      model        pushed
 2014-03   201403  201312-201402 (3 spans)  0.9479 [0.9319, 0.9640]  BLESSED      1795504804
+
+If the pipeline has a gate with evidence, its verdict and TFMA's each have a column; the one that is only recorded stands
+in parentheses.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any
 from tabulate import tabulate
 
 from include.tfx_airflow.commands import report
+from include.tfx_airflow.contract.evidence import EvidenceVerdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +28,9 @@ class Row:
       span: Span of the examples that it read; 0 when it read none.
       window: Spans that it trained on.
       metrics: Metric to {"value", "lower", "upper"}, overall.
-      blessed: None when no model was evaluated.
+      blessed: TFMA's verdict; None when no model was evaluated.
       failed_thresholds: Why it was not blessed.
+      evidence: The verdict of a gate with evidence; None without one.
       pushed: Folder of the pushed model; empty when none was.
       seconds: From the run's start to its end.
       copy: Task group and map index if the DAG contains the pipeline more than once; else empty.
@@ -39,9 +44,20 @@ class Row:
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     blessed: bool | None = None
     failed_thresholds: tuple[str, ...] = ()
+    evidence: EvidenceVerdict | None = None
     pushed: str = ""
     seconds: float = 0.0
     copy: str = ""
+
+    @property
+    def decision(self) -> bool | None:
+        """The verdict that the pipeline followed: TFMA's, or that of the gate with evidence."""
+        return self.evidence.blessed if self.evidence and self.evidence.decides else self.blessed
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the other verdict is another one."""
+        return self.evidence is not None and self.evidence.blessed != self.blessed
 
 
 def rows(run: dict[str, Any]) -> list[Row]:
@@ -75,6 +91,7 @@ def _row(run: dict[str, Any], values: list[dict[str, Any]], copy: str) -> Row:
         metrics=summary.get("metrics", {}) if evaluated else {},
         blessed=summary.get("blessed"),
         failed_thresholds=tuple(summary.get("failed_thresholds", ())),
+        evidence=report.evidence(summary),
         pushed=summary.get("pushed", ""),
         seconds=run["seconds"],
         copy=copy,
@@ -93,15 +110,24 @@ def lines(rows: list[Row], metric: str) -> list[str]:
       metric: The metric to show, such as "auc".
 
     Returns:
-      Lines of text: one per run, and one more for each failed threshold.
+      Lines of text: one per run, and one more for each failed threshold and each verdict with evidence.
     """
-    several = any(found.copy for found in rows)
+    several, gated = any(found.copy for found in rows), any(found.evidence for found in rows)
+    verdicts = ("by TFMA", "with evidence") if gated else ("model",)
     table = [
-        ("month", *(["copy"] if several else []), "span", "trained on", metric, "model", "seconds", "pushed")
+        (
+            "month",
+            *(["copy"] if several else []),
+            "span",
+            "trained on",
+            metric,
+            *verdicts,
+            "seconds",
+            "pushed",
+        )
     ]
-    notes: dict[int, tuple[str, ...]] = {}
+    notes: dict[int, list[str]] = {}
     for found in rows:
-        verdict = {True: "BLESSED", False: "NOT BLESSED", None: found.state}[found.blessed]
         table.append(
             (
                 found.date[:7],
@@ -109,17 +135,36 @@ def lines(rows: list[Row], metric: str) -> list[str]:
                 str(found.span or "-"),
                 _window(found.window),
                 _interval(found.metrics.get(metric)),
-                verdict,
+                *_verdicts(found, gated),
                 f"{found.seconds:.0f}",
                 found.pushed.rstrip("/").rpartition("/")[2] or "-",
             )
         )
-        notes[len(table) - 1] = found.failed_thresholds
+        notes[len(table) - 1] = _notes(found)
     text = []
     for number, line in enumerate(tabulate(table, tablefmt="plain", disable_numparse=True).splitlines()):
         text.append(line.rstrip())
-        text += [f"{'':7}  threshold failed: {note}" for note in notes.get(number, ())]
+        text += [f"{'':7}  {note}" for note in notes.get(number, ())]
     return text
+
+
+def _verdicts(found: Row, gated: bool) -> list[str]:
+    by_tfma = {True: "BLESSED", False: "NOT BLESSED", None: found.state}[found.blessed]
+    if not gated:
+        return [by_tfma]
+    if found.evidence is None:
+        return [by_tfma, "-"]
+    with_evidence = found.evidence.as_text()
+    if found.evidence.decides:
+        return [f"({by_tfma})", with_evidence]
+    return [by_tfma, f"({with_evidence})"]
+
+
+def _notes(found: Row) -> list[str]:
+    notes = [f"threshold failed: {failure}" for failure in found.failed_thresholds]
+    if found.evidence and (found.failed_thresholds or not found.evidence.blessed):
+        notes.append(f"with evidence: {found.evidence.reason}")
+    return notes
 
 
 def _window(spans: tuple[int, ...]) -> str:

@@ -84,7 +84,8 @@ def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
     points = [
         {
             "label": " ".join(filter(None, [row.date[:7], row.copy])),
-            "blessed": row.blessed,
+            "blessed": row.decision,
+            "contradicted": row.contradicted,
             "pushed": bool(row.pushed),
             **{side: float(value) for side, value in row.metrics[metric].items()},
         }

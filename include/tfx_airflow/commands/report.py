@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from include.tfx_airflow.airflow_side import span_number
 from include.tfx_airflow.airflow_side.skips import NO_REASON, XCOM_KEY, Skip
+from include.tfx_airflow.contract.evidence import EvidenceVerdict
 
 
 def read_run(dag_id: str, run_id: str | None) -> dict[str, Any]:
@@ -172,6 +173,11 @@ def _summary(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
+def evidence(summary: dict[str, Any]) -> EvidenceVerdict | None:
+    """The verdict of a gate with evidence, of a summary; None without one."""
+    return EvidenceVerdict(**summary["evidence"]) if "evidence" in summary else None
+
+
 def number(value: float | str, width: int = 0) -> str:
     """A metric's value; NaN and infinity are strings in XCom, because JSON lacks them."""
     return f"{float(value):>{width}.4f}"
@@ -195,9 +201,17 @@ def _evaluation(summary: dict[str, Any]) -> list[str]:
         first = ", no earlier model to compare with" if summary.get("rubber_stamp") else ""
         text.append(f"Model: {'BLESSED' if summary['blessed'] else 'NOT BLESSED'}{first}")
         text += [f"  threshold failed: {failure}" for failure in summary.get("failed_thresholds", [])]
+    text += _with_evidence(evidence(summary))
     if "pushed" in summary:
         text.append(f"Pushed: {summary['pushed'] or 'no, the model served before stays'}")
     return text
+
+
+def _with_evidence(verdict: EvidenceVerdict | None) -> list[str]:
+    if verdict is None:
+        return []
+    part = "decides" if verdict.decides else "only recorded"
+    return [f"With evidence ({part}): {verdict.as_text()}", f"  {verdict.reason}"]
 
 
 def _after(reason: str | None) -> str:

@@ -1,6 +1,7 @@
 """`python -m include.tfx_airflow.tfx_side.draw FILE METRIC`: draws a metric over the runs of a DAG, as SVG.
 
-Reads a JSON list of {"label", "value", "lower", "upper", "blessed", "pushed"} from standard input.
+Reads a JSON list of {"label", "value", "lower", "upper", "blessed", "contradicted", "pushed"} from standard input;
+"contradicted" says that the verdict which does not decide, TFMA's or that with evidence, is another one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-_BLESSED, _REJECTED = "#1f8a70", "#c8553d"
+_BLESSED, _REJECTED, _OTHER = "#1f8a70", "#c8553d", "#52606d"
 
 
 def draw(points: list[dict[str, Any]], metric: str, path: str) -> None:
@@ -40,12 +41,26 @@ def draw(points: list[dict[str, Any]], metric: str, path: str) -> None:
             axes.scatter(
                 chosen, marks, s=60, facecolor=face, edgecolor=edge, linewidth=2, label=label, zorder=2
             )
+    contradicted = [place for place in places if points[place].get("contradicted")]
+    if contradicted:
+        marks = [values[place] for place in contradicted]
+        label = "other verdict differs"
+        axes.scatter(
+            contradicted,
+            marks,
+            s=180,
+            facecolor="none",
+            edgecolor=_OTHER,
+            linestyle=":",
+            label=label,
+            zorder=2,
+        )
     axes.set_xticks(places, [point["label"] for point in points], rotation=45, ha="right")
     axes.set_ylabel(metric)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     if points:
-        axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+        axes.legend(frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.2))
     # No date and a fixed salt: the same runs give the same file.
     matplotlib.rcParams["svg.hashsalt"] = "history"
     figure.savefig(path, metadata={"Date": None})

@@ -43,3 +43,24 @@ def numbers(uri: str) -> Iterator[Number]:
                 if bound.WhichOneof("type"):
                     interval[side] = getattr(bound, bound.WhichOneof("type")).value
             yield Number(record, item.key, getattr(item.value, kind).value, interval)
+
+
+def metric_name(key: Any) -> str:
+    """Name of a metric with what distinguishes it: `auc (dnn, classId:0, weighted)`."""
+    parts = [key.model_name if key.model_name != tfma.CANDIDATE_KEY else "", key.output_name]
+    for field, label in (("class_id", "classId"), ("k", "k"), ("top_k", "topK")):
+        if key.sub_key.HasField(field):
+            parts.append(f"{label}:{getattr(key.sub_key, field).value}")
+    aggregation = key.aggregation_type.WhichOneof("type")
+    parts += [(aggregation or "").replace("_average", ""), "weighted" if key.example_weighted.value else ""]
+    details = ", ".join(filter(None, parts))
+    return f"{key.name} ({details})" if details else key.name
+
+
+def slice_name(key: Any) -> str:
+    """Name of a slice, of TFMA's SliceKey: `payment_type=Cash, hour=7`; empty for all examples."""
+    parts = []
+    for part in key.single_slice_keys:
+        value = getattr(part, part.WhichOneof("kind"))
+        parts.append(f"{part.column}={value.decode(errors='replace') if isinstance(value, bytes) else value}")
+    return ", ".join(parts)

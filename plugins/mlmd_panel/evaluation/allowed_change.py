@@ -17,12 +17,13 @@ class Thresholds:
     def __init__(self, payload: EvaluationPayload) -> None:
         self._checks: dict[tuple[Slice, MetricKey], list[Check]] = {}
         self._payload = payload
+        self._known: dict[MetricKey, MetricKey] = {}
         for check in payload.validation.checks if payload.validation else ():
             self._checks.setdefault((check.slice, self._plain(check.key)), []).append(check)
 
     def checks(self, slice_: Slice, key: MetricKey) -> tuple[Check, ...]:
         """The bounds on a metric in a slice, with TFMA's outcome."""
-        return tuple(self._checks.get((slice_, self._plain(key)), ()))
+        return tuple(self._checks.get((slice_, self._plain(key)), ())) if self._checks else ()
 
     def allowed(self, slice_: Slice, key: MetricKey, of: float | None) -> float | None:
         """How much worse the metric may get in the slice, in its own unit; the strictest of several.
@@ -32,14 +33,16 @@ class Thresholds:
         Args:
           of: Value of the baseline, of which relative thresholds are a part.
         """
-        found = [_allowed(check, of) for check in self._checks.get((slice_, self._plain(key)), ())]
+        found = [_allowed(check, of) for check in self.checks(slice_, key)]
         known = [number for number in found if number is not None]
         return min(known) if known and min(known) >= 0 else None
 
     def _plain(self, key: MetricKey) -> MetricKey:
         """A key without weighting, which a threshold may leave open, and without the name of a sole model."""
-        model = "" if key.model == self._payload.sole else key.model
-        return dataclasses.replace(key, model=model, is_diff=False, weighted=None)
+        if key not in self._known:
+            model = "" if key.model == self._payload.sole else key.model
+            self._known[key] = dataclasses.replace(key, model=model, is_diff=False, weighted=None)
+        return self._known[key]
 
 
 def _allowed(check: Check, of: float | None) -> float | None:

@@ -37,6 +37,33 @@ class Chosen:
     note: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """Runs before a candidate.
+
+    Attributes:
+      previous: The last with an evaluation; None if there is none.
+      blessed: The last with an evaluation whose model was blessed; None if there is none.
+      complete: All runs before were looked at.
+    """
+
+    previous: RunSummary | None
+    blessed: RunSummary | None
+    complete: bool
+
+    def last_blessed(self) -> Chosen:
+        """The last blessed run as the baseline; without one the run before, with a note."""
+        if self.blessed:
+            return Chosen(BLESSED, self.blessed)
+        seen = (
+            "No earlier run of this pipeline" if self.complete else f"None of the {sum(_STEPS)} runs before"
+        )
+        if self.previous:
+            note = f"{seen} has a blessed model; this is the last one that was evaluated."
+            return Chosen(PREVIOUS, self.previous, note)
+        return Chosen(BLESSED, None, f"{seen} has an evaluation.")
+
+
 def choose(
     store: Store,
     dags: frozenset[str] | None,
@@ -65,31 +92,19 @@ def choose(
             return Chosen(against, None, "Choose the run to compare with.")
         (summary,) = summaries(store, [run])
         return Chosen(against, branch_of(summary, branch or candidate.name))
-    previous, blessed, complete = before(store, dags, candidate)
+    found = before(store, dags, candidate)
     if against == PREVIOUS:
-        note = "" if previous else "No earlier run of this pipeline has an evaluation."
-        return Chosen(PREVIOUS, previous, note)
-    if blessed:
-        return Chosen(BLESSED, blessed)
-    seen = "No earlier run of this pipeline" if complete else f"None of the {sum(_STEPS)} runs before"
-    if previous:
-        return Chosen(
-            PREVIOUS, previous, f"{seen} has a blessed model; this is the last one that was evaluated."
-        )
-    return Chosen(BLESSED, None, f"{seen} has an evaluation.")
+        note = "" if found.previous else "No earlier run of this pipeline has an evaluation."
+        return Chosen(PREVIOUS, found.previous, note)
+    return found.last_blessed()
 
 
-def before(
-    store: Store, dags: frozenset[str] | None, candidate: RunSummary
-) -> tuple[RunSummary | None, RunSummary | None, bool]:
-    """Runs of the pipeline that were recorded before: the last with an evaluation, the last with a blessed model too.
-
-    And whether all runs before were looked at, if neither was found.
-    """
+def before(store: Store, dags: frozenset[str] | None, candidate: RunSummary) -> Before:
+    """The runs of the pipeline that were recorded before a run or branch, and can be its baseline."""
     previous: RunSummary | None = None
     after: int | None = candidate.run.id
     if not candidate.run.pipeline:
-        return None, None, True
+        return Before(None, None, True)
     for limit in _STEPS:
         page = store.runs(RunFilter(pipeline=candidate.run.pipeline), dags, limit=limit, after=after)
         for row in summaries(store, page.rows):
@@ -98,11 +113,11 @@ def before(
                 continue
             previous = previous or found
             if found.blessed:
-                return previous, found, True
+                return Before(previous, found, True)
         after = page.after
         if after is None:
-            return previous, None, True
-    return previous, None, False
+            return Before(previous, None, True)
+    return Before(previous, None, False)
 
 
 def branch_of(row: RunSummary, name: str | None) -> RunSummary:

@@ -100,6 +100,14 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Levels:
+    """Levels of intervals: of one alone, and of one that agrees with the verdict after the correction for many."""
+
+    alone: float
+    corrected: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
     """A metric in a slice.
 
@@ -109,14 +117,11 @@ class Row:
       baseline: The baseline's; None if only the candidate has it.
       candidate: The candidate's; None if only the baseline has it.
       better: Whether `higher` or `lower` is better; None if not known.
-      total: The change; None without two numbers.
-      relative: The change divided by the baseline's absolute value; None without two numbers, or if that is 0.
-      model_effect: The model's part; None where the two runs do not tell.
-      data_effect: The data's part; None where the two runs do not tell.
-      judged: Which of them the verdict is about: model_effect, total or "".
+      effects: The change and its parts; None without two numbers.
+      levels: Of the intervals.
+      judged: What the verdict is about: model_effect, total or "".
       verdict: One of `verdicts.ORDER`.
       why: What the verdict rests on where it does not speak for itself.
-      detectable: The smallest change that this comparison finds with a probability of 80 %; None if not known.
       allowed: How much worse the metric may get by the candidate's thresholds; None without one on the change.
       checks: Thresholds on the metric in the slice, with their margins, as the candidate's Evaluator applied them.
       changed: The values differ, or one is missing.
@@ -129,14 +134,11 @@ class Row:
     baseline: Side | None
     candidate: Side | None
     better: str | None
-    total: Change | None
-    relative: float | None
-    model_effect: Change | None
-    data_effect: Change | None
+    effects: Effects | None
+    levels: Levels
     judged: str
     verdict: str
     why: str
-    detectable: float | None
     allowed: float | None
     checks: tuple[Check, ...]
     changed: bool
@@ -144,9 +146,47 @@ class Row:
     enough: bool
 
     @property
+    def total(self) -> Change | None:
+        """The change; None without two numbers."""
+        return self._change(self.effects.total, self.judged == TOTAL) if self.effects else None
+
+    @property
+    def model_effect(self) -> Change | None:
+        """The model's part; None where the two runs do not tell."""
+        found = self.effects.model if self.effects else None
+        return self._change(found, self.judged == MODEL_EFFECT) if found else None
+
+    @property
+    def data_effect(self) -> Change | None:
+        """The data's part; None where the two runs do not tell."""
+        found = self.effects.data if self.effects else None
+        return self._change(found, False) if found else None
+
+    @property
     def judged_change(self) -> Change | None:
         """The change that the verdict is about."""
         return self.model_effect if self.judged == MODEL_EFFECT else self.total
+
+    @property
+    def relative(self) -> float | None:
+        """The change divided by the baseline's absolute value; None without two numbers, or if that is 0."""
+        number = self.baseline.number if self.baseline else None
+        return self.effects.total.value / abs(number) if self.effects and number else None
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest change that this comparison finds with a probability of 80 %; None if not known."""
+        effect = judged_effect(self.effects)
+        return effect.difference.detectable(self.levels.corrected) if effect and effect.difference else None
+
+    def _change(self, effect: Effect, judged: bool) -> Change:
+        # Worked out when it is shown: of thousands of rows few are.
+        found = effect.difference
+        if found is None:
+            return Change(effect.value, None, None, effect.method, None, effect.why)
+        interval = Bounds(*found.interval(self.levels.alone))
+        corrected = Bounds(*found.interval(self.levels.corrected)) if judged else None
+        return Change(effect.value, interval, corrected, effect.method, found.p_value, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,22 +236,22 @@ class _Pair:
     name: str
     sides: tuple[Side | None, Side | None]
     effects: Effects | None
-    level: float
     reference: float | None
+    judged: str
+    effect: Effect | None
+    levels: Levels
 
-    @property
-    def judged(self) -> str:
-        if self.effects is None:
-            return ""
-        # Of one model on two sets of examples there is no model effect to judge.
-        model = self.effects.model
-        return MODEL_EFFECT if model is not None and (model.difference or model.why) else TOTAL
 
-    @property
-    def effect(self) -> Effect | None:
-        if self.effects is None:
-            return None
-        return self.effects.model if self.judged == MODEL_EFFECT else self.effects.total
+def judged_effect(found: Effects | None) -> Effect | None:
+    """What the verdict is about: the model's part, if it is known."""
+    if found is None:
+        return None
+    # Of one model on two sets of examples there is no model effect to judge.
+    return (
+        found.model
+        if found.model is not None and (found.model.difference or found.model.why)
+        else found.total
+    )
 
 
 def link_of(baseline: Evaluated, candidate: Evaluated) -> Link:
@@ -292,6 +332,7 @@ def _pairs(
     method: Method,
 ) -> Iterator[_Pair]:
     """Each metric of each slice that one of the two has, all examples first."""
+    alone = Levels(method.level, method.level)
     for slice_ in sorted({*sides[0], *sides[1]}, key=lambda one: one.sort_key):
         before, after = sides[0].get(slice_), sides[1].get(slice_)
         for key, name in wanted.items():
@@ -301,7 +342,11 @@ def _pairs(
             found = None
             if two[0] is not None and two[1] is not None and before is not None and after is not None:
                 found = effects(key, before, after, link, method.min_examples)
-            yield _Pair(slice_, key, name, two, found, method.level, _reference(key, before, after))
+            effect = judged_effect(found)
+            judged = "" if found is None else TOTAL if effect is found.total else MODEL_EFFECT
+            # Of the same examples the model's part is all.
+            judged = MODEL_EFFECT if found is not None and effect is found.model else judged
+            yield _Pair(slice_, key, name, two, found, _reference(key, before, after), judged, effect, alone)
 
 
 def _reference(key: MetricKey, before: SliceValues | None, after: SliceValues | None) -> float | None:
@@ -320,56 +365,42 @@ def _correct(pairs: Iterable[_Pair], method: Method) -> None:
             group = {OVERALL: pair.slice.is_overall, METRIC: pair.name, ALL: None}[method.scope]
             groups.setdefault(group, []).append((pair, pair.effect.difference.p_value))
     for group_pairs in groups.values():
-        level = corrected_level([p for _, p in group_pairs], method.level)
+        levels = Levels(method.level, corrected_level([p for _, p in group_pairs], method.level))
         for pair, _ in group_pairs:
-            pair.level = level
+            pair.levels = levels
 
 
 def _row(
     pair: _Pair, better: str | None, thresholds: Thresholds, of_all: float | None, method: Method, same: bool
 ) -> Row:
     before, after = pair.sides
-    effect, found = pair.effect, pair.effects
+    effect = pair.effect
     allowed = thresholds.allowed(pair.slice, pair.key, pair.reference)
-    judged = pair.judged
-    verdict, why = _verdict(pair, better, allowed, method, same)
-    total = _change(found.total, pair, method, judged == TOTAL) if found else None
-    model = found.model if found else None
-    data = found.data if found else None
-    relative = None
-    if total is not None and before is not None and before.number:
-        relative = total.value / abs(before.number)
+    verdict, why = _verdict(pair, better, allowed, same)
     size = abs(effect.value) if effect is not None else 1.0
     if effect is not None and not is_share(pair.key) and before is not None and before.number:
         size /= abs(before.number)
-    detectable = effect.difference.detectable(pair.level) if effect and effect.difference else None
+    counts = [side.examples for side in (before, after) if side and side.examples is not None]
     return Row(
         slice=pair.slice,
         metric=pair.name,
         baseline=before,
         candidate=after,
         better=better,
-        total=total,
-        relative=relative,
-        model_effect=_change(model, pair, method, judged == MODEL_EFFECT) if model else None,
-        data_effect=_change(data, pair, method, False) if data else None,
-        judged=judged,
+        effects=pair.effects,
+        levels=pair.levels,
+        judged=pair.judged,
         verdict=verdict,
         why=why,
-        detectable=detectable,
         allowed=allowed,
         checks=thresholds.checks(pair.slice, pair.key),
         changed=before is None or after is None or not _same(before.value, after.value),
-        importance=_share(before, after, of_all) * size,
-        enough=all(
-            side.examples is None or side.examples >= method.min_examples for side in (before, after) if side
-        ),
+        importance=size * (min(counts) / of_all if counts and of_all else 1.0),
+        enough=not counts or min(counts) >= method.min_examples,
     )
 
 
-def _verdict(
-    pair: _Pair, better: str | None, allowed: float | None, method: Method, same: bool
-) -> tuple[str, str]:
+def _verdict(pair: _Pair, better: str | None, allowed: float | None, same: bool) -> tuple[str, str]:
     before, after = pair.sides
     if before is None or after is None:
         return (verdicts.ONLY_BASELINE if after is None else verdicts.ONLY_CANDIDATE), ""
@@ -381,17 +412,8 @@ def _verdict(
         return verdicts.INCONCLUSIVE, "equal, but not a single number" if equal else "not a single number"
     if effect.difference is None:
         return verdicts.INCONCLUSIVE, effect.why
-    interval = effect.difference.interval(method.level)
-    return verdicts.verdict(interval, effect.difference.interval(pair.level), better, allowed)
-
-
-def _change(effect: Effect, pair: _Pair, method: Method, judged: bool) -> Change:
-    found = effect.difference
-    if found is None:
-        return Change(effect.value, None, None, effect.method, None, effect.why)
-    interval = Bounds(*found.interval(method.level))
-    corrected = Bounds(*found.interval(pair.level)) if judged else None
-    return Change(effect.value, interval, corrected, effect.method, found.p_value, "")
+    interval = effect.difference.interval(pair.levels.alone)
+    return verdicts.verdict(interval, effect.difference.interval(pair.levels.corrected), better, allowed)
 
 
 def _side(values: SliceValues | None, key: MetricKey) -> Side | None:
@@ -407,12 +429,6 @@ def _examples_in_all(sides: Iterable[Mapping[Slice, SliceValues]]) -> float | No
     """Examples of the candidate in all, or in its largest slice where it has no slice of all examples."""
     counts = [values.part.examples for side in sides for values in side.values() if values.part.examples]
     return max(counts, default=None)
-
-
-def _share(before: Side | None, after: Side | None, of_all: float | None) -> float:
-    """Share of the examples that a row is about, by the side that has fewer; 1 where it is not known."""
-    counts = [side.examples for side in (before, after) if side and side.examples is not None]
-    return min(counts) / of_all if counts and of_all else 1.0
 
 
 def _same(one: Any, two: Any) -> bool:

@@ -10,6 +10,9 @@ from typing import Any
 from mlmd_panel.errors import NotFound, PanelError, PayloadError
 from mlmd_panel.evaluation import evaluated, verdicts
 from mlmd_panel.evaluation.baseline import OWN, Chosen
+from mlmd_panel.evaluation.changes.between import between
+from mlmd_panel.evaluation.changes.causes import Causes, causes
+from mlmd_panel.evaluation.changes.changed import Changes
 from mlmd_panel.evaluation.comparability import NOT_COMPARABLE, Comparability, comparability, missing_link
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, Comparison, Method, Row, compare
 from mlmd_panel.evaluation.effects import MIN_EXAMPLES
@@ -35,12 +38,14 @@ class Options:
       scope: What is corrected for many comparisons together, one of `compare.SCOPES`.
       metrics: Names of the metrics; () for those with thresholds, or the usual ones; `*` for all.
       min_examples: With fewer on either side nothing is said of a change.
+      changes: Also what changed between the runs: data, code, parameters and the like.
     """
 
     level: float = LEVEL
     scope: str = OVERALL
     metrics: tuple[str, ...] = ()
     min_examples: int = MIN_EXAMPLES
+    changes: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Diff:
       available: Names of all metrics of the two.
       unknown: Names asked for that neither has.
       problems: Sentences about parts of the two evaluations that cannot be read.
+      changes: What changed between the two runs; None if that was not asked for.
+      causes: What the two runs can tell of causes; None without changes.
     """
 
     baseline: RunSummary
@@ -72,6 +79,8 @@ class Diff:
     available: tuple[str, ...]
     unknown: tuple[str, ...]
     problems: tuple[str, ...]
+    changes: Changes | None = None
+    causes: Causes | None = None
 
 
 # A row is about a kilobyte; what is large is read again.
@@ -126,13 +135,15 @@ def diffs(
     reader = _Reader(store, files, [baseline.run, *candidates])
     found: list[Diff | PanelError] = []
     for candidate in candidates:
-        key = _key(files, baseline, candidate, options)
+        key = _key(files, dags, baseline, candidate, options)
         kept = _kept.get(key)
         if kept is None:
             base = None if baseline.against == OWN else reader.read(baseline.run)
             try:
                 read = reader.read(candidate)
                 kept = of_two(base or evaluated.baseline_of(read), read, baseline.against, options)
+                if options.changes and baseline.against != OWN:
+                    kept = _with_changes(kept, between(store, files, dags, baseline.run, candidate))
             except (NotFound, PayloadError) as error:
                 found.append(error)
                 continue
@@ -161,12 +172,19 @@ class _Reader:
         return dict(zip(runs, details, strict=True))
 
 
-def _key(files: Files, baseline: Chosen, candidate: RunSummary, options: Options) -> tuple:
+def _with_changes(found: Diff, changes: Changes) -> Diff:
+    return dataclasses.replace(found, changes=changes, causes=causes(changes))
+
+
+def _key(
+    files: Files, dags: frozenset[str] | None, baseline: Chosen, candidate: RunSummary, options: Options
+) -> tuple:
     sides = []
     for row in (baseline.run, candidate):
         found = row.evaluation if row else None
         sides.append((row and (row.run.id, row.name), found and (found.id, found.updated, found.uri)))
-    return files, baseline.against, *sides, options
+    # Users who may not see the same runs may be told different things of what changed.
+    return files, dags, baseline.against, *sides, options
 
 
 def of_two(baseline: Evaluated, candidate: Evaluated, against: str, options: Options) -> Diff:

@@ -178,12 +178,12 @@ def _unpaired(
 
 def _why(few: bool, estimates: tuple[Estimate, ...]) -> str:
     """Why estimates cannot be tested, or empty."""
-    if not all(math.isfinite(one.value) for one in estimates):
-        return NOT_FINITE
-    if few:
-        return TOO_FEW
-    if any(one.standard_error is None for one in estimates):
-        return NO_INTERVAL
-    if not all(one.standard_error and math.isfinite(one.standard_error) for one in estimates):
-        return NO_ERROR
-    return ""
+    why = ""
+    for one in estimates:
+        if not math.isfinite(one.value):
+            return NOT_FINITE
+        if one.standard_error is None:
+            why = NO_INTERVAL
+        elif not (one.standard_error and math.isfinite(one.standard_error)):
+            why = why or NO_ERROR
+    return TOO_FEW if few else why

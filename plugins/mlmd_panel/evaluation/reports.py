@@ -14,6 +14,8 @@ from mlmd_panel.evaluation.diff import Diff
 from mlmd_panel.formats import number, percent, signed
 from mlmd_panel.store.run_summaries import RunSummary
 
+# Changes between the runs that are named in short.
+MAX_CHANGES = 8
 _HEADER = (
     "Slice",
     "Metric",
@@ -84,9 +86,33 @@ def as_json(diff: Diff, rows: Sequence[Row] | None = None) -> dict[str, Any]:
         "unknown_metrics": diff.unknown,
         "problems": diff.problems,
         "cut": found.cut,
-        "primary": diff.primary,
-        "rows": found.rows if rows is None else rows,
+        "primary": _row_json(diff.primary) if diff.primary else None,
+        "rows": [_row_json(row) for row in (found.rows if rows is None else rows)],
         "rows_in_all": len(found.rows),
+        "changes": diff.changes,
+        "causes": diff.causes,
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "slice": {"name": row.slice.name, "pairs": row.slice.pairs, "baseline": row.slice.baseline},
+        "metric": row.metric,
+        "baseline": row.baseline,
+        "candidate": row.candidate,
+        "better": row.better,
+        "total": row.total,
+        "relative": row.relative,
+        "model_effect": row.model_effect,
+        "data_effect": row.data_effect,
+        "judged": row.judged,
+        "verdict": row.verdict,
+        "why": row.why,
+        "detectable": row.detectable,
+        "allowed": row.allowed,
+        "checks": row.checks,
+        "changed": row.changed,
+        "importance": row.importance,
     }
 
 
@@ -120,11 +146,13 @@ def as_markdown(diff: Diff, rows: int = 10, url: str = "") -> str:
       url: Of the page that shows all of it; may be empty.
     """
     shown = diff.comparison.rows[:rows]
-    table = tabulate([_cells(row, _markdown) for row in shown], _HEADER, "github", disable_numparse=True)
-    lines = [f"**{_markdown(diff.sentence)}**", "", _markdown(_two_runs(diff))]
-    lines += ["", *(f"- {_markdown(text)}" for text in _cautions(diff))] if _cautions(diff) else []
+    table = tabulate([_cells(row, escaped) for row in shown], _HEADER, "github", disable_numparse=True)
+    lines = [f"**{escaped(diff.sentence)}**", "", escaped(_two_runs(diff))]
+    lines += ["", *(f"- {escaped(text)}" for text in _cautions(diff))] if _cautions(diff) else []
     lines += ["", table] if shown else []
-    lines += ["", *map(_markdown, _notes(diff, len(shown)))]
+    lines += ["", *map(escaped, _notes(diff, len(shown)))]
+    if told := changed_in_short(diff):
+        lines += ["", "What changed between the runs:", "", *(f"- {escaped(text)}" for text in told)]
     return "\n".join([*lines, "", f"[The whole diff]({url})"] if url else lines) + "\n"
 
 
@@ -143,7 +171,24 @@ def as_text(diff: Diff, rows: int = 40) -> str:
             "",
             tabulate(cells, _HEADER, "simple", disable_numparse=True, maxcolwidths=[40] * len(_HEADER)),
         ]
-    return "\n".join([*lines, "", *_notes(diff, len(shown))]) + "\n"
+    lines += ["", *_notes(diff, len(shown))]
+    if told := changed_in_short(diff):
+        lines += ["", "What changed between the runs:", *(f"- {text}" for text in told)]
+    return "\n".join(lines) + "\n"
+
+
+def changed_in_short(diff: Diff) -> list[str]:
+    """What changed between the runs, and what that can tell of causes, a sentence each; empty if it was not asked for."""
+    if diff.changes is None or diff.causes is None:
+        return []
+    items = diff.changes.items
+    more = [f"{len(items) - MAX_CHANGES:,} more changes."] if len(items) > MAX_CHANGES else []
+    unknown = [f"Not known: {text}" for text in diff.changes.unknown[:MAX_CHANGES]]
+    named = [f"{item.what}." for item in items[:MAX_CHANGES]]
+    reruns = [
+        f"{one.what} {one.tells}{f' {one.command}' if one.command else ''}" for one in diff.causes.reruns
+    ]
+    return [*named, *more, *unknown, *diff.causes.sentences, *reruns]
 
 
 def _two_runs(diff: Diff) -> str:
@@ -255,7 +300,7 @@ def _of_bounds(bounds: Bounds | None) -> Iterable[Any]:
     return (bounds.lower, bounds.upper) if bounds else (None, None)
 
 
-def _markdown(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is: names of slices come from data."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")

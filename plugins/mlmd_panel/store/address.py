@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from mlmd_panel.errors import SettingsError
-from mlmd_panel.store.mlmd_facts import CONNECTION_KINDS, SSL_FIELDS
+from mlmd_panel.store.mlmd_facts import CONNECTION_KINDS, FORMER_CONNECTION, SQLITE_FILE, SSL_FIELDS
 
 _EXAMPLES = "sqlite:////srv/mlmd/metadata.db, mysql://user@host/mlmd or postgresql://user@host/mlmd"
 # MLMD's names of the Connection's extras and those of the MySQL driver; PostgreSQL's driver uses MLMD's names.
@@ -40,6 +41,36 @@ def of_text(text: str) -> URL:
         raise SettingsError(
             f"The store's address is not a valid SQLAlchemy URL; it looks like {_EXAMPLES}."
         ) from None
+
+
+def in_airflow(mlmd: str, connection_name: str, home: str, find: Callable[[str], Any]) -> URL:
+    """URL of the store of an Airflow deployment.
+
+    Args:
+      mlmd: [mlmd_panel] mlmd, or "".
+      connection_name: Name of the Connection of the settings, or "".
+      home: [tfx_airflow] home, for the embedded store that is used if neither is given.
+      find: Returns the Connection of a name; None if there is none, or it cannot be read.
+
+    Raises:
+      SettingsError: The setting or the Connection is not a store's address, or the Connection cannot be read.
+    """
+    if mlmd:
+        return of_text(mlmd)
+    connection = find(connection_name or FORMER_CONNECTION)
+    if connection_name and connection is None:
+        raise SettingsError(
+            f"The Connection {connection_name!r} for the ML Metadata store does not exist or cannot be read. "
+            "Ask an Airflow administrator to create or fix it."
+        )
+    if connection_name:
+        return of_connection(connection)
+    if connection is not None:
+        raise SettingsError(
+            f"There is a Connection {FORMER_CONNECTION!r}, but no setting names it. Ask an Airflow administrator to "
+            f"set [tfx_airflow] mlmd_conn_id = {FORMER_CONNECTION}, or to delete the Connection."
+        )
+    return of_file(Path(home) / SQLITE_FILE)
 
 
 def of_connection(connection: Any) -> URL:

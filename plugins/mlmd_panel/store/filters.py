@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from mlmd_panel.errors import BadQuery
 from mlmd_panel.store.records import ARTIFACT_STATES, EXECUTION_STATES
 
 RUN_STATES = ("NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED", "UNKNOWN")
 OPERATORS = ("=", "!=", "<", ">", "<=", ">=", "~")
+_COMPARISON = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 
 
 def _known(what: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -38,6 +40,18 @@ class PropertyFilter:
         if not self.name:
             raise BadQuery("A property filter needs the name of a property.")
         _known("operator", self.op or "(none)", OPERATORS)
+
+    @classmethod
+    def of_text(cls, text: str) -> PropertyFilter:
+        """The filter that a text such as `span>=201401` means.
+
+        Raises:
+          BadQuery: It means none.
+        """
+        match = _COMPARISON.fullmatch(text)
+        if not match:
+            raise BadQuery(f"{text!r} is not a property filter; write it like span>=201401 or blessed=1.")
+        return cls(*match.groups())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store.store import Store, run_state
 
-PROPERTIES = ("span", "version", "blessed", "pushed", "pushed_destination", "pushed_version")
+# Of artifacts, that `summary` looks at.
+PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class RunSummary:
       ended: End of the last execution, in milliseconds; None if one is running or its end is not known.
       duration: Milliseconds between the two; None if `ended` is.
       spans: Spans of the Examples that it produced or found in the cache, ascending.
-      blessed: The Evaluator's decision; None without one. With several branches, whether all are blessed.
+      blessed: The decision on its model; None without one. With several branches, whether all are blessed.
       pushed: Whether a Pusher pushed a model; None if none ran. With several branches, whether all did.
       evaluation: Its evaluation; None if there is none, or if each branch has its own.
       failed: Nodes whose last execution failed; tasks in task groups.
@@ -130,7 +131,7 @@ def _summary(detail: RunDetail, name: str) -> RunSummary:
         ended=end,
         duration=end - started if end is not None else None,
         spans=_spans(detail),
-        blessed=_flag(last_output(detail, "ModelBlessing"), "blessed"),
+        blessed=_flag(deciding_blessing(detail), "blessed"),
         pushed=_flag(last_output(detail, "PushedModel"), "pushed"),
         evaluation=last_output(detail, "ModelEvaluation"),
         failed=tuple(e.label for e in latest if e.state == "FAILED"),
@@ -169,6 +170,19 @@ def last_output(detail: RunDetail, type_name: str) -> Artifact | None:
     living = [artifact for artifact in found if artifact.state == "LIVE"]
     chosen = living or found
     return chosen[-1] if chosen else None
+
+
+def deciding_blessing(detail: RunDetail) -> Artifact | None:
+    """The blessing that decided whether the model is pushed.
+
+    Gates beside the Evaluator say by their blessings' property `decides` whether they decided or only recorded a
+    verdict; TFMA's own has no such property.
+    """
+    found = [artifact for _, artifact in outputs(detail, "ModelBlessing")]
+    said = [artifact for artifact in found if artifact.property("decides") == 1]
+    chosen = said or [artifact for artifact in found if artifact.property("decides") is None]
+    living = [artifact for artifact in chosen if artifact.state == "LIVE"]
+    return next(reversed(living or chosen), None)
 
 
 def _flag(artifact: Artifact | None, name: str) -> bool | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlmd_panel.__main__ import default_roots, store_url
+from mlmd_panel.commands.store_options import default_roots, store_url
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.store import address
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from mlmd_panel import formats
 from mlmd_panel.payloads.data.histograms import Bucket, Histogram
 from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
 from mlmd_panel.payloads.evaluation.plots import Calibration, ClassMatrix, ConfusionCurve
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.records import Artifact, Event, Execution, Lineage
-from mlmd_panel import formats
 from mlmd_panel.web import charts, graph_layout, sparklines
 
 

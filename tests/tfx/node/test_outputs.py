@@ -119,6 +119,20 @@ def test_blessing(address: dict[str, Any], value: int | None, note: str, summary
     assert _note(address, blessing) == (note, summary)
 
 
+def test_blessing_of_a_gate_with_evidence_is_no_verdict_of_tfma(address: dict[str, Any]) -> None:
+    blessing = standard_artifacts.ModelBlessing()
+    numbers = {"blessed": 0, "decides": 1, "passed": 3, "failed": 0, "inconclusive": 1}
+    for name, value in numbers.items():
+        blessing.set_int_custom_property(name, value)
+    texts = {"verdict": "inconclusive", "reason": "1 of 4.", "waiting_for": "human"}
+    for name, text in texts.items():
+        blessing.set_string_custom_property(name, text)
+    assert _note(address, blessing) == (
+        "NOT BLESSED, inconclusive, waits for a human",
+        {"evidence": {**numbers, **texts, "blessed": False, "decides": True}},
+    )
+
+
 def test_pushed_model_says_where_to(address: dict[str, Any]) -> None:
     pushed = standard_artifacts.PushedModel()
     pushed.set_int_custom_property("pushed", 1)

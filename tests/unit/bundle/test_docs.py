@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from mlmd_panel import __main__ as panel
+from mlmd_panel.commands import exit_codes
 from mlmd_panel.settings import Settings as PanelSettings
 from mlmd_panel.web import routes
 
@@ -106,6 +109,19 @@ def test_every_command_that_is_named_exists_and_every_command_is_told(
         program.main(["--help"])
     listed = set(re.search(r"\{([a-z,]+)\}", capsys.readouterr().out)[1].split(","))
     assert set(re.findall(r"python -m include\.tfx_airflow ([a-z]+)", CODE)) == listed
+
+
+def test_every_command_of_the_panel_is_told_and_every_example_is_one() -> None:
+    examples = [
+        shlex.split(line)[3:] for line in re.findall(r"^ *python -m mlmd_panel .*$", CODE, re.MULTILINE)
+    ]
+    assert {example[0] for example in examples} | {"serve"} == set(panel.COMMANDS)
+    for example in examples:
+        panel.parsed(example)  # argparse ends the test where one is none
+    told = PAGES[DOCS / "panel.md"]
+    assert [name for name in panel.COMMANDS if f"| `{name}" not in told] == []
+    codes = [getattr(exit_codes, name) for name in ("OK", "FINDING", "USAGE", "NO_ANSWER", "STORE")]
+    assert [int(code) for code in re.findall(r"^\| (\d) \|", told, re.MULTILINE)] == codes
 
 
 def test_every_module_that_is_run_exists() -> None:

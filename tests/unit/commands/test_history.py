@@ -101,3 +101,59 @@ def test_metric_that_is_not_a_number_is_told_as_such() -> None:
     )
     [_, line] = history.lines(history.rows(run), "auc")
     assert "nan [-inf, nan]" in line
+
+
+EVIDENCE = {
+    "blessed": True,
+    "verdict": "inconclusive",
+    "decides": False,
+    "passed": 3,
+    "failed": 0,
+    "inconclusive": 1,
+    "reason": "1 of 4 checks is inconclusive: auc changed by -0.005.",
+    "waiting_for": "",
+}
+
+
+def _judged(by_tfma: bool, **evidence: Any) -> list[history.Row]:
+    failed = [] if by_tfma else ["auc changed by -0.005; allowed: absolute -0.004"]
+    return history.rows(
+        _run(
+            _task("Evaluator", metrics=AUC, blessed=by_tfma, failed_thresholds=failed),
+            _task("EvidenceGate", evidence={**EVIDENCE, **evidence}),
+        )
+    )
+
+
+def test_both_verdicts_are_shown_and_the_one_that_is_only_recorded_in_parentheses() -> None:
+    rows = _judged(False)
+    assert (rows[0].blessed, rows[0].decision, rows[0].contradicted) == (False, False, True)
+    head, line, *notes = history.lines(rows, "auc")
+    assert "by TFMA" in head and "with evidence" in head and "model" not in head
+    assert " NOT BLESSED " in line and "(BLESSED, inconclusive)" in line
+    assert [note.strip() for note in notes] == [
+        "threshold failed: auc changed by -0.005; allowed: absolute -0.004",
+        "with evidence: 1 of 4 checks is inconclusive: auc changed by -0.005.",
+    ]
+
+
+def test_evidence_that_decides_is_the_decision() -> None:
+    rows = _judged(False, decides=True)
+    assert rows[0].decision is True and rows[0].contradicted
+    line = history.lines(rows, "auc")[1]
+    assert "(NOT BLESSED)" in line and " BLESSED, inconclusive " in line
+
+
+def test_model_that_waits_for_a_human_says_so() -> None:
+    rows = _judged(True, decides=True, blessed=False, waiting_for="human")
+    _, line, note = history.lines(rows, "auc")
+    assert "(BLESSED)" in line and "NOT BLESSED, inconclusive, waits for a human" in line
+    assert note.strip().startswith("with evidence: 1 of 4")
+
+
+def test_verdicts_that_agree_have_no_line_of_their_own_and_runs_before_the_gate_a_dash() -> None:
+    agreed = _judged(True, verdict="passed", inconclusive=0)
+    before = history.rows(_run(_task("Evaluator", metrics=AUC, blessed=True)))
+    assert not agreed[0].contradicted and not before[0].contradicted
+    lines = history.lines([*agreed, *before], "auc")
+    assert len(lines) == 3 and "(BLESSED)" in lines[1] and lines[2].split()[-4:-2] == ["BLESSED", "-"]

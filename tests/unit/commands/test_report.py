@@ -126,3 +126,26 @@ def test_metric_that_is_not_a_number_is_told_as_such() -> None:
         "nan",
         "inf  [-inf, nan]",
     ]
+
+
+def test_verdict_with_evidence_stands_beside_tfmas() -> None:
+    evidence = {
+        "blessed": False,
+        "verdict": "inconclusive",
+        "decides": True,
+        "passed": 3,
+        "failed": 0,
+        "inconclusive": 1,
+        "reason": "1 of 4 checks is inconclusive: auc changed by -0.005.",
+        "waiting_for": "human",
+    }
+    tasks = [
+        _task("Evaluator", "success", 1, _value("executed", {}, blessed=True)),
+        _task("EvidenceGate", "success", 1, _value("executed", {}, evidence=evidence)),
+    ]
+    text = lines(_run(*tasks))
+    assert text[-3:] == [
+        "Model: BLESSED",
+        "With evidence (decides): NOT BLESSED, inconclusive, waits for a human",
+        "  1 of 4 checks is inconclusive: auc changed by -0.005.",
+    ]

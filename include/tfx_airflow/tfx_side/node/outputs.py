@@ -5,10 +5,12 @@ Nothing here may fail a node that succeeded: what cannot be read is mentioned in
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
+from include.tfx_airflow.contract.evidence import EvidenceVerdict
 from include.tfx_airflow.tfx_side.node import record_counts
 
 _Event = metadata_store_pb2.Event
@@ -100,7 +102,17 @@ def _blessing(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     value = _property(artifact, "blessed")
     if value is None:
         return {"note": "not evaluated"}
+    if _property(artifact, "decides") is not None:
+        return _evidence(artifact)
     return {"blessed": bool(value), "note": "BLESSED" if value else "NOT BLESSED"}
+
+
+def _evidence(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+    """Of a gate with evidence: beside TFMA's verdict, never in its place."""
+    found = {field.name: _property(artifact, field.name) for field in dataclasses.fields(EvidenceVerdict)}
+    flags = {name: bool(found[name]) for name in ("blessed", "decides")}
+    verdict = EvidenceVerdict(**{**found, **flags, "waiting_for": found["waiting_for"] or ""})
+    return {"evidence": dataclasses.asdict(verdict), "note": verdict.as_text()}
 
 
 def _pushed(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
@@ -133,7 +145,7 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
         part = number.record
         overall = not part.slice_key.single_slice_keys and not part.cross_slice_key.ByteSize()
         if overall and not number.key.is_diff:
-            metrics[_metric(number.key)] = {"value": number.value, **number.interval}
+            metrics[evaluations.metric_name(number.key)] = {"value": number.value, **number.interval}
     shown = dict(sorted(metrics.items())[:_MAX_METRICS])
     more = len(metrics) - len(shown)
     note = ", ".join(f"{name} {value['value']:.4g}" for name, value in shown.items())
@@ -144,28 +156,17 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     return {**facts, "note": note}
 
 
-def _metric(key: Any) -> str:
-    """Name of a metric with what distinguishes it: `auc (dnn, classId:0, weighted)`."""
-    import tensorflow_model_analysis as tfma
-
-    parts = [key.model_name if key.model_name != tfma.CANDIDATE_KEY else "", key.output_name]
-    for field, label in (("class_id", "classId"), ("k", "k"), ("top_k", "topK")):
-        if key.sub_key.HasField(field):
-            parts.append(f"{label}:{getattr(key.sub_key, field).value}")
-    aggregation = key.aggregation_type.WhichOneof("type")
-    parts += [(aggregation or "").replace("_average", ""), "weighted" if key.example_weighted.value else ""]
-    details = ", ".join(filter(None, parts))
-    return f"{key.name} ({details})" if details else key.name
-
-
 def _validation(result: Any) -> dict[str, Any]:
     """Why a model was not blessed, the overall slice first; XCom is small, so only the first of many."""
+    from include.tfx_airflow.tfx_side.evaluations import metric_name, slice_name
+
     failures = [
         (
             len(failed.slice_key.single_slice_keys),
-            f"{_metric(metric.metric_key)}{_slice(failed.slice_key)} {_reason(metric)}",
+            f"{metric_name(metric.metric_key)}{f' [{where}]' if where else ''} {_reason(metric)}",
         )
         for failed in result.metric_validations_per_slice
+        for where in (slice_name(failed.slice_key),)
         for metric in failed.failures
     ]
     texts = [text for _, text in sorted(failures)]
@@ -194,14 +195,6 @@ def _reason(failure: Any) -> str:
     if bound.HasField("upper_bound") and number > bound.upper_bound.value:
         return f"{number:.4g} is above {bound.upper_bound.value:.4g}"
     return f"{number:.4g} is outside its bounds"
-
-
-def _slice(key: Any) -> str:
-    parts = []
-    for part in key.single_slice_keys:
-        value = getattr(part, part.WhichOneof("kind"))
-        parts.append(f"{part.column}={value.decode(errors='replace') if isinstance(value, bytes) else value}")
-    return f" [{', '.join(parts)}]" if parts else ""
 
 
 _READERS = {

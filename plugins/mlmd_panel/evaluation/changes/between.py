@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -26,6 +27,7 @@ from mlmd_panel.store.records import Artifact
 from mlmd_panel.store.run_summaries import RunSummary
 from mlmd_panel.store.store import Dags, Store
 
+MAX_WHAT = 600
 _SPAN_NODE = "SpanExampleGen"
 Two = tuple[Side, Side]
 
@@ -84,7 +86,10 @@ def between(store: Store, files: Files, dags: Dags, baseline: RunSummary, candid
         except PanelError as error:
             unknown.append(f"{title}: {error}")
             continue
-        items += found.items
+        except RecursionError:  # of values nested as deep as Python reads them, but no deeper
+            unknown.append(f"{title}: some values are nested too deeply to be compared.")
+            continue
+        items += (dataclasses.replace(item, what=item.what[:MAX_WHAT]) for item in found.items)
         same += found.same
         unknown += found.unknown
     unknown += [

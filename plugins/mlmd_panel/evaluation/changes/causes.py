@@ -19,6 +19,8 @@ _NAMES = {
     "schema": "the schema",
     "libraries": "the libraries",
 }
+# Chosen by resolvers from earlier runs, so that a rerun on other data may find others.
+_RESOLVED = (_NAMES["hyperparameters"], _NAMES["starting_model"])
 # What they do makes no other model.
 _BESIDE_THE_MODEL = (
     "BulkInferrer", "DistributionValidator", "Evaluator", "ExampleValidator", "InfraValidator", "Pusher",
@@ -161,14 +163,8 @@ def _of_causes(of_model: tuple[str, ...], changes: Changes) -> list[Rerun]:
     """The one rerun that tells the training data from all else, or else the parameters from all else."""
     if len(of_model) < 2:
         return []
-    rest = wording.joined([name for name in of_model if name != _DATA])
     if _DATA in of_model:
-        what, command = _on_baseline_data(changes)
-        tells = (
-            f"Compared with the baseline, it shows what {rest} did; compared with the candidate, what the training data"
-            " did."
-        )
-        return [Rerun(what, tells, command)]
+        return [_of_data(of_model, changes)]
     one = next((name for name in (_PARAMETERS, "the hyperparameters") if name in of_model), of_model[-1])
     others = wording.joined([name for name in of_model if name != one])
     return [
@@ -177,6 +173,25 @@ def _of_causes(of_model: tuple[str, ...], changes: Changes) -> list[Rerun]:
             f"Compared with the baseline, it shows what {others} did; compared with the candidate, what {one} did.",
         )
     ]
+
+
+def _of_data(of_model: tuple[str, ...], changes: Changes) -> Rerun:
+    """Tells the training data from what is deployed with the bundle, or else from what resolvers chose."""
+    resolved = wording.joined([name for name in of_model if name in _RESOLVED])
+    deployed = wording.joined([name for name in of_model if name != _DATA and name not in _RESOLVED])
+    if not deployed:
+        return Rerun(
+            f"Train on the candidate's data with {resolved} of the baseline, and all else as it is.",
+            "Compared with the baseline, it shows what the training data did; compared with the candidate, what"
+            f" {resolved} did.",
+        )
+    what, command = _on_baseline_data(changes)
+    if _PARAMETERS in of_model:
+        what += " Give the candidate's parameters again where they were given as Params."
+    tells = f"Compared with the baseline, it shows what {deployed} did; compared with the candidate, what {_DATA} did."
+    if resolved:
+        tells += f" This holds if it finds {resolved} of the baseline, as {_DATA} cannot be told from that otherwise."
+    return Rerun(what, tells, command)
 
 
 def _on_baseline_data(changes: Changes) -> tuple[str, str]:

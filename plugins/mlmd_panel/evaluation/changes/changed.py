@@ -50,8 +50,8 @@ class Changed:
       candidate: Its value in the candidate's run.
       baseline_links: What of the baseline's run it is about.
       candidate_links: What of the candidate's run it is about.
-      details: By kind: DataChange, DriftOfData, SchemaChange, AnomalyChange, VocabularyChange, CodeChange,
-        ParameterChange or None.
+      details: By kind: DataChange, DriftOfData, SchemaChange, AnomalyChange, VocabularyChange, AnalyzerChange,
+        CodeChange, ParameterChange or None.
     """
 
     kind: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,12 +16,13 @@ from mlmd_panel.evaluation.changes.sides import Side
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data import distributions, schema
 from mlmd_panel.payloads.data.distributions import Distribution, SplitDistributions
-from mlmd_panel.payloads.data.histograms import Histogram, RankHistogram
+from mlmd_panel.payloads.data.histograms import Bucket, Histogram, RankHistogram
 from mlmd_panel.store.records import Artifact
 
 L_INFTY, JENSEN_SHANNON = "L_INFTY", "JENSEN_SHANNON_DIVERGENCE"
 MAX_FEATURES = 500  # that are in one list
 MAX_BUCKETS = 50
+MAX_BARS = 12
 STANDARD = "STANDARD"
 _DISJOINT = 1 - 1e-9
 # Comparators of a schema by TFDV's name of what they measure.
@@ -70,6 +72,21 @@ class FeatureSide:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bar:
+    """The same values in both datasets, for a small picture.
+
+    Attributes:
+      label: The value, or `from – to`.
+      baseline: Their share of the baseline's values.
+      candidate: Their share of the candidate's.
+    """
+
+    label: str
+    baseline: float
+    candidate: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Drift:
     """How far a feature has drifted.
 
@@ -81,6 +98,8 @@ class Drift:
       beyond: A distance is above the schema's threshold; None without a threshold.
       baseline: The feature in the baseline's data; None if it is not there.
       candidate: In the candidate's.
+      bars: Shares in the same buckets: of numbers MAX_BARS of equal width, else of the values most frequent on either
+        side. None of one without values.
     """
 
     feature: str
@@ -89,6 +108,7 @@ class Drift:
     beyond: bool | None
     baseline: FeatureSide | None
     candidate: FeatureSide | None
+    bars: tuple[Bar, ...] = ()
 
     @property
     def value(self) -> float | None:
@@ -307,12 +327,9 @@ def of_features(
         name = (two or one or Distribution("", "", 0, 0, 0, {}, None, {}, False, False)).name
         distances = _distances(name, one, two, limits) if one and two else ()
         judged = [found.is_beyond for found in distances if found.threshold is not None]
-        made.append(
-            Drift(
-                name, data, distances, any(judged) if judged else None,
-                _side(one), _side(two),
-            )
-        )  # fmt: skip
+        bars = _bars(one, two) if one and two else ()
+        beyond = any(judged) if judged else None
+        made.append(Drift(name, data, distances, beyond, _side(one), _side(two), bars))
     return sorted(made, key=lambda one: (not one.beyond, -_rank(one), one.feature))
 
 
@@ -342,6 +359,53 @@ def _distances(
         return ()
     divergence = divergence_of_numbers(histograms[0], histograms[1])
     return () if divergence is None else (Distance(JENSEN_SHANNON, divergence, limit.threshold),)
+
+
+def _bars(baseline: Distribution, candidate: Distribution) -> tuple[Bar, ...]:
+    two = (baseline, candidate)
+    if any(one.values for one in two):
+        totals = [sum(one.values.values()) or 1.0 for one in two]
+        shares = {
+            name: [one.values.get(name, 0.0) / total for one, total in zip(two, totals, strict=True)]
+            for name in dict.fromkeys([*baseline.values, *candidate.values])
+        }
+        most = sorted(shares, key=lambda name: -max(shares[name]))[:MAX_BARS]
+        return tuple(Bar(wording.value(name), *shares[name]) for name in most)
+    histograms = baseline.histograms.get(STANDARD), candidate.histograms.get(STANDARD)
+    return _bars_of_numbers(histograms[0], histograms[1]) if histograms[0] and histograms[1] else ()
+
+
+def _bars_of_numbers(baseline: Histogram, candidate: Histogram) -> tuple[Bar, ...]:
+    finite = [
+        [b for b in found.buckets if math.isfinite(b.low) and math.isfinite(b.high) and b.count]
+        for found in (baseline, candidate)
+    ]
+    bounds = [bound for some in finite for b in some for bound in (b.low, b.high)]
+    if not bounds or not math.isfinite(max(bounds) - min(bounds)):
+        return ()
+    low, width = min(bounds), (max(bounds) - min(bounds)) / MAX_BARS
+    edges = [low + place * width for place in range(MAX_BARS + 1)] if width else [low, low]
+    shares = [_in_bars(some, edges) for some in finite]
+    return tuple(
+        Bar(f"{wording.value(edges[place])} – {wording.value(edges[place + 1])}", one, two)
+        for place, (one, two) in enumerate(zip(*shares, strict=True))
+    )
+
+
+def _in_bars(buckets: Sequence[Bucket], edges: Sequence[float]) -> list[float]:
+    """Shares of values between each two edges, if they are spread evenly within their buckets."""
+    counts = [0.0] * (len(edges) - 1)
+    for bucket in buckets:
+        for place in range(len(counts)):
+            if bucket.low == bucket.high:
+                is_last = place == len(counts) - 1
+                inside = edges[place] <= bucket.low and (bucket.low < edges[place + 1] or is_last)
+                counts[place] += bucket.count if inside else 0.0
+            else:
+                overlap = min(bucket.high, edges[place + 1]) - max(bucket.low, edges[place])
+                counts[place] += max(overlap, 0.0) / (bucket.high - bucket.low) * bucket.count
+    total = sum(counts) or 1.0
+    return [count / total for count in counts]
 
 
 def _side(found: Distribution | None) -> FeatureSide | None:

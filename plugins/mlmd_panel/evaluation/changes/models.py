@@ -15,8 +15,15 @@ _NONE = "none"
 
 def starting_model(sides: tuple[Side, Side]) -> Findings:
     """Compares the models that training started from."""
-    if not all(side.trainer for side in sides):
-        return Findings()
+    silent = [side.name for side in sides if not side.inputs]
+    if silent:
+        where = wording.joined(silent)
+        return Findings(
+            unknown=(
+                "Model that training started from, and hyperparameters: the store does not tell what training read"
+                f" for the {where}, or you may not see it.",
+            )
+        )
     two = [
         next((a for some in side.inputs.values() for a in some if a.type == "Model"), None) for side in sides
     ]

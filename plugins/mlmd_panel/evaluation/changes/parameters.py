@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from mlmd_panel.store.records import Execution
 
 MAX_PATHS = 100
 MAX_DEPTH = 30
+MAX_TEXT = 2000
 # They differ from run to run by what they are: which data was read, and which code; both are told elsewhere.
 _HIDDEN = ("span", "version", "input_fingerprint", "range_config", FINGERPRINT, "module_path", "module_file")
 # ... and this names the files of a span.
@@ -125,11 +127,21 @@ def _inside(path: str, before: Any, now: Any, depth: int) -> Iterator[FieldChang
 
 
 def _change(name: str, before: Any, now: Any) -> FieldChange:
-    return FieldChange(name, *(None if value is _MISSING else value for value in (before, now)))
+    return FieldChange(name[:MAX_TEXT], *(_short(value) for value in (before, now)))
+
+
+def _short(value: Any) -> Any:
+    """A value that is not too long for a list; one that is becomes the beginning of its text."""
+    if value is _MISSING:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return value if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
 def compare_hyperparameters(sides: tuple[Side, Side], files: Files) -> Findings:
-    """Compares the HyperParameters that the Trainers read."""
+    """Compares the HyperParameters that the Trainers read; nothing if the store does not tell what they read."""
+    if not all(side.inputs for side in sides):
+        return Findings()
     two = [
         next((a for some in side.inputs.values() for a in some if a.type == "HyperParameters"), None)
         for side in sides

@@ -1,4 +1,4 @@
-"""Compares the transform graphs: their vocabularies."""
+"""Compares the transform graphs: their vocabularies, and what their analyzers found."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from mlmd_panel.errors import PayloadError
 from mlmd_panel.evaluation.changes import wording
 from mlmd_panel.evaluation.changes.changed import Changed, Findings, of_artifact
+from mlmd_panel.evaluation.changes.schemas import FieldChange
 from mlmd_panel.evaluation.changes.sides import Side
 from mlmd_panel.files.allowed import Files
-from mlmd_panel.payloads.model import vocabularies
+from mlmd_panel.payloads.model import analyzers, vocabularies
 from mlmd_panel.payloads.model.vocabularies import Vocabularies
 from mlmd_panel.store.records import Artifact
 
 MAX_ENTRIES = 50
+MAX_ANALYZERS = 200
 # With `store_frequency` TensorFlow Transform writes each entry after its count.
 _COUNTED = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?) (.*)", re.DOTALL)
 
@@ -45,8 +47,21 @@ class VocabularyChange:
     moved: int
 
 
+@dataclasses.dataclass(frozen=True)
+class AnalyzerChange:
+    """What analyzers found, such as means and bounds of buckets.
+
+    Attributes:
+      values: Those that changed, by the name that TensorFlow gives them; of bounds all.
+      cut: There are more.
+    """
+
+    values: tuple[FieldChange, ...]
+    cut: bool
+
+
 def compare(sides: tuple[Side, Side], files: Files) -> Findings:
-    """Compares the transform graphs that the models were trained with."""
+    """Compares the transform graphs that the models were trained with: vocabularies and analyzers' values."""
     one, other = (_graph(side) for side in sides)
     if one is None and other is None:
         return Findings()
@@ -62,7 +77,51 @@ def compare(sides: tuple[Side, Side], files: Files) -> Findings:
             read.append(vocabularies.read(artifact, files))
         except PayloadError as error:
             return Findings(unknown=(f"Transform graph of the {side.name}: {error}",))
-    return _vocabularies(read[0], read[1], two)
+    found = (_vocabularies(read[0], read[1], two), _analyzers(two, files))
+    return Findings(
+        found[0].items + found[1].items, found[0].same + found[1].same, found[0].unknown + found[1].unknown
+    )
+
+
+def _analyzers(graphs: tuple[Artifact, Artifact], files: Files) -> Findings:
+    try:
+        before, now = (analyzers.read(artifact, files) for artifact in graphs)
+    except PayloadError as error:
+        return Findings(unknown=(f"Values that the analyzers of the transform graph found: {error}",))
+    if not before or not now:
+        return Findings(
+            unknown=("Values that the analyzers of the transform graph found: none can be read.",)
+        )
+    changed = [
+        FieldChange(name, _plain(before.get(name)), _plain(now.get(name)))
+        for name in dict.fromkeys([*now, *before])
+        if not _same(before.get(name), now.get(name))
+    ]
+    if not changed:
+        return Findings(same=(f"Values of analyzers ({len(now):,})",))
+    single = sorted(
+        changed, key=lambda one: isinstance(one.baseline, list) or isinstance(one.candidate, list)
+    )
+    told = wording.some([f"{c.name} {wording.arrow(c.baseline, c.candidate)}" for c in single], 2)
+    item = Changed(
+        "transform",
+        f"Analyzers: {len(changed):,} of {wording.counted(len({*before, *now}), 'value')} changed ({told})",
+        f"{len(before):,} values",
+        f"{len(now):,} values",
+        (of_artifact(graphs[0]),),
+        (of_artifact(graphs[1]),),
+        AnalyzerChange(tuple(changed[:MAX_ANALYZERS]), len(changed) > MAX_ANALYZERS),
+    )
+    return Findings((item,))
+
+
+def _same(one: Sequence[float] | None, two: Sequence[float] | None) -> bool:
+    """Equal; NaN is equal to NaN."""
+    return repr(one) == repr(two)
+
+
+def _plain(values: Sequence[float] | None) -> float | list[float] | None:
+    return None if values is None else values[0] if len(values) == 1 else list(values)
 
 
 def _graph(side: Side) -> Artifact | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 from mlmd_panel.payloads.evaluation.slices import MAX_TEXT, text
@@ -37,6 +38,15 @@ class MetricKey:
     weighted: bool | None = None
     is_diff: bool = False
 
+    def __hash__(self) -> int:
+        """Computed once: a thousand slices look up the same few keys."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        fields = self.name, self.model, self.output, self.class_id, self.k, self.top_k, self.aggregation
+        return hash((*fields, self.weighted, self.is_diff))
+
     @property
     def sub_key(self) -> str:
         """As TFMA writes it: `classId:1`, `topK:3`, `k:2` or empty."""
@@ -70,7 +80,7 @@ class MetricKey:
         return f"{named}, weighted" if self.weighted else named
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Interval:
     """A confidence interval at 95 %.
 
@@ -87,7 +97,7 @@ class Interval:
     degrees_of_freedom: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
     """A value.
 
@@ -136,6 +146,8 @@ def metric_of(key: MetricKey, value: Any, interval: Any = None) -> Metric:
     """Value of a `MetricValue` message and the `ConfidenceInterval` message beside it, if any."""
     found = _interval(interval) if interval is not None else None
     which = value.WhichOneof("type")
+    if which == "double_value":
+        return Metric(key, "number", value.double_value.value, found)
     if which is None:
         return Metric(key, "none", None, found)
     field = getattr(value, which)
@@ -234,7 +246,9 @@ def _interval(message: Any) -> Interval | None:
 
 def _bound(message: Any) -> Any:
     which = message.WhichOneof("type")
-    return None if which is None else _plain(which, getattr(message, which))[1] if which in _BOUNDS else None
+    if which == "double_value":
+        return message.double_value.value
+    return _plain(which, getattr(message, which))[1] if which in _BOUNDS else None
 
 
 _BOUNDS = ("double_value", "array_value", "confusion_matrix_at_thresholds")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
-from mlmd_panel.errors import BadQuery, PayloadError
+from mlmd_panel.errors import PayloadError
 from mlmd_panel.evaluation.table import Choice, table
 from mlmd_panel.payloads import read as payloads
 from mlmd_panel.payloads.evaluation import evaluation
@@ -19,7 +18,6 @@ from mlmd_panel.web.answer import Answer, ExecutionRow
 from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Cursor, Id, Limit, OptionalId, Text, Time, Visit, Visiting
 
-_PROPERTY = re.compile(r"\s*([^=!<>~]+?)\s*(=|!=|<=|>=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 Properties = Annotated[
     list[str],
     Query(
@@ -52,7 +50,7 @@ def artifacts(
         type=type or "",
         state=state or "",
         producer=producer or "",
-        properties=tuple(_property(text) for text in property if text.strip()),
+        properties=tuple(PropertyFilter.of_text(text) for text in property if text.strip()),
         uri=uri or "",
         since=since,
         until=until,
@@ -126,10 +124,3 @@ def typed_view(visit: Visit, artifact: Artifact, choice: Choice, wanted: Part) -
 def _evaluation(visit: Visit, artifact: Artifact, choice: Choice) -> evaluation.EvaluationPayload:
     read = evaluation.read(artifact, visit.panel.files, search=choice.slices, plot=choice.plot or None)
     return dataclasses.replace(read, table=table(read, choice))
-
-
-def _property(text: str) -> PropertyFilter:
-    match = _PROPERTY.fullmatch(text)
-    if not match:
-        raise BadQuery(f"{text!r} is not a property filter; write it like span>=201401 or blessed=1.")
-    return PropertyFilter(*match.groups())

@@ -13,15 +13,19 @@ from mlmd_panel.errors import NotFound, PanelError, PayloadError
 from mlmd_panel.evaluation import baseline as baselines
 from mlmd_panel.evaluation import reports, verdicts
 from mlmd_panel.evaluation.baseline import Chosen, branch_of, choose
+from mlmd_panel.evaluation.changes.drift import Drift
+from mlmd_panel.evaluation.changes.slice_features import drifted_for
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES, Row, rank
 from mlmd_panel.evaluation.diff import Diff, Options, diffs
-from mlmd_panel.evaluation.paging import PageOf, page_of
+from mlmd_panel.evaluation.paging import page_of
 from mlmd_panel.evaluation.table import chosen_names
+from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, summaries
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names, PageNumber
+from mlmd_panel.web.forest_scales import scales
 from mlmd_panel.web.request import Id, OptionalId, Text, Visit, Visiting
 
 MAX_CANDIDATES = 20
@@ -93,7 +97,7 @@ def compare(
     sides, cookies = _sides(
         visit, candidates, baseline or base, against, (baseline_branch, candidate_branch), unpin
     )
-    options = Options(level, scope, chosen_names(metrics))
+    options = Options(level, scope, chosen_names(metrics), changes=len(candidates) == 1)
     shown = Shown(slices.strip(), changed, verdict, min_examples, order)
     found, problem = _diffs(visit, sides, options)
     read = [one for one in found if isinstance(one, Diff)]
@@ -120,7 +124,8 @@ def compare(
         {
             "found": found,
             "shown": rows,
-            "scales": _scales(rows),
+            "scales": scales(rows.rows),
+            "drifted": drifted(read[0], rows.rows) if read else {},
             "matrix": _matrix(read, shown) if len(read) > 1 else (),
             "asked": metrics,
             "choices": _choices(visit, sides),
@@ -234,15 +239,16 @@ def _wanted(row: Row, shown: Shown) -> bool:
     return not shown.min_examples or not known or min(known) >= shown.min_examples
 
 
-def _scales(rows: PageOf[Row]) -> dict[str, float]:
-    """How far the forest plot reaches to both sides, by metric: most intervals fit, the widest are cut."""
-    reaches: dict[str, list[float]] = {}
-    for row in rows.rows:
-        change = row.judged_change
-        bounds = (change.corrected or change.interval) if change else None
-        if bounds:
-            reaches.setdefault(row.metric, []).append(max(abs(bounds.lower), abs(bounds.upper)))
-    return {metric: sorted(found)[int(0.8 * (len(found) - 1))] for metric, found in reaches.items()}
+def drifted(found: Diff, rows: Sequence[Row]) -> dict[Slice, tuple[Drift, ...]]:
+    """Drift of the features that define the slices that got worse."""
+    if found.changes is None:
+        return {}
+    worse = {row.slice for row in rows if row.verdict in (verdicts.WORSE, verdicts.SUSPECT)}
+    # Of a feature that drifted in several splits the most is said.
+    return {
+        slice_: tuple({one.feature: one for one in reversed(drifted_for(slice_, found.changes))}.values())
+        for slice_ in worse
+    }
 
 
 def _matrix(read: Sequence[Diff], shown: Shown) -> list[tuple[Row, list[Row | None]]]:

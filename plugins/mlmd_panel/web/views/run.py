@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mlmd_panel.errors import PayloadError
-from mlmd_panel.evaluation import key_metrics
+from mlmd_panel.errors import NotFound, PayloadError
+from mlmd_panel.evaluation import key_metrics, reports
+from mlmd_panel.evaluation.baseline import Before, before
+from mlmd_panel.evaluation.diff import Options, diff
 from mlmd_panel.payloads.evaluation import evaluation
-from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Artifact, Lineage, RunDetail
-from mlmd_panel.store.run_summaries import latest_executions, outputs, summaries, summary
+from mlmd_panel.store.run_summaries import RunSummary, latest_executions, outputs, summary
 from mlmd_panel.web import graph_layout
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names
+from mlmd_panel.web.forest_scales import scales
 from mlmd_panel.web.request import Id, Visit, Visiting
+
+# Of the comparison with the last blessed run.
+MAX_ROWS = 5
 
 
 def run(
@@ -40,6 +45,8 @@ def run(
                 "verdict_problem": branch_problem,
             }
         )
+    earlier = before(visit.store, visit.dags, row)
+    compared = _against_baseline(visit, row, earlier)
     graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
     return Answer(
         "run.html",
@@ -57,9 +64,14 @@ def run(
             "verdict": read.validation if read else None,
             "verdict_problem": problem,
             "branches": branches,
-            "earlier": _earlier(visit, detail),
+            "earlier": {
+                "previous": earlier.previous and earlier.previous.run,
+                "blessed": earlier.blessed and earlier.blessed.run,
+            },
+            "diff": reports.as_json(compared["diff"], compared["rows"]) if compared["diff"] else None,
+            "diff_problem": compared["problem"],
         },
-        {"picture": graph_layout.picture(graph), "asked": metrics},
+        {"picture": graph_layout.picture(graph), "asked": metrics, "compared": compared},
     )
 
 
@@ -95,17 +107,19 @@ def _evaluation(
     return read, next(iter(read.problems), None)
 
 
-def _earlier(visit: Visit, detail: RunDetail) -> dict:
-    """Earlier runs of the pipeline to compare with: the previous one, and the last with a blessed model."""
-    previous, after = None, detail.run.id
-    if not detail.run.pipeline:
-        return {"previous": None, "blessed": None}
-    for limit in (4, 16):  # most often one of the first few was blessed, and few rows are read fast
-        page = visit.store.runs(RunFilter(pipeline=detail.run.pipeline), visit.dags, limit=limit, after=after)
-        rows = [row for row in summaries(visit.store, page.rows) if any(one.evaluation for one in row.each)]
-        previous = previous or next((row.run for row in rows), None)
-        blessed = next((row.run for row in rows if row.blessed), None)
-        if blessed or page.after is None:
-            return {"previous": previous, "blessed": blessed}
-        after = page.after
-    return {"previous": previous, "blessed": None}
+def _against_baseline(visit: Visit, row: RunSummary, earlier: Before) -> dict:
+    """The evaluation beside that of the last blessed run before: the sentence and the worst rows."""
+    found: dict = {"diff": None, "rows": (), "scales": {}, "note": "", "problem": None, "url": ""}
+    if row.evaluation is None:
+        return found
+    chosen = earlier.last_blessed()
+    if chosen.run is None:
+        return {**found, "problem": f"{chosen.note} There is nothing to compare this one with."}
+    try:
+        read = diff(visit.store, visit.panel.files, visit.dags, chosen, row, Options(changes=False))
+    except (NotFound, PayloadError) as error:
+        return {**found, "problem": f"Not compared with {chosen.run.run.label}: {error}"}
+    rows = read.comparison.rows[:MAX_ROWS]
+    branch = {"candidate_branch": row.name, "baseline_branch": chosen.run.name} if row.name else {}
+    url = visit.urls.to("compare", candidate=row.run.id, **branch)
+    return {**found, "diff": read, "rows": rows, "scales": scales(rows), "note": chosen.note, "url": url}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from mlmd_panel.evaluation import key_metrics
+from mlmd_panel.evaluation.run_list import run_list
 from mlmd_panel.store.filters import RunFilter
-from mlmd_panel.store.run_summaries import summaries
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names
 from mlmd_panel.web.request import Cursor, Limit, Text, Time, Visiting
@@ -35,37 +32,18 @@ def runs(
         text=text or "",
         type=type or "",
     )
-    page = visit.store.runs(chosen, visit.dags, limit=limit, after=after)
-    rows = summaries(visit.store, page.rows)
-    each = [branch for row in rows for branch in row.each]
-    table = key_metrics.of_runs(visit.panel.files, each, metrics)
+    data = run_list(visit.store, visit.panel.files, visit.dags, chosen, metrics, limit, after)
+    rows = data["runs"]
     return Answer(
         "runs.html",
         "Runs",
-        {
-            "filter": dataclasses.asdict(chosen),
-            "metrics": table.names,
-            "available_metrics": table.available,
-            "unknown_metrics": table.unknown,
-            "metrics_left_out": table.left_out,
-            "runs": [
-                {
-                    "summary": row,
-                    "metrics": table.of(row),
-                    "metrics_problem": table.problem_of(row),
-                    "branches": [{"summary": branch, "metrics": table.of(branch)} for branch in row.branches],
-                }
-                for row in rows
-            ],
-            "after": page.after,
-            "searched_to": page.searched_to,
-        },
+        data,
         {
             "asked": metrics,
             "trends": {
-                name: [table.of(row).get(name) for row in reversed(rows)]
-                for name in table.names
-                if all(not row.branches for row in rows)
+                name: [row["metrics"].get(name) for row in reversed(rows)]
+                for name in data["metrics"]
+                if all(not row["branches"] for row in rows)
             },
             "types": visit.store.run_types(),
         },

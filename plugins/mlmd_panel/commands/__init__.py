@@ -1,0 +1,1 @@
+"""The commands of `python -m mlmd_panel`, one per module."""
