@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlmd_panel.errors import BadQuery
 from mlmd_panel.evaluation import threshold_edits
-from mlmd_panel.evaluation.threshold_edits import EVERY_SLICE, Added, Edited, Edits, parse, written as field
+from mlmd_panel.evaluation.threshold_edits import EVERY_SLICE, Added, Edited, Edits, parse
+from mlmd_panel.evaluation.threshold_edits import written as field
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.evaluation import eval_config, evaluation
 
