@@ -22,13 +22,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, Param, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import DAG, Context, Param, task
 from mlmd_panel.airflow_tasks import EvaluationDiffOperator
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
 from include.tfx_airflow.settings import read_settings
+
+
+class AuditedApprovalOperator(ApprovalOperator):
+    """Passes a *Reject* on like an *Approve*: Airflow's own skips what follows, and leaves no XCom of who said it and why."""
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Returns the answer, as any HITLOperator does."""
+        return HITLOperator.execute_complete(self, context, event)
+
 
 with DAG(
     "taxi_promotion",
@@ -65,7 +73,7 @@ with DAG(
 
     diff = EvaluationDiffOperator(task_id="diff", against="own")
     # assigned_users= names who may answer; notifiers= tells them.
-    approve = ApprovalOperator(
+    approve = AuditedApprovalOperator(
         task_id="approve",
         subject="Push model {{ ti.xcom_pull('judge.candidate')['outputs']['model'][0]['id'] }} to production?",
         body="{{ ti.xcom_pull('diff', key='markdown') }}",
@@ -75,15 +83,9 @@ with DAG(
     )
 
     @task
-    def approved() -> None:
-        """Runs when the answer is yes; Airflow skips what comes right after an approval that is refused."""
-
-    @task(trigger_rule="none_failed")
     def answer(ti: Any) -> dict[str, Any]:
-        """The person's answer, as parameters of `judge.Approval`; also when it is no."""
+        """The person's answer, as parameters of `judge.Approval`."""
         given = ti.xcom_pull(task_ids="approve")
-        if given is None:
-            raise AirflowSkipException("Nobody was asked: there is no evaluation.")
         user = given["responded_by_user"]
         return {
             "approved": int(given["chosen_options"] == [ApprovalOperator.APPROVE]),
@@ -132,14 +134,6 @@ with DAG(
         return "\n".join(lines)
 
     ways = [promoted(), rejected()]
-    answered = answer()
-    (
-        dag.get_task("judge.Evaluator")
-        >> diff
-        >> approve
-        >> approved()
-        >> answered
-        >> dag.get_task("judge.Approval")
-    )
-    dag.get_task("judge.Approval") >> verdict() >> ways
+    approval = dag.get_task("judge.Approval")
+    dag.get_task("judge.Evaluator") >> diff >> approve >> answer() >> approval >> verdict() >> ways
     dag.get_task("judge.Pusher") >> ways[0]

@@ -57,7 +57,7 @@ airflow -q tests/unit
 
 say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
 names=()
-lane panel panel -v tests/panel/{store,files,payloads,evaluation,web}
+lane panel panel -v tests/panel/{store,files,payloads,evaluation,commands,web}
 lane mounts panel -v tests/panel/mounts
 # absl, in some executors, takes pytest's -v for its own.
 lane tfx tfx -q tests/tfx tests/taxi tests/components

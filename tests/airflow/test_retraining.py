@@ -314,7 +314,7 @@ def test_late_span_is_waited_for_then_the_run_is_skipped_with_the_reason(
     [newest] = [run_id for run_id in scheduler.run_ids(DAG) if run_id.startswith("scheduled__")]
     assert scheduler.wait_for_run(DAG, newest) == "success"
     tasks = scheduler.tasks(DAG, newest)
-    assert {task["state"] for task in tasks.values()} == {"skipped"} and len(tasks) == 15
+    assert {task["state"] for task in tasks.values()} == {"skipped"} and len(tasks) == 16
     assert "did not arrive within 3 days" in scheduler.log(DAG, newest, "wait_for_span")
     skip = scheduler.xcom(DAG, newest, "wait_for_span", "tfx_skip")
     assert (skip["node"], skip["outside"]) == ("wait_for_span", True)
@@ -420,6 +420,9 @@ def test_what_else_is_in_dags_runs_under_the_scheduler(
         [model] = year[MONTHS[-1]].artifacts["Trainer", _OUTPUT, "model"]
         conf = {**conf, "model": model}
     run_id = scheduler.trigger(dag_id, conf=conf)
+    if dag_id == "taxi_promotion":
+        assert "auc" in scheduler.question(dag_id, run_id, "approve")["body"]
+        scheduler.answer(dag_id, run_id, "approve", "Reject", reason="only a test")
     assert scheduler.wait_for_run(dag_id, run_id) == "success"
     if node:
         assert store.run(dag_id, run_id).states[node] == "COMPLETE"

@@ -20,7 +20,7 @@ class Difference:
     """Something that the two evaluations do not have in common.
 
     Attributes:
-      kind: examples, label, model, signature, weights, slicing, slices, metrics, weighting, intervals, tfma, pipeline,
+      kind: examples, label, model, models, signature, weights, slicing, slices, metrics, weighting, intervals, tfma, pipeline,
         splits, config or size.
       weight: breaks (they measure different things), care (some rows do) or note (it is told, and accounted for).
       text: A sentence.
@@ -69,6 +69,7 @@ def comparability(baseline: Evaluated, candidate: Evaluated, comparison: Compari
 def _differences(baseline: Evaluated, candidate: Evaluated, comparison: Comparison) -> Iterator[Difference]:
     yield from _config(baseline, candidate)
     yield from _examples(baseline, candidate, comparison)
+    yield from _models(baseline, candidate)
     yield from _size(baseline, candidate, comparison)
     yield from _metrics(comparison)
     yield from _slices(comparison)
@@ -102,6 +103,17 @@ def _config(baseline: Evaluated, candidate: Evaluated) -> Iterator[Difference]:
         values = value(two[0]), value(two[1])
         if values[0] != values[1]:
             yield Difference(kind, weight, text, values[0] or "none", values[1] or "none")
+
+
+def _models(baseline: Evaluated, candidate: Evaluated) -> Iterator[Difference]:
+    if baseline.own_baseline:
+        return
+    two = baseline.payload.candidates, candidate.payload.candidates
+    if max(map(len, two)) == 1:
+        return
+    text = "Several models are evaluated at once; each is compared with the model of the same name."
+    weight = NOTE if set(two[0]) == set(two[1]) else CARE
+    yield Difference("models", weight, text, ", ".join(two[0]), ", ".join(two[1]))
 
 
 def _of_models(field: str) -> Callable[[EvalConfig], str]:

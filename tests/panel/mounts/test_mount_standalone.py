@@ -31,10 +31,10 @@ def _start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def _fails(*arguments: str, **environment: str) -> str:
+def _fails(*arguments: str, code: int = 2, **environment: str) -> str:
     process = _start(*arguments, **environment)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, output
+    assert process.returncode == code, output
     assert "Traceback" not in output
     return output
 
@@ -109,11 +109,11 @@ def test_other_machines_need_a_flag_and_are_warned_about(store: Path) -> None:
 
 def test_what_cannot_be_served_is_one_sentence(panel: tuple[int, str], store: Path, tmp_path: Path) -> None:
     assert "No store given: use --mlmd" in _fails()
-    assert "cannot be read" in _fails("--mlmd", f"sqlite:///{tmp_path}/absent.db")
+    assert "cannot be read" in _fails("--mlmd", f"sqlite:///{tmp_path}/absent.db", code=4)
     told = _fails("--mlmd", str(store), "--port", str(panel[0]))
     assert f"Cannot listen on port {panel[0]} of 127.0.0.1: " in told and "Choose another --port." in told
     assert "max_bytes = 'much'" in _fails("--mlmd", str(store), "--max-bytes", "much")
-    told = _fails("--mlmd", "mysql://tfx@127.0.0.1:1/mlmd", MLMD_PASSWORD="hidden")
+    told = _fails("--mlmd", "mysql://tfx@127.0.0.1:1/mlmd", MLMD_PASSWORD="hidden", code=4)
     assert "hidden" not in told and "The store's server cannot be reached" in told
 
 

@@ -195,10 +195,11 @@ def test_each_model_is_named_wherever_its_metrics_are(client: TestClient, made: 
     assert set(names) <= {term.text for term in own.select(".card dt")}
     assert bounds == {row.select("td")[0].text for row in own.select("table")[0].select("tbody tr")}
 
-    compared = _json(client, "/compare", ("base", run), ("other", run), ("metrics", "*"))["comparison"]
+    [compared] = _json(client, "/compare", ("baseline", run), ("candidate", run), ("metrics", "*"))["diffs"]
     assert {row["metric"] for row in compared["rows"]} >= set(names)
-    assert all(row["sides"] == "both" and row["change"] == 0 for row in compared["rows"])
-    assert compared["models"] == [models, models]
+    assert {(row["verdict"], row["why"]) for row in compared["rows"]} == {("unchanged", "same evaluation")}
+    [several] = [one for one in compared["comparability"]["differences"] if one["kind"] == "models"]
+    assert several["baseline"] == several["candidate"] == ", ".join(models)
 
 
 def test_changes_and_the_baseline_are_there_to_be_chosen(client: TestClient, made: Written) -> None:
@@ -212,20 +213,6 @@ def test_changes_and_the_baseline_are_there_to_be_chosen(client: TestClient, mad
     assert not [name for name in table["names"] if "_diff" in name or "before" in name]
     listed = _json(client, "/runs", ("pipeline", "judged"))["available_metrics"]
     assert not [name for name in listed if "_diff" in name or "before" in name]
-
-
-def test_weighted_and_unweighted_metrics_are_never_compared(client: TestClient, made: Written) -> None:
-    weighted, plain = _run(made, "labels"), _run(made, "many")
-    data = _json(client, "/compare", ("base", plain), ("other", weighted), ("metrics", "*"))["comparison"]
-    assert data["weighting_differs"] == ["example_count"]
-    rows = {(row["slice"]["name"], row["metric"]): row for row in data["rows"]}
-    assert rows["Overall", "example_count"]["sides"] == "base"
-    assert rows["language: fr", "example_count, weighted"]["sides"] == "other"
-    assert rows["language: fr", "example_count, weighted"]["other"]["examples"] is None
-    assert rows["language: fr", "example_count, weighted"]["other"]["weighted_examples"] == 3500
-    page = _page(client, "/compare", ("base", plain), ("other", weighted), ("metrics", "*"))
-    [note] = [note for note in page.select(".note.warn") if "example weights" in note.text]
-    assert "example_count" in note.text and "3,500 by weight" in page.text
 
 
 def test_weights_are_not_headed_as_examples(client: TestClient, made: Written) -> None:
@@ -288,8 +275,8 @@ def test_what_is_not_finite_is_shown_as_it_is(client: TestClient, made: Written)
     assert "NaN to NaN" in cells[1].text and cells[2].find("span")["title"] == "NaN"
     verdict = page.select("#verdict ~ .table")[0].text
     assert "at least −∞" in verdict and "at most ∞" in verdict and "at least NaN" in verdict
-    rows = _json(client, "/compare", ("base", run), ("other", run), *pairs)["comparison"]["rows"]
-    values = {(row["slice"]["name"], row["metric"]): row["other"]["value"] for row in rows}
+    rows = _json(client, "/compare", ("base", run), ("other", run), *pairs)["diffs"][0]["rows"]
+    values = {(row["slice"]["name"], row["metric"]): row["candidate"]["value"] for row in rows}
     assert values["Overall", "mean_prediction of other"] == "Infinity"
     assert values["Overall", "precision of one"] == "NaN"
 
@@ -333,14 +320,15 @@ def test_rows_of_a_comparison_are_in_pages(
 ) -> None:
     run = _run(made, "outputs")
     query = [("base", run), ("other", run), ("metrics", "*")]
-    whole = _json(client, "/compare", *query)["comparison"]
+    whole = _json(client, "/compare", *query)
+    whole["rows"] = whole["diffs"][0]["rows"]
     assert (whole["pages"], len(whole["rows"])) == (1, whole["rows_in_all"])
     monkeypatch.setattr(compare_view, "MAX_ROWS", 7)
     rows, pages = [], -(-whole["rows_in_all"] // 7)
     for number in range(1, pages + 1):
-        page = _json(client, "/compare", *query, ("page", number))["comparison"]
+        page = _json(client, "/compare", *query, ("page", number))
         assert (page["rows_in_all"], page["pages"]) == (whole["rows_in_all"], pages)
-        rows += page["rows"]
+        rows += page["diffs"][0]["rows"]
     assert rows == whole["rows"]
     shown = _page(client, "/compare", *query, ("page", 2))
     assert f"Rows 8 to 14 of {whole['rows_in_all']}" in shown.text

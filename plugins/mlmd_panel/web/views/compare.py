@@ -60,10 +60,12 @@ class Sides:
     Attributes:
       baseline: As chosen; None without a candidate.
       candidates: Runs or branches.
+      branches: Names of the branches of the candidate's run; empty if it has none, and of several candidates.
     """
 
     baseline: Chosen | None
     candidates: tuple[RunSummary, ...]
+    branches: tuple[str, ...] = ()
 
 
 def compare(
@@ -76,6 +78,8 @@ def compare(
     candidate_branch: Text = None,
     base: OptionalId = None,
     other: OptionalId = None,
+    base_branch: Text = None,
+    other_branch: Text = None,
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
     slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
@@ -89,13 +93,19 @@ def compare(
     """Compares up to 20 runs with a baseline, slice by slice and metric by metric, and says which changes are real.
 
     The baseline is the run `baseline`, or chosen by `against`: blessed (the last blessed before the candidate),
-    previous, own (the candidate's own Evaluator baseline), pinned or run. `base` and `other` are older names of
-    `baseline` and `candidate`.
+    previous, own (the candidate's own Evaluator baseline), pinned or run. Of a run with several branches one is
+    compared: the one requested, or the one with the same name as the other run's. `base` and `other` are older names
+    of `baseline` and `candidate`.
     """
     _check(against, scope, order, verdict)
     candidates = list(dict.fromkeys(candidate or ([other] if other else [])))
     sides, cookies = _sides(
-        visit, candidates, baseline or base, against, (baseline_branch, candidate_branch), unpin
+        visit,
+        candidates,
+        baseline or base,
+        against,
+        (baseline_branch or base_branch, candidate_branch or other_branch),
+        unpin,
     )
     options = Options(level, scope, chosen_names(metrics), changes=len(candidates) == 1)
     shown = Shown(slices.strip(), changed, verdict, min_examples, order)
@@ -129,6 +139,7 @@ def compare(
             "matrix": _matrix(read, shown) if len(read) > 1 else (),
             "asked": metrics,
             "choices": _choices(visit, sides),
+            "branches": sides.branches,
             "kinds": baselines.KINDS,
             "scopes": SCOPES,
             "orders": ORDERS,
@@ -165,7 +176,9 @@ def _sides(
         chosen = Chosen(baselines.RUN, summaries(visit.store, [run])[0]) if run else None
         return Sides(chosen, ()), {}
     runs = [visit.store.run(id_, visit.dags) for id_ in candidates]
-    rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in summaries(visit.store, runs))
+    whole = summaries(visit.store, runs)
+    rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in whole)
+    names = tuple(branch.name for branch in whole[0].branches) if len(whole) == 1 else ()
     cookie = pin_name(rows[0].run.pipeline)
     pinned = None if unpin else visit.cookies.get(cookie, "")
     kind = against or (baselines.RUN if baseline else baselines.PINNED if pinned else baselines.BLESSED)
@@ -178,7 +191,7 @@ def _sides(
         cookies[cookie] = None
     elif kind == baselines.PINNED and run is not None:
         cookies[cookie] = str(run.id)
-    return Sides(chosen, rows), cookies
+    return Sides(chosen, rows, names), cookies
 
 
 def _chosen_run(visit: Visit, kind: str, baseline: int | None, pinned: str | None) -> tuple[Run | None, str]:

@@ -1,0 +1,162 @@
+"""The diff in DAGs: operator and notifier on a store, without a scheduler; tests/airflow has them under one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseNotifier
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
+from mlmd_panel.errors import BadQuery, StoreError
+
+from tests.bundle import ROOT
+from tests.panel.judged import judged
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = judged() / "mlmd" / "metadata.db"
+    monkeypatch.setenv("AIRFLOW__MLMD_PANEL__MLMD", f"sqlite:///{store}")
+    monkeypatch.setenv("AIRFLOW__MLMD_PANEL__ROOTS", str(judged()))
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/af")
+
+
+class _Instance:
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = json.loads(json.dumps(value))
+
+
+def _context(run_id: str, dag_id: str = "taxi") -> Any:
+    return {"ti": _Instance(), "run_id": run_id, "dag_run": SimpleNamespace(dag_id=dag_id, run_id=run_id)}
+
+
+def _executed(run_id: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    context = _context(run_id)
+    value = EvaluationDiffOperator(task_id="diff", **options).execute(context)
+    return json.loads(json.dumps(value)), context["ti"].pushed
+
+
+def test_a_run_is_compared_with_the_last_blessed_one_and_the_page_is_linked() -> None:
+    value, pushed = _executed("march")
+    assert (value["outcome"], value["baseline"]["run_id"]) == ("worse", "february")
+    assert value["counts"]["worse"] == 2 and len(value["rows"]) == value["rows_in_all"] <= 10
+    assert value["url"].startswith("https://airflow.example/af/mlmd/compare?candidate=7&baseline=6&")
+    assert pushed["markdown"].startswith("**auc fell by 0.0600")
+    assert f"]({value['url']})" in pushed["markdown"]
+
+
+def test_the_run_to_judge_and_the_baseline_may_be_others() -> None:
+    value, _ = _executed("nowhere", candidate_dag_id="taxi", candidate_run_id="april", against="own")
+    assert (value["candidate"]["run_id"], value["against"]) == ("april", "own")
+    assert "against=own" in value["url"] and "baseline=" not in value["url"]
+    value, _ = _executed("march", against="taxi:january")
+    assert value["baseline"]["run_id"] == "january"
+
+
+def test_a_run_without_an_evaluation_is_skipped_even_by_a_gate() -> None:
+    for run_id in ("broken", "not started"):
+        for fail_on in (None, "worse"):
+            with pytest.raises(AirflowSkipException):
+                _executed(run_id, fail_on=fail_on)
+
+
+@pytest.mark.parametrize("against", ["blessed", "previous", "own"])
+def test_the_first_run_has_no_baseline_and_fails_no_gate(against: str) -> None:
+    value, pushed = _executed("january", against=against, fail_on="inconclusive")
+    assert value["outcome"] == "no baseline" and value["sentence"]
+    assert value["url"] == "https://airflow.example/af/mlmd/runs/2"
+    assert "[The run]" in pushed["markdown"]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "fail_on", "fails"),
+    [
+        ("march", "worse", True),
+        ("march", "inconclusive", True),
+        ("april", "worse", False),
+        ("april", "inconclusive", True),
+        ("february", "inconclusive", False),
+        ("march", None, False),
+    ],
+)
+def test_a_gate_fails_by_its_outcomes_and_its_xcoms_are_there_all_the_same(
+    run_id: str, fail_on: str | None, fails: bool
+) -> None:
+    context = _context(run_id)
+    operator = EvaluationDiffOperator(task_id="diff", against="own", fail_on=fail_on)
+    if not fails:
+        assert operator.execute(context)["sentence"]
+        return
+    with pytest.raises(AirflowFailException, match="auc"):
+        operator.execute(context)
+    assert set(context["ti"].pushed) == {"markdown", "return_value"}
+
+
+def test_a_diff_that_cannot_be_made_is_unknown_and_a_failure_only_of_a_gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value, pushed = _executed("march", metrics=["rmse"])
+    assert value["outcome"] == "unknown" and "they have auc" in value["sentence"]
+    assert "is not known" in pushed["markdown"]
+    with pytest.raises(BadQuery):
+        _executed("march", metrics=["rmse"], fail_on="worse")
+    monkeypatch.setenv("AIRFLOW__MLMD_PANEL__MLMD", "sqlite:////nowhere/metadata.db")
+    value, _ = _executed("march")
+    assert value["outcome"] == "unknown" and "does not exist" in value["sentence"]
+    with pytest.raises(StoreError):
+        _executed("march", fail_on="worse")
+
+
+def test_a_fail_on_that_is_none_is_refused_at_the_parse() -> None:
+    with pytest.raises(ValueError, match="fail_on = 'better'"):
+        EvaluationDiffOperator(task_id="diff", fail_on="better")
+
+
+class _Kept(BaseNotifier):
+    """A notifier with a template, as Airflow's providers have them."""
+
+    template_fields = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text, self.told = text, ""
+
+    def notify(self, context: Any) -> None:
+        self.told = self.text
+
+
+def test_notifiers_get_the_diff_in_their_templates_and_functions_as_markdown() -> None:
+    kept, told = _Kept("{{ evaluation_diff.outcome }}: {{ evaluation_diff.markdown }}"), []
+    value, pushed = _executed("march", notifiers=[kept, lambda text, context: told.append(text)])
+    assert told == [pushed["markdown"]]
+    assert kept.told == f"worse: {pushed['markdown']}"
+    notifier = EvaluationDiffNotifier(to=lambda text, context: told.append(text), outcomes=["worse"])
+    for run_id in ("march", "february", "broken"):
+        notifier(_context(run_id))
+    assert told == [pushed["markdown"]] * 2
+
+
+def test_importing_it_in_a_dag_file_is_light() -> None:
+    code = (
+        "import sys, airflow.sdk\n"
+        "from airflow.sdk import BaseNotifier, BaseOperator\n"
+        "before = set(sys.modules)\n"
+        "import mlmd_panel.airflow_tasks\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+    )
+    assert done.stdout.splitlines()[-1] == "['mlmd_panel', 'mlmd_panel.airflow_tasks']", done.stderr[-2000:]
