@@ -55,6 +55,12 @@ class Written:
             "/compare",
             f"/compare?base={run}&other={other}&metrics=*",
             f"/compare?other={other}",
+            f"/runs/{run}/verdict",
+            f"/runs/{other}/verdict",
+            f"/runs/{self.ids['run odd/1?a=b#c']}/verdict",
+            f"/runs/{self.ids['run both']}/verdict?branch=north",
+            "/trends",
+            "/trends?pipeline=taxi&pipeline=regions&metrics=*&features=a",
             "/search",
             "/search?q=taxi",
             *(

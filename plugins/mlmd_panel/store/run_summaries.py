@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store.store import Store, run_state
 
-_PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
+# Of artifacts, that `summary` looks at.
+PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class RunSummary:
 
 def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
     """Summaries of a page of runs."""
-    return [summary(detail) for detail in store.run_outlines(runs, _PROPERTIES)] if runs else []
+    return [summary(detail) for detail in store.run_outlines(runs, PROPERTIES)] if runs else []
 
 
 def summary(detail: RunDetail) -> RunSummary:

@@ -63,7 +63,7 @@ def slices(rows: Sequence[tuple[Slice, Metric]], metric: str) -> Figure:
         text(slice_.name) + ("" if math.isfinite(number) else f": {formats.number(number)}")
         for slice_, _, number in found
     ]
-    layout = _layout(x=text(metric), y="")
+    layout = axes(x=text(metric), y="")
     layout["yaxis"] |= {
         "autorange": "reversed",
         "tickvals": list(range(len(found))),
@@ -78,14 +78,14 @@ def roc(curve: ConfusionCurve) -> Figure:
     """True over false positive rate, with the diagonal of guessing."""
     line = _line(curve.false_positive_rate, curve.recall, "ROC", curve.thresholds)
     guess = {**_line((0, 1), (0, 1), "guessing"), "line": {"color": "var(--c6)", "dash": "dot", "width": 1}}
-    layout = _layout("False positive rate", "True positive rate")
+    layout = axes("False positive rate", "True positive rate")
     layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.02, 1.02]
     return {"data": [guess, line], "layout": layout}
 
 
 def precision_recall(curve: ConfusionCurve) -> Figure:
     """Precision over recall."""
-    layout = _layout("Recall", "Precision")
+    layout = axes("Recall", "Precision")
     layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.02, 1.02]
     return {"data": [_line(curve.recall, curve.precision, "Precision", curve.thresholds)], "layout": layout}
 
@@ -118,7 +118,7 @@ def calibration(found: Calibration) -> Figure:
         **_line((low, high), (low, high), "perfect"),
         "line": {"color": "var(--c6)", "dash": "dot", "width": 1},
     }
-    return {"data": [perfect, points], "layout": _layout("Mean prediction", "Mean label")}
+    return {"data": [perfect, points], "layout": axes("Mean prediction", "Mean label")}
 
 
 def predictions(found: Calibration) -> Figure:
@@ -131,7 +131,7 @@ def predictions(found: Calibration) -> Figure:
         "width": widths,
         "marker": {"color": "var(--c1)"},
     }
-    return {"data": [trace], "layout": _layout("Prediction", "Examples")}
+    return {"data": [trace], "layout": axes("Prediction", "Examples")}
 
 
 def classes(matrix: ClassMatrix) -> Figure:
@@ -153,7 +153,7 @@ def classes(matrix: ClassMatrix) -> Figure:
         "showscale": False,
         "hovertemplate": "actual %{y}, predicted %{x}: %{customdata} examples, %{z:.1%}<extra></extra>",
     }
-    layout = _layout("Predicted class", "Actual class")
+    layout = axes("Predicted class", "Actual class")
     layout["yaxis"] |= {"autorange": "reversed", "type": "category"}
     layout["xaxis"]["type"] = "category"
     return {"data": [trace], "layout": layout}
@@ -204,7 +204,7 @@ def histogram(found: Histogram) -> Figure:
         "marker": {"color": "var(--c1)", "line": {"width": 0.5, "color": "var(--bg)"}},
         "hovertemplate": "%{customdata[0]:.6g} to %{customdata[1]:.6g}: %{customdata[2]:,.6g}<extra></extra>",
     }
-    return {"data": [trace], "layout": _layout("", "Values per unit" if quantiles else "Values")}
+    return {"data": [trace], "layout": axes("", "Values per unit" if quantiles else "Values")}
 
 
 def ranks(found: RankHistogram | None, top: Sequence[ValueCount]) -> Figure:
@@ -219,7 +219,7 @@ def ranks(found: RankHistogram | None, top: Sequence[ValueCount]) -> Figure:
         "marker": {"color": "var(--c1)"},
         "hovertemplate": "%{customdata}: %{y:,.6g}<extra></extra>",
     }
-    layout = _layout("", "Values")
+    layout = axes("", "Values")
     layout["xaxis"] |= {"tickvals": list(range(len(rows))), "ticktext": [text(name, 18) for name, _ in rows]}
     return {"data": [trace], "layout": layout}
 
@@ -235,7 +235,7 @@ def attributions(found: Attribution) -> Figure:
         "y": [text(name) for name, _ in rows],
         "marker": {"color": "var(--c1)"},
     }
-    layout = _layout(text(found.key.label), "")
+    layout = axes(text(found.key.label), "")
     layout["yaxis"] |= {"autorange": "reversed", "automargin": True}
     return {"data": [trace], "layout": layout}
 
@@ -293,7 +293,8 @@ def _steps(low: Sequence[float], high: Sequence[float]) -> tuple[list[float], li
     return middles, widths
 
 
-def _layout(x: str, y: str) -> dict[str, Any]:
+def axes(x: str, y: str) -> dict[str, Any]:
+    """Layout of a figure with titles of its axes."""
     axis = {
         "gridcolor": "var(--line)",
         "zerolinecolor": "var(--line-strong)",

@@ -29,12 +29,15 @@ from mlmd_panel.web.views import (
     run,
     runs,
     search,
+    trends,
+    verdict,
 )
 
 PAGES: dict[str, Callable[..., Answer]] = {
     "/pipelines": pipelines.pipelines,
     "/runs": runs.runs,
     "/runs/{id}": run.run,
+    "/runs/{id}/verdict": verdict.verdict,
     "/runs/{id}/nodes/{node:path}": nodes.node,
     "/executions": executions.executions,
     "/executions/{id}": executions.execution,
@@ -44,6 +47,7 @@ PAGES: dict[str, Callable[..., Answer]] = {
     "/contexts": contexts.contexts,
     "/contexts/{id}": contexts.context,
     "/compare": compare.compare,
+    "/trends": trends.trends,
     "/search": search.search,
 }
 TABLES: dict[str, Callable[..., Answer]] = {
@@ -51,6 +55,7 @@ TABLES: dict[str, Callable[..., Answer]] = {
     "/executions": executions.executions,
     "/artifacts": artifacts.artifacts,
     "/compare": compare.compare,
+    "/trends": trends.trends,
 }
 MARKDOWN: dict[str, Callable[..., Answer]] = {"/compare": compare.compare}
 

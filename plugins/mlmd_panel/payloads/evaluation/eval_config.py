@@ -131,6 +131,15 @@ def read(files: Files, uri: str) -> EvalConfig:
     Raises:
       PayloadError: Gone, broken or too large.
     """
+    return config_of(message(files, uri))
+
+
+def message(files: Files, uri: str) -> Any:
+    """The `EvalRun` message in eval_config.json.
+
+    Raises:
+      PayloadError: Gone, broken or too large.
+    """
     from google.protobuf import json_format
 
     run = protos.message("tensorflow_model_analysis.EvalRun")()
@@ -139,6 +148,11 @@ def read(files: Files, uri: str) -> EvalConfig:
     # json_format lets through what its parser and the messages raise.
     except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
         raise PayloadError(f"{FILE} is not a valid TFMA configuration.") from error
+    return run
+
+
+def config_of(run: Any) -> EvalConfig:
+    """What an `EvalRun` message says."""
     config = run.eval_config
     models = tuple(
         EvaluatedModel(
@@ -228,13 +242,13 @@ def _by_metric(config: Any) -> Iterator[Threshold]:
             tables += [(s, t.threshold) for t in metric.cross_slice_thresholds for s in t.cross_slicing_specs]
             if not tables:
                 continue
-            for key in _keys(_name(metric), spec, _weightings(config, spec)):
+            for key in _keys(name_of(metric), spec, _weightings(config, spec)):
                 for slicing, message in tables:
                     yield from bounds(message, key, None if slicing is None else slices.spec_of(slicing))
 
 
-def _name(metric: Any) -> str:
-    """The metric's name: configured, or what its class is called in snake case."""
+def name_of(metric: Any) -> str:
+    """Name of a `MetricConfig` message: configured, or what its class is called in snake case."""
     config = metric.config.strip()
     try:
         settings = json.loads(config if config.startswith("{") else "{" + config + "}")

@@ -18,7 +18,16 @@
     const figure = JSON.parse(script.textContent);
     const { data, layout } = colours(figure, getComputedStyle(document.documentElement));
     const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-    Plotly.react(script.previousElementSibling, data, layout, options);
+    const chart = script.previousElementSibling;
+    Plotly.react(chart, data, layout, options);
+    chart.removeAllListeners?.("plotly_click");
+    chart.on?.("plotly_click", open);
+  }
+
+  // A point of a trend leads to its run.
+  function open({ points: [point] }) {
+    const link = point?.data.meta?.links?.[point.pointNumber];
+    if (link) location.assign(new URL(link, location));
   }
 
   function drawAll() {

@@ -119,17 +119,32 @@ function filterRows(input) {
   apply();
 }
 
+// Where the clipboard is not to be had, as in Airflow's frame, the text is selected to be copied by hand.
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copies);
+  const closed = source.closest("details:not([open])");
+  if (closed) closed.open = true;
+  getSelection().selectAllChildren(source);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = document.execCommand("copy") ? "Copied" : "Selected: press Ctrl+C";
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   localTimes();
   document.querySelectorAll("table.sortable").forEach(sortable);
   document.querySelectorAll("input[data-filters]").forEach(filterRows);
   // A choice in a filter applies at once; empty fields do not clutter the address.
   for (const form of document.querySelectorAll("form[method=get]")) {
-    form.addEventListener("change", (event) => event.target.matches("select, input[type=checkbox]:not(.choices *)") && form.requestSubmit());
+    if (!("byButton" in form.dataset)) form.addEventListener("change", (event) => event.target.matches("select, input[type=checkbox]:not(.choices *)") && form.requestSubmit());
     form.addEventListener("submit", () => {
       for (const field of form.elements) if (field.name && field.value === "") field.disabled = true;
     });
   }
+  for (const button of document.querySelectorAll("button[data-copies]")) button.addEventListener("click", () => copy(button));
   const here = document.querySelector(".graph .here");
   const graph = here?.closest(".graph");
   if (graph) {
