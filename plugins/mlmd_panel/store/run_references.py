@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlmd_panel.errors import BadQuery, NotFound
+from mlmd_panel.formats import counted
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, summaries
@@ -167,6 +168,6 @@ def _relative(store: Store, dags: Dags, pipeline: str, what: str, back: int) -> 
             return Referred(row, passed)
         fitting += 1
     have = "have an evaluation" if what == LATEST else "are blessed"
-    among = f"the newest {looked:,} runs, as far as is looked," if looked == MOST_RUNS else f"{looked} runs"
+    among = f"the newest {looked:,} runs, as far as is looked," if looked == MOST_RUNS else counted(looked, "run")
     reference = f"{pipeline}/{what}{f'~{back}' if back else ''}"
     raise BadQuery(f"{reference} names no run: of {among} of {pipeline!r}, {fitting} {have}.")
