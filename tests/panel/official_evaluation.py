@@ -242,6 +242,41 @@ metrics_specs {
   metrics { class_name: "ExampleCount" }
 }
 """
+# A regression in slices of texts, bytes, integers and floats, with bootstrap intervals.
+_REGRESSION = """
+model_specs { label_key: "fare" prediction_key: "guessed" example_weight_key: "weight" }
+slicing_specs {}
+slicing_specs { feature_keys: "company" }
+slicing_specs { feature_keys: "code" }
+slicing_specs { feature_keys: "hour" feature_keys: "distance" }
+metrics_specs {
+  example_weights { weighted: true unweighted: true }
+  metrics { class_name: "MeanSquaredError" threshold { value_threshold { upper_bound { value: 30 } } } }
+  metrics {
+    class_name: "MeanAbsoluteError"
+    per_slice_thresholds {
+      slicing_specs { feature_values { key: "company" value: "木 & <Söhne>" } }
+      threshold { value_threshold { upper_bound { value: 0.5 } } }
+    }
+  }
+  metrics { class_name: "ExampleCount" }
+}
+options { compute_confidence_intervals { value: true } confidence_intervals { method: POISSON_BOOTSTRAP } }
+"""
+_THOUSAND = """
+model_specs { name: "candidate" label_key: "label" prediction_key: "new" }
+model_specs { name: "baseline" label_key: "label" prediction_key: "old" is_baseline: true }
+slicing_specs {}
+slicing_specs { feature_keys: "zone" }
+metrics_specs {
+  model_names: "candidate" model_names: "baseline"
+  metrics { class_name: "ExampleCount" }
+  metrics {
+    class_name: "BinaryAccuracy"
+    threshold { change_threshold { direction: HIGHER_IS_BETTER absolute { value: -0.2 } } }
+  }
+}
+"""
 
 
 def _rows(count: int) -> pd.DataFrame:
@@ -262,6 +297,32 @@ def _rows(count: int) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _fares(count: int) -> pd.DataFrame:
+    draw = random.Random(19)
+    rows = []
+    for number in range(count):
+        distance = (0.5, 1.25, 7.0)[number % 3]
+        fare = 3 + 2 * distance + draw.gauss(0, 1)
+        rows.append(
+            {
+                "fare": fare,
+                "guessed": fare + draw.gauss(0, 2 if number % 2 else 4),
+                "weight": 1.0 + number % 3,
+                "company": ("Blue", "木 & <Söhne>")[number % 2],
+                "code": (b"a1", "ü".encode())[number % 2],
+                "hour": number % 4,
+                "distance": distance,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _zones(count: int) -> pd.DataFrame:
+    rows = _rows(count)
+    rows["zone"] = [number % 1000 for number in range(count)]
+    return rows
 
 
 def _scores(count: int) -> pd.DataFrame:
@@ -446,6 +507,8 @@ def main(folder: Path) -> None:
         "outputs": (_OUTPUTS, _outputs(30), ("",), False),
         "labels": (_LABELS, _labels(70), ("",), False),
         "many": (_MANY, _many(800), ("",), False),
+        "regression": (_REGRESSION, _fares(120), ("",), False),
+        "thousand": (_THOUSAND, _zones(2000), ("candidate", "baseline"), False),
     }
     answers = {}
     for name, (config, rows, models, rubber_stamp) in made.items():

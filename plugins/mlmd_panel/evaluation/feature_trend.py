@@ -124,7 +124,7 @@ def of_runs(
     for run in runs:
         groups.setdefault(run.line, []).append(run)
     lines = tuple(
-        FeatureLine(line[0], line[1], name, _points(files, some, name, split, window))
+        FeatureLine(line[0], line[1], name, _points(files, some, name, split, window, asked[:MAX_FEATURES]))
         for name in asked[:MAX_FEATURES]
         for line, some in groups.items()
     )
@@ -143,7 +143,7 @@ def drift(before: Distribution, after: Distribution) -> tuple[float, str] | None
 
 
 def _points(
-    files: Files, runs: Sequence[TrendRun], name: str, split: str, window: int
+    files: Files, runs: Sequence[TrendRun], name: str, split: str, window: int, beside: Sequence[str]
 ) -> tuple[FeaturePoint, ...]:
     found: list[FeaturePoint] = []
     earlier: list[Distribution] = []
@@ -151,7 +151,7 @@ def _points(
         if run.statistics is None:
             found.append(FeaturePoint(run, gap="The run has no statistics."))
             continue
-        one = feature_of(run.statistics, files, split, name)
+        one = feature_of(run.statistics, files, split, name, beside)
         if one.statistics is None:
             found.append(FeaturePoint(run, one.examples, gap=one.problem or "No such feature."))
             continue
@@ -184,35 +184,49 @@ def _point(run: TrendRun, one: FeatureOf, earlier: Sequence[Distribution]) -> Fe
     )
 
 
-def feature_of(artifact: Artifact, files: Files, split: str, name: str) -> FeatureOf:
-    """A feature in an ExampleStatistics; without anything where its files are gone or cannot be read."""
-    key = (files, artifact.id, artifact.updated, artifact.uri, split, name)
-    found = _features.get(key)
+def feature_of(
+    artifact: Artifact, files: Files, split: str, name: str, beside: Sequence[str] = ()
+) -> FeatureOf:
+    """A feature in an ExampleStatistics; without anything where its files are gone or cannot be read.
+
+    Args:
+      artifact: The ExampleStatistics.
+      files: Where from.
+      split: Name of the split.
+      name: Of the feature.
+      beside: Other features that will be asked for, as one reading of the file has them all.
+    """
+    found = _features.get(_key(artifact, files, split, name))
     if found is None:
+        names = tuple(dict.fromkeys([name, *beside]))
         try:
-            found = _feature_of(artifact, files, split, name)
+            read = _features_of(artifact, files, split, names)
         except (PayloadError, NotFound) as error:
             return FeatureOf(None, None, None, str(error))
-        _features.put(key, found)
+        for one, known in read.items():
+            _features.put(_key(artifact, files, split, one), known)
+        found = read[name]
     return found
 
 
-def _feature_of(artifact: Artifact, files: Files, split: str, name: str) -> FeatureOf:
-    payload = statistics.read(artifact, files, Part(split=split, feature=name))
+def _key(artifact: Artifact, files: Files, split: str, name: str) -> tuple:
+    return files, artifact.id, artifact.updated, artifact.uri, split, name
+
+
+def _features_of(artifact: Artifact, files: Files, split: str, names: Sequence[str]) -> dict[str, FeatureOf]:
+    part = Part(split=split, feature=names[0] if len(names) == 1 else "")
+    payload = statistics.read(artifact, files, part)
     of_split = next((one for one in payload.splits if one.split == split), None)
-    whole = (
-        next((one for one in of_split.datasets if one.slice in ("", statistics.ALL)), None)
-        if of_split
-        else None
-    )
+    datasets = of_split.datasets if of_split else ()
+    whole = next((one for one in datasets if one.slice in ("", statistics.ALL)), None)
     if whole is None:
         problem = next(iter(payload.problems), f"The statistics have no split {split!r}.")
-        return FeatureOf(None, None, None, problem)
+        return dict.fromkeys(names, FeatureOf(None, None, None, problem))
+    if whole.cut and len(names) > 1:  # what was left out is found by its name
+        return {name: _features_of(artifact, files, split, [name])[name] for name in names}
     spread = distributions.read(artifact, files).splits.get(split)
-    known = spread.features.values() if spread else ()
-    return FeatureOf(
-        whole.examples, whole.feature(name), next((one for one in known if one.name == name), None)
-    )
+    known = {one.name: one for one in spread.features.values()} if spread else {}
+    return {name: FeatureOf(whole.examples, whole.feature(name), known.get(name)) for name in names}
 
 
 def _cost(found: FeatureOf) -> int:

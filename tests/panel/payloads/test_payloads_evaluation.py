@@ -47,6 +47,8 @@ NAMES = (
     "outputs",
     "labels",
     "many",
+    "regression",
+    "thousand",
 )
 _WITH_PLOTS = ("compared", "classes", "models", "outputs", "labels", "many")
 

@@ -169,3 +169,25 @@ def test_without_a_browser_its_tests_are_skipped_with_the_reason(
     with pytest.raises(pytest.skip.Exception, match=r"no chromium on this machine; include/bootstrap\.sh"):
         with browser.opened():
             pass
+
+
+def test_thresholds_are_edited_and_past_runs_judged_again(page: Page, url: str) -> None:
+    page.goto(f"{url}/runs/{written().ids['run judged many']}/verdict")
+    row = page.locator("form[data-by-button] tbody tr").last
+    row.locator("select[aria-label='Metric of a new threshold']").select_option("sparse_categorical_accuracy")
+    row.locator("input").fill("0.5")
+    page.get_by_role("button", name="Judge again").click()
+    expect(page.locator("#counts")).to_contain_text("1 would have passed by TFMA's rule")
+    assert "a0.bound=0.5" in page.url
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("button[data-copies]")).not_to_have_text("Copy")
+    chosen = page.evaluate("getSelection().toString()")
+    assert "lower_bound" in chosen and "sparse" in chosen.lower()
+    page.get_by_role("link", name="Thresholds as they were").click()
+    expect(page.locator("#counts")).to_contain_text("0 would have passed by TFMA's rule")
+
+
+def test_a_point_of_a_trend_opens_its_run(page: Page, url: str) -> None:
+    page.goto(f"{url}/trends?pipeline=taxi&metrics=area")
+    page.locator(".chart .points path").first.click(force=True)
+    page.wait_for_url(f"**/runs/{written().ids[f'run {FIRST}']}")
