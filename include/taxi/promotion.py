@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tfx import v1 as tfx
 
 from include.components.approval import Approval
@@ -65,7 +67,9 @@ def create_pipeline(
         model=family.trained_models(),
         pushed=tfx.dsl.Channel(type=standard.PushedModel),
     ).with_id("production_model")
-    judgement = evaluation.Judgement(min_auc, min_accuracy, 1.0, 1.0, slice_features=(), slice_companies=())
+    judgement = dataclasses.replace(
+        evaluation.MONTHLY, min_auc=min_auc, min_accuracy=min_accuracy, slice_features=(), slice_companies=()
+    )
     evaluator = tfx.components.Evaluator(
         examples=trips.outputs["examples"],
         example_splits=["train", "eval"],

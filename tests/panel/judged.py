@@ -61,6 +61,7 @@ RUNS = (
     run("broken", "d", None, None),
     run("tiny", "e", None, {"": auc(6, 1.0, error=0.0)}, 0, 201405),
     run("alone", "f", None, {"": auc(500, 0.7)}, 1, 201401, "other"),
+    run("new", "h", None, None, pipeline="idle"),
 )
 
 

@@ -8,15 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlmd_panel.commands import exit_codes, list_options, store_options
-from mlmd_panel.errors import PayloadError
+from mlmd_panel.errors import BadQuery
 from mlmd_panel.formats import number, utc
 
 if TYPE_CHECKING:
-    from mlmd_panel.files.allowed import Files
-    from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
-    from mlmd_panel.payloads.evaluation.metrics import Metric
-    from mlmd_panel.store.run_summaries import RunSummary
-    from mlmd_panel.store.store import Store
+    from mlmd_panel.evaluation.trend import Line, Point, Trends
 
 EXAMPLES = """\
   python -m mlmd_panel trend auc --mlmd metadata.db --pipeline taxi_retraining
@@ -35,7 +31,7 @@ _COLUMNS = (
     "examples",
     "blessed",
     "pushed",
-    "problem",
+    "gap",
 )
 _NUMBERS = ("run", "value", "lower", "upper", "examples")
 _OVERALL = "Overall"
@@ -61,99 +57,85 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the series, the oldest run first; runs without an evaluation are left out.
+    """Prints the series, the oldest run first, and whether many small changes add up to a decay.
 
     Raises:
-      PanelError: The store cannot be read, or no run has the metric.
+      BadQuery: There is no such pipeline, metric or slice.
+      StoreError: The store cannot be read.
     """
+    from mlmd_panel.evaluation.trend import of_runs
+    from mlmd_panel.evaluation.trend_runs import last_runs
+    from mlmd_panel.store.run_references import pipeline_of
+
     opened = store_options.opened(options)
-    rows = [
-        _row(one, opened.files, options) for one in reversed(_evaluated(opened.store.for_request(), options))
-    ]
-    sys.stdout.write(_written(rows, options))
-    if rows and all(row["value"] is None for row in rows):
-        print(f"None of these runs has {options.metric!r} in slice {options.slice!r}.", file=sys.stderr)
-    return exit_codes.OK if any(row["value"] is not None for row in rows) else exit_codes.NO_ANSWER
+    store = opened.store.for_request()
+    pipeline = pipeline_of(store, None, "trend", options.pipeline)
+    runs = last_runs(store, None, [pipeline], options.runs)
+    if all(one.summary.evaluation is None for one in runs):
+        print(f"None of the last {len(runs)} runs of {pipeline!r} has an evaluation.", file=sys.stderr)
+        return exit_codes.NO_ANSWER
+    found = of_runs(opened.files, runs, [options.metric], [options.slice])
+    for what, unknown, known in (
+        ("metric", found.unknown_metrics, found.available_metrics),
+        ("slice", found.unknown_slices, found.available_slices),
+    ):
+        if unknown and known:
+            raise BadQuery(f"None of these runs has a {what} {unknown[0]!r}; they have {', '.join(known)}.")
+    sys.stdout.write(_written(found, options))
+    told = any(point.value is not None for line in found.lines for point in line.points)
+    return exit_codes.OK if told else exit_codes.NO_ANSWER
 
 
-def _evaluated(store: Store, options: argparse.Namespace) -> list[RunSummary]:
-    """The newest runs and branches with an evaluation, newest first."""
-    from mlmd_panel.store.run_references import newest, pipeline_of
-
-    found: list[RunSummary] = []
-    runs = 0
-    for row in newest(store, None, pipeline_of(store, None, "trend", options.pipeline)):
-        branches = [one for one in row.each if one.evaluation]
-        found += reversed(branches)
-        runs += bool(branches)
-        if runs == options.runs:
-            break
-    return found
-
-
-def _row(one: RunSummary, files: Files, options: argparse.Namespace) -> dict[str, Any]:
-    from mlmd_panel.payloads.evaluation import evaluation
-
-    row = dict.fromkeys(_COLUMNS) | {
-        "run": one.run.id,
-        "dag_id": one.run.dag_id,
-        "run_id": one.run.run_id,
-        "branch": one.name,
-        "started": one.started,
-        "spans": one.spans,
-        "blessed": one.blessed,
-        "pushed": one.pushed,
-        "problem": "",
-    }
-    assert one.evaluation is not None
-    try:
-        payload = evaluation.read(one.evaluation, files, parts=(), search=_search(options.slice))
-    except PayloadError as error:
-        return row | {"problem": str(error)}
-    return row | _values(payload, options.metric, options.slice)
-
-
-def _search(slice_name: str) -> str:
-    return "" if slice_name == _OVERALL else slice_name
-
-
-def _values(payload: EvaluationPayload, metric: str, slice_name: str) -> dict[str, Any]:
-    from mlmd_panel.payloads.evaluation.metric_names import metric_names
-
-    part = next((one for one in payload.slices if one.slice.name == slice_name), None)
-    if part is None:
-        return {"problem": f"no slice {slice_name!r}"}
-    found = payload.of_candidates(part)
-    names = {name: key for key, name in metric_names(sorted(found, key=repr)).items()}
-    if metric not in names:
-        known = ", ".join(sorted(names)) or "none"
-        return {"examples": part.examples, "problem": f"no metric {metric!r}; it has {known}"}
-    value: Metric = found[names[metric]]
-    if value.number is None:
-        return {"examples": part.examples, "problem": f"{metric!r} is not a single number"}
-    bounds = value.interval
-    single = bounds is not None and all(isinstance(end, (int, float)) for end in (bounds.lower, bounds.upper))
-    return {
-        "value": value.number,
-        "lower": bounds.lower if single and bounds else None,
-        "upper": bounds.upper if single and bounds else None,
-        "examples": part.examples,
-    }
-
-
-def _written(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
+def _written(found: Trends, options: argparse.Namespace) -> str:
+    rows = [_row(line, point) for line in found.lines for point in line.points]
+    sentences = _decays(found)
     if options.format == "json":
         from mlmd_panel.json_text import to_json
 
-        return to_json({"metric": options.metric, "slice": options.slice, "runs": rows}).decode() + "\n"
+        data = {"metric": options.metric, "slice": options.slice, "runs": rows, "decays": sentences}
+        return to_json(data).decode() + "\n"
     if options.format == "csv":
         from mlmd_panel.csv_text import csv_text
 
         return csv_text(_COLUMNS, ([_csv_cell(name, row[name]) for name in _COLUMNS] for row in rows))
     from mlmd_panel.commands.text_table import text_table
 
-    shown = [name for name in _COLUMNS if name not in ("dag_id", "branch") or any(r[name] for r in rows)]
-    return text_table(shown, ([_cell(name, row[name]) for name in shown] for row in rows), right=_NUMBERS)
+    shown = [name for name in _COLUMNS if name not in ("branch", "gap") or any(row[name] for row in rows)]
+    cells = ([_cell(name, row[name]) for name in shown] for row in rows)
+    return "\n".join([text_table(shown, cells, right=_NUMBERS), *(f"{text}\n" for text in sentences)])
+
+
+def _row(line: Line, point: Point) -> dict[str, Any]:
+    summary = point.run.summary
+    return {
+        "run": summary.run.id,
+        "dag_id": summary.run.dag_id,
+        "run_id": summary.run.run_id,
+        "branch": line.branch,
+        "started": summary.started,
+        "spans": summary.spans,
+        "value": point.value,
+        "lower": point.lower,
+        "upper": point.upper,
+        "examples": point.examples,
+        "blessed": summary.blessed,
+        "pushed": summary.pushed,
+        "gap": point.gap,
+    }
+
+
+def _decays(found: Trends) -> Sequence[str]:
+    """What the changes since the first of the runs add up to, where that can be told."""
+    from mlmd_panel.evaluation import decay
+
+    labels = {
+        point.run.summary.run.id: point.run.summary.run.label for line in found.lines for point in line.points
+    }
+    return [
+        decay.sentence(one, f"{line.metric} of {line.slice} {line.branch}".rstrip(), labels[one.baseline])
+        for place, line in enumerate(found.lines)
+        if (one := found.decays.get(place))
+    ]
 
 
 def _cell(name: str, value: Any) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlmd_panel.errors import BadQuery, NotFound
+from mlmd_panel.formats import counted
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, summaries
@@ -17,6 +18,7 @@ LATEST, LAST_BLESSED = "latest", "last-blessed"
 MOST_RUNS = 1000
 _AT_ONCE = 50
 _NAMED = 8
+_PIPELINES = 20
 _RELATIVE = re.compile(
     rf"(?:(?P<pipeline>.+)/)?(?P<what>{LATEST}|{LAST_BLESSED})(?:~(?P<back>[0-9]{{1,6}}))?"
 )
@@ -102,13 +104,13 @@ def pipeline_of(store: Store, dags: Dags, text: str, name: str = "") -> str:
         return name
     if not name and len(known) == 1:
         return known[0]
-    names = ", ".join(known) or "none with runs"
+    names = ", ".join(known[:_PIPELINES]) + (", ..." if len(known) > _PIPELINES else "") or "none with runs"
     if name:
         raise BadQuery(f"There is no pipeline {name!r} in the store; it has {names}.")
     if not known:
         raise BadQuery(f"{text!r} names no run: the store has none.")
     raise BadQuery(
-        f"{text!r} may be of any of {len(known)} pipelines: {names}. Name one, as in {known[0]}/latest."
+        f"{text!r} may be of any of {len(known)} pipelines: {names}. Name one by --pipeline, or as in {known[0]}/latest."
     )
 
 
@@ -167,6 +169,8 @@ def _relative(store: Store, dags: Dags, pipeline: str, what: str, back: int) -> 
             return Referred(row, passed)
         fitting += 1
     have = "have an evaluation" if what == LATEST else "are blessed"
-    among = f"the newest {looked:,} runs, as far as is looked," if looked == MOST_RUNS else f"{looked} runs"
+    among = (
+        f"the newest {looked:,} runs, as far as is looked," if looked == MOST_RUNS else counted(looked, "run")
+    )
     reference = f"{pipeline}/{what}{f'~{back}' if back else ''}"
     raise BadQuery(f"{reference} names no run: of {among} of {pipeline!r}, {fitting} {have}.")

@@ -107,8 +107,9 @@ def test_runs_are_named_by_id_by_airflow_and_by_their_place(
 
 
 def test_the_latest_run_is_the_newest_with_an_evaluation_and_says_what_it_passed_over(store: str) -> None:
-    done = _run("trend", "auc", "--mlmd", store, "--pipeline", "taxi", "--runs", "1", "--format", "json")
-    assert [row["run_id"] for row in json.loads(done.stdout)["runs"]] == ["tiny"]
+    done = _run("diff", "own", "latest", "--mlmd", store, "--pipeline", "idle")
+    assert done.returncode == 2 and "of 1 run of 'idle', 0 have an evaluation" in done.stderr
+    assert _diff(store, "previous", "latest", code=3)["candidate"]["run_id"] == "tiny"
     done = _run("diff", "own", "last-blessed", "--mlmd", store, "--pipeline", "taxi")
     assert "4 newer runs are without an evaluation, or not blessed" in done.stderr
 
@@ -116,13 +117,13 @@ def test_the_latest_run_is_the_newest_with_an_evaluation_and_says_what_it_passed
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("latest~1", "latest"), "may be of any of 2 pipelines: other, taxi"),
+        (("latest~1", "latest"), "may be of any of 3 pipelines: idle, other, taxi"),
         (
             ("own", "latest", "--pipeline", "nope"),
-            "There is no pipeline 'nope' in the store; it has other, taxi.",
+            "There is no pipeline 'nope' in the store; it has idle, other, taxi.",
         ),
         (("own", "taxi/latest~9"), "taxi/latest~9 names no run: of 6 runs of 'taxi', 5 have an evaluation."),
-        (("own", "taxi:august"), "There is no run 'taxi:august' in the store. The newest: 12 (other:alone)"),
+        (("own", "taxi:august"), "There is no run 'taxi:august' in the store. The newest: 17 (idle:new)"),
         (("own", "ar"), "Those that contain 'ar': "),
         (("999", "taxi/latest"), "There is no run 999"),
         (("own", "own"), "'own' names a baseline"),
@@ -212,20 +213,45 @@ def test_artifacts_are_listed_by_type_run_and_property(store: str) -> None:
 
 def test_a_trend_has_the_values_with_their_intervals_and_says_what_is_missing(store: str) -> None:
     arguments = ("trend", "auc", "--mlmd", store, "--pipeline", "taxi", "--format", "json")
-    rows = json.loads(_ok(*arguments))["runs"]
-    assert [(row["run_id"], row["value"]) for row in rows] == [
+    found = json.loads(_ok(*arguments))
+    assert [(row["run_id"], row["value"]) for row in found["runs"]] == [
         ("january", 0.92),
         ("february", 0.96),
         ("march", 0.9),
         ("april", 0.945),
+        ("broken", None),
         ("tiny", 1.0),
     ]
-    assert rows[0]["lower"] < 0.92 < rows[0]["upper"] and rows[0]["examples"] == 400
+    assert found["runs"][0]["lower"] < 0.92 < found["runs"][0]["upper"]
+    assert (found["runs"][0]["examples"], found["runs"][4]["gap"]) == (400, "The run has no evaluation.")
     rows = json.loads(_ok(*arguments, "--slice", "payment: Cash"))["runs"]
-    assert [row["problem"] for row in rows] == ["", "", "", *["no slice 'payment: Cash'"] * 2]
-    text = _ok("trend", "auc", "--mlmd", store, "--pipeline", "taxi")
+    assert [row["gap"] for row in rows] == [
+        "",
+        "",
+        "",
+        "No such slice.",
+        "The run has no evaluation.",
+        "No such slice.",
+    ]
+    rows = list(csv.DictReader(io.StringIO(_ok(*arguments[:-1], "csv", "--runs", "3"))))
+    assert [(row["run_id"], row["value"]) for row in rows] == [
+        ("april", "0.945"),
+        ("broken", ""),
+        ("tiny", "1.0"),
+    ]
+    text = _ok(*arguments[:-2])
     assert text.splitlines()[0].split()[:2] == ["run", "dag_id"]
-    assert _run("trend", "rmse", "--mlmd", store, "--pipeline", "taxi").returncode == 3
+    assert "auc of Overall changed by" in text.splitlines()[-1]
+
+
+def test_a_trend_of_what_no_run_has_is_refused_or_has_no_answer(store: str) -> None:
+    arguments = ("--mlmd", store, "--pipeline", "taxi")
+    assert "None of these runs has a metric 'rmse'; they have auc" in _refused(
+        "trend", "rmse", *arguments, code=2
+    )
+    told = _refused("trend", "auc", *arguments, "--slice", "payment: Gold", code=2)
+    assert "None of these runs has a slice 'payment: Gold'; they have Overall, payment: Cash" in told
+    assert "has an evaluation" in _refused("trend", "auc", "--mlmd", store, "--pipeline", "idle", code=3)
 
 
 def test_text_that_a_spreadsheet_would_run_is_guarded(store: str) -> None:
