@@ -179,11 +179,12 @@ def _sides(
     whole = summaries(visit.store, runs)
     rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in whole)
     names = tuple(branch.name for branch in whole[0].branches) if len(whole) == 1 else ()
-    cookie = pin_name(rows[0].run.pipeline)
+    oldest = min(rows, key=lambda row: row.run.id)  # so that the baseline is one before all of them
+    cookie = pin_name(oldest.run.pipeline)
     pinned = None if unpin else visit.cookies.get(cookie, "")
     kind = against or (baselines.RUN if baseline else baselines.PINNED if pinned else baselines.BLESSED)
     run, note = _chosen_run(visit, kind, baseline, pinned)
-    chosen = choose(visit.store, visit.dags, rows[0], kind, run, branches[0])
+    chosen = choose(visit.store, visit.dags, oldest, kind, run, branches[0])
     if note:
         chosen = dataclasses.replace(chosen, note=note)
     cookies: dict[str, str | None] = {}
