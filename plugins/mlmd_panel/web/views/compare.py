@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from mlmd_panel.errors import NotFound, PanelError, PayloadError
+from mlmd_panel.errors import BadQuery, NotFound, PanelError, PayloadError
 from mlmd_panel.evaluation import baseline as baselines
 from mlmd_panel.evaluation import reports, verdicts
 from mlmd_panel.evaluation.baseline import Chosen, branch_of, choose
@@ -159,7 +159,7 @@ def _check(against: str, scope: str, order: str, verdict: str) -> None:
         ("verdict", verdict, ("", *verdicts.ORDER)),
     ):
         if value not in known:
-            raise NotFound(f"There is no {name} {value!r}; it is one of {', '.join(filter(None, known))}.")
+            raise BadQuery(f"{name} is one of {', '.join(filter(None, known))}, not {value!r}.")
 
 
 def _sides(
