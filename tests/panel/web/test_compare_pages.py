@@ -72,6 +72,12 @@ def test_the_effect_of_the_model_on_the_same_examples_is_tfmas_paired_difference
     assert compared >= 10
 
 
+def test_airflow_names_the_candidate_by_dag_and_run(client: TestClient, made: Written) -> None:
+    by_id = _json(client, f"candidate={made.ids[f'run {SECOND}']}")
+    response = client.get("/compare.json", params={"dag_id": "taxi", "run_id": SECOND})
+    assert response.json() == by_id and by_id["diffs"]
+
+
 def test_a_pinned_baseline_is_kept_until_it_is_unpinned(client: TestClient, made: Written) -> None:
     first, second = made.ids[f"run {FIRST}"], made.ids[f"run {SECOND}"]
     client.get(f"/compare?candidate={second}&against=pinned&baseline={first}")

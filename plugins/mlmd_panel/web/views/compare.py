@@ -80,6 +80,8 @@ def compare(
     other: OptionalId = None,
     base_branch: Text = None,
     other_branch: Text = None,
+    dag_id: Text = None,
+    run_id: Text = None,
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
     slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
@@ -95,10 +97,12 @@ def compare(
     The baseline is the run `baseline`, or chosen by `against`: blessed (the last blessed before the candidate),
     previous, own (the candidate's own Evaluator baseline), pinned or run. Of a run with several branches one is
     compared: the one requested, or the one with the same name as the other run's. `base` and `other` are older names
-    of `baseline` and `candidate`.
+    of `baseline` and `candidate`. Airflow's tasks name their run by `dag_id` and `run_id`.
     """
     _check(against, scope, order, verdict)
     candidates = list(dict.fromkeys(candidate or ([other] if other else [])))
+    if dag_id and run_id and not candidates:
+        candidates = [visit.store.run_named(dag_id, run_id, visit.dags).id]
     sides, cookies = _sides(
         visit,
         candidates,
