@@ -199,7 +199,7 @@ def test_a_connection_that_nobody_names_is_found_and_not_passed_over(home: Bundl
     panel.airflow.call("POST", "/api/v2/connections", connection)
     wait_until(lambda: panel.get("/runs.json")[0] == 503, 40, "the new Connection to be found", 1)
     told = json.loads(panel.get("/runs.json")[1])["error"]
-    assert "There is a Connection 'mlmd_default'" in told and "mlmd_conn_id = mlmd_default" in told
+    assert "Connection 'mlmd_default' exists" in told and "mlmd_conn_id = mlmd_default" in told
     assert "hidden-password" not in panel.get("/runs")[1]
     # A task does not go on with the embedded store either, and a retry cannot help.
     run_id = panel.airflow.trigger(DAG)

@@ -51,7 +51,7 @@ def address(settings: Settings) -> dict[str, Any]:
     kind = CONNECTION_KINDS.get((connection.conn_type or "").lower())
     if kind is None:
         raise MlmdError(
-            f"Connection {name!r} has type {connection.conn_type!r}; it must be one of {sorted(set(CONNECTION_KINDS))}."
+            f"Connection {name!r} has type {connection.conn_type!r}; it must be mysql, postgres or sqlite."
         )
     if kind == "sqlite":
         path = connection.host or connection.schema
@@ -60,11 +60,9 @@ def address(settings: Settings) -> dict[str, Any]:
                 f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
             )
         return {"kind": "sqlite", "path": path}
-    for field, value in (("host", connection.host), ("schema", connection.schema)):
-        if not value:
-            raise MlmdError(
-                f"Connection {name!r} ({kind}) has no {field}; set it (schema is the name of the database)."
-            )
+    for field, meaning in (("host", "the database server"), ("schema", "the name of the database")):
+        if not getattr(connection, field):
+            raise MlmdError(f"Connection {name!r} ({kind}) has no {field}; set it to {meaning}.")
     return {
         "kind": kind,
         "host": connection.host,

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import mlmd_connection, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled
-from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, panel_url
+from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
@@ -23,6 +23,8 @@ from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings, read_settings
+
+_EVALUATOR = "Evaluator"
 
 
 class TfxNodeOperator(BaseOperator):
@@ -66,6 +68,8 @@ class TfxNodeOperator(BaseOperator):
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
+        if tfx_node.kind == _EVALUATOR:
+            self.operator_extra_links = (*self.operator_extra_links, EvaluationDiffLink())
         self.tfx_node = tfx_node
         self.compiled = compiled
         self.runtime_parameters = dict(runtime_parameters)

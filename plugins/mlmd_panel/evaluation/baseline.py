@@ -79,8 +79,8 @@ def choose(
       dags: DAGs the user may read; None means all.
       candidate: What is compared with it.
       against: How to choose, one of KINDS.
-      run: Of `pinned` and `run`.
-      branch: Of that run; None for the one with the candidate's name.
+      run: The run, if `against` is pinned or run.
+      branch: Its branch; None for the one with the candidate's name.
 
     Raises:
       NotFound: There is no such branch.

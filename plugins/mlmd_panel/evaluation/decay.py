@@ -71,7 +71,7 @@ class Decay:
       better: `higher` or `lower`.
       of: `model effects` where each model was measured beside its baseline on the same data; else `values`, which data
         change too.
-      totals: Of each later run, oldest first.
+      totals: Sum of the changes up to each later run, oldest first.
       left_out: Runs whose models do not descend from the baseline's; only where `of` is `model effects`.
     """
 

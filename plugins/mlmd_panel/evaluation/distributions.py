@@ -21,7 +21,7 @@ def p_value(statistic: float, degrees: float) -> float:
     Source: Abramowitz and Stegun, 26.7.3 and 26.7.4.
 
     Args:
-      statistic: Of the t distribution.
+      statistic: Of Student's t distribution, in standard errors.
       degrees: Degrees of freedom, at least 1; infinite for the normal distribution.
     """
     if math.isnan(statistic):
@@ -46,7 +46,7 @@ def quantile(level: float, degrees: int) -> float:
     """How many standard errors an interval reaches to each side.
 
     Args:
-      level: Of the interval, such as 0.95.
+      level: Level of the interval, such as 0.95.
       degrees: Degrees of freedom; more than MAX_DEGREES for the normal distribution.
     """
     outside = 1 - level

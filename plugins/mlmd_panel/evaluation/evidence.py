@@ -28,7 +28,7 @@ class Evidence:
       outcome: passed or failed where the interval is wholly on one side of the bound, else inconclusive.
       lower: Lower end of the interval of what is compared; None without one.
       upper: Upper end.
-      examples: Of the slice; None where they were not counted.
+      examples: Number of examples of the slice; None where they were not counted.
       why: Why it is inconclusive, or decided without an interval; else empty.
     """
 

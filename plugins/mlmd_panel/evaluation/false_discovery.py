@@ -16,8 +16,8 @@ def corrected_level(p_values: Sequence[float], level: float) -> float:
     discovery rate-adjusted multiple confidence intervals for selected parameters.
 
     Args:
-      p_values: Of all comparisons that are corrected together.
-      level: Of one interval without correction, such as 0.95.
+      p_values: P-values of all comparisons that are corrected together.
+      level: Level of one interval without correction, such as 0.95.
     """
     count = len(p_values)
     if not count:

@@ -49,7 +49,7 @@ class FeaturePoint:
     Attributes:
       run: The run or branch.
       examples: Number of examples of the split.
-      mean: Of numbers; None of others.
+      mean: Mean of a numeric feature; None for others.
       missing: Share of examples without it.
       top: Most frequent value of texts and categories.
       top_share: Its share of all values.
@@ -193,7 +193,7 @@ def feature_of(
       artifact: The ExampleStatistics.
       files: Where from.
       split: Name of the split.
-      name: Of the feature.
+      name: Name of the feature.
       beside: Other features that will be asked for, as one reading of the file has them all.
     """
     found = _features.get(_key(artifact, files, split, name))

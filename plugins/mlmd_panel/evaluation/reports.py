@@ -143,7 +143,7 @@ def as_markdown(diff: Diff, rows: int = 10, url: str = "") -> str:
     Args:
       diff: The diff.
       rows: How many of the ranked rows to show at most.
-      url: Of the page that shows all of it; may be empty.
+      url: Address of the page that shows all of it; may be empty.
     """
     shown = diff.comparison.rows[:rows]
     table = tabulate([_cells(row, escaped) for row in shown], _HEADER, "github", disable_numparse=True)

@@ -28,9 +28,9 @@ class Choice:
       metrics: Names; * is all; none is those with thresholds, or the first.
       slices: Text in the slice's name.
       min_examples: Slices with fewer are left out.
-      metric: Of the chart; "" is the first shown.
+      metric: Metric of the chart; "" is the first shown.
       plot: Name of the slice whose plots are shown; "" is the first.
-      page: Of the slices.
+      page: Page of the list of slices.
       bounds: Page of the verdict's bounds.
       cells: Page of the cells of matrices that cannot be drawn.
       attributions: Page of the attributions.

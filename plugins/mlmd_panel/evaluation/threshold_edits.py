@@ -78,7 +78,7 @@ class Row:
       slices: What it is for.
       change: Bounds the change, else the value.
       bounds: By name; None where there is none.
-      direction: Of a bound on the change: `lower` or `higher` is better, or empty.
+      direction: Whether `lower` or `higher` is better, for a bound on the change; else empty.
       removed: The edits remove it.
       changed: The edits change it.
     """

@@ -33,7 +33,7 @@ class Point:
       value: The metric; None in a gap.
       lower: Lower end of its interval at 95 %; None without one.
       upper: Upper end.
-      examples: Of the slice; None where they were not counted.
+      examples: Number of examples of the slice; None where they were not counted.
       gap: Why there is no value, else empty.
     """
 
@@ -86,7 +86,7 @@ class Trends:
       available_slices: All that any of the runs has, up to MAX_SLICES.
       unknown_metrics: Requested names that none of these runs has.
       unknown_slices: The same of slices.
-      decays: Of each line, by its place, where it can be told.
+      decays: Slow decay of each line, by its place, where it can be told.
     """
 
     lines: tuple[Line, ...]

@@ -91,7 +91,7 @@ class Files:
           roots: Absolute folders, or prefixes such as `s3://bucket/prefix`.
           max_bytes: `read` refuses larger files.
           max_entries: `list` leaves out what is beyond this many.
-          options: Of fsspec's drivers, by protocol (`s3`, `gs`, `abfs`); what is not there they take from the
+          options: Options of fsspec's drivers, by protocol (`s3`, `gs`, `abfs`); what is not there they take from the
             environment.
           timeout: Seconds that one request to an object store may take.
 
@@ -110,7 +110,7 @@ class Files:
         """Files below a URI, by name.
 
         Args:
-          uri: Of the artifact.
+          uri: URI of the artifact.
           depth: Folders are entered this deep; 1 is the files directly below the URI.
 
         Raises:
@@ -132,8 +132,8 @@ class Files:
         """Opens a file for reading; whoever reads bounds how much.
 
         Args:
-          uri: Of the artifact.
-          name: Of the file below it, as `list` gives it; "" for the URI itself.
+          uri: URI of the artifact.
+          name: Name of the file below it, as `list` gives it; "" for the URI itself.
 
         Raises:
           PayloadGone: There is no such file.
@@ -149,7 +149,7 @@ class Files:
         """All bytes of a file.
 
         Args:
-          uri: Of the artifact.
+          uri: URI of the artifact.
           name: As for `open`.
           limit: A larger file is refused; `max_bytes` bounds it in any case.
 

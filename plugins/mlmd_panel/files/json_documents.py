@@ -14,8 +14,8 @@ def read(files: Files, uri: str, name: str, limit: int) -> Any:
 
     Args:
       files: Where from.
-      uri: Of the artifact.
-      name: Of the file below it; "" for the URI itself.
+      uri: URI of the artifact.
+      name: Name of the file below it; "" for the URI itself.
       limit: Bytes; a larger file is refused.
 
     Raises:

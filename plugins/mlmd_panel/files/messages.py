@@ -25,9 +25,9 @@ def read(
 
     Args:
       files: Where from.
-      uri: Of the artifact.
-      names: Of the files below it; "" for the URI itself.
-      full_name: Of the message, as for `protos.message`.
+      uri: URI of the artifact.
+      names: Names of the files below it; "" for the URI itself.
+      full_name: Full name of the message, as for `protos.message`.
       limit: Number of messages that may be inside.
 
     Raises:

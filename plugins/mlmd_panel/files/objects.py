@@ -28,7 +28,7 @@ class Store:
 
         Args:
           protocol: `s3`, `gs` or `abfs`.
-          options: Of the driver.
+          options: The driver's options.
           timeout: Seconds that one request may take.
 
         Raises:

@@ -36,8 +36,8 @@ def records(
 
     Args:
       files: Where from.
-      uri: Of the artifact.
-      name: Of the file below it.
+      uri: URI of the artifact.
+      name: Name of the file below it.
       limit: Number of records after which to stop; the rest of the file is not looked at.
       max_record: Bytes of a record; a longer one is an error.
       max_total: Bytes read, and bytes unpacked; more is an error.

@@ -53,7 +53,7 @@ def check(
 
     Args:
       data: A serialized message.
-      descriptor: Of the message.
+      descriptor: The message's descriptor.
       name: File that it comes from, for the error.
       limit: Number of messages that may be inside.
       small: Bytes up to which nothing is counted.

@@ -60,14 +60,14 @@ def in_airflow(mlmd: str, connection_name: str, home: str, find: Callable[[str],
     connection = find(connection_name or FORMER_CONNECTION)
     if connection_name and connection is None:
         raise SettingsError(
-            f"The Connection {connection_name!r} for the ML Metadata store does not exist or cannot be read. "
+            f"Connection {connection_name!r} of the ML Metadata store does not exist or cannot be read. "
             "Ask an Airflow administrator to create or fix it."
         )
     if connection_name:
         return of_connection(connection)
     if connection is not None:
         raise SettingsError(
-            f"There is a Connection {FORMER_CONNECTION!r}, but no setting names it. Ask an Airflow administrator to "
+            f"Connection {FORMER_CONNECTION!r} exists, but no setting names it. Ask an Airflow administrator to "
             f"set [tfx_airflow] mlmd_conn_id = {FORMER_CONNECTION}, or to delete the Connection."
         )
     return of_file(Path(home) / SQLITE_FILE)
@@ -86,13 +86,13 @@ def of_connection(connection: Any) -> URL:
     kind = CONNECTION_KINDS.get((connection.conn_type or "").lower())
     if kind is None:
         raise SettingsError(
-            f"Connection {name!r} has type {connection.conn_type!r}; required: mysql, postgres or sqlite."
+            f"Connection {name!r} has type {connection.conn_type!r}; it must be mysql, postgres or sqlite."
         )
     if kind == "sqlite":
         path = connection.host or connection.schema
         if not path:
             raise SettingsError(
-                f"Connection {name!r} has no file path; set it to sqlite:////absolute/path/metadata.db."
+                f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
             )
         return of_file(path)
     for field, meaning in (("host", "the database server"), ("schema", "the name of the database")):

@@ -204,7 +204,7 @@ class RunIndex:
         Args:
           text: Somewhere in the name or the pipeline's.
           name: Somewhere in the name.
-          type_: Of their contexts.
+          type_: Type of their contexts.
           also: Runs that have the text elsewhere.
           before: Only lower ids.
         """

@@ -44,8 +44,8 @@ class Arrow:
     """An event: its points from the right of one box to the left of another.
 
     Attributes:
-      path: Of an SVG path.
-      kind: Of the event.
+      path: Commands of an SVG path.
+      kind: Kind of the event.
       key: Channel.
     """
 

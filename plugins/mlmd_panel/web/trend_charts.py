@@ -46,7 +46,7 @@ def lines(found: Sequence[tuple[str, Sequence[Mark]]], axis: str, title: str) ->
     Args:
       found: Name and marks of each line.
       axis: time, span or run; runs without a span are left out of an axis of spans.
-      title: Of the values.
+      title: What the values are.
     """
     order = _order([mark.run for _, marks in found for mark in marks])
     traces = [_trace(name, marks, axis, place, order) for place, (name, marks) in enumerate(found)]

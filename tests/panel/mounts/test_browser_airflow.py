@@ -13,15 +13,19 @@ from tests.panel import browser
 from tests.scheduler import Scheduler, running
 
 _RUN = "by_hand+1:a"  # letters that mean something in an address
+# Trained for a few steps only, so that its model is worse.
+_WORSE_RUN = "by_hand+2:b"
 
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Scheduler]]:
-    """A running Airflow in which the taxi pipeline has run."""
+    """A running Airflow in which the taxi pipeline has run twice."""
     with made(tmp_path_factory.mktemp("browser")) as bundle, bundle.dag_bundles(bundle=ROOT):
         with running(bundle, print) as client:
             client.wait_for_dag("taxi")
             assert client.wait_for_run("taxi", client.trigger("taxi", _RUN)) == "success"
+            few_steps = {"train_args": {"num_steps": 12}}
+            assert client.wait_for_run("taxi", client.trigger("taxi", _WORSE_RUN, few_steps)) == "success"
             yield bundle, client
 
 
@@ -73,6 +77,49 @@ def test_the_link_to_a_log_leads_airflow_itself_there(page: Page, airflow: tuple
     row.get_by_role("link", name="Log").click(timeout=30_000)
     page.wait_for_url("**/tasks/Trainer**")
     expect(page.locator("iframe")).to_have_count(0)
+
+
+def test_the_tab_of_a_worse_run_leads_from_the_sentence_to_what_changed_and_to_the_log(
+    page: Page, airflow: tuple[Bundle, Scheduler]
+) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_WORSE_RUN)}")
+    # Both models were judged on the same examples: nothing but the model is different.
+    expect(tab.locator("#sentence")).to_contain_text(
+        "both on the same examples: the model got worse", timeout=30_000
+    )
+    worst = tab.locator("table.lines tbody tr").first
+    expect(worst).to_contain_text("▼ worse")
+    in_view = worst.evaluate("row => row.getBoundingClientRect().bottom < window.innerHeight")
+    assert in_view, "the worst row is not on the first screen"
+
+    tab.get_by_role("link", name="and what changed since").click()
+    expect(tab.locator("#sentence")).to_contain_text("the model got worse")
+    expect(tab.get_by_role("row").filter(has_text="▼ worse").first).to_be_visible()
+    changed = tab.locator("#changes ~ ul.changes")
+    expect(changed).to_contain_text("train_args")
+    expect(tab.get_by_text("only the parameters changed")).to_be_visible()
+
+    tab.get_by_role("link", name=_WORSE_RUN).first.click()
+    row = tab.get_by_role("row").filter(has=tab.get_by_role("link", name="Trainer", exact=True))
+    row.get_by_role("link", name="Log").click()
+    page.wait_for_url("**/tasks/Trainer**")
+
+
+def test_past_runs_are_judged_again_by_edited_thresholds(
+    page: Page, airflow: tuple[Bundle, Scheduler]
+) -> None:
+    tab = _tab(page, airflow[1], f"/dags/taxi/runs/{quote(_WORSE_RUN)}")
+    tab.get_by_role("link", name="what other thresholds would have said").click(timeout=30_000)
+    expect(tab.locator("#sentence")).to_contain_text("Not blessed")
+
+    for bound in tab.locator("#rejudge ~ form input.bound").all():
+        if bound.input_value():
+            bound.fill("-1")
+    tab.get_by_role("button", name="Judge again").click()
+
+    runs = tab.locator("#rejudged").get_by_role("row").filter(has_text="by_hand")
+    expect(runs).to_have_count(2)
+    expect(runs.filter(has_text=_WORSE_RUN)).to_contain_text("pass")
 
 
 def test_the_browser_had_nothing_to_complain_about(page: Page) -> None:

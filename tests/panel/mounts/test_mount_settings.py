@@ -104,7 +104,7 @@ def test_ssl_options_of_mysql_reach_the_driver() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"conn_type": "http", "host": "db"}, "has type 'http'; required: mysql, postgres or sqlite"),
+        ({"conn_type": "http", "host": "db"}, "has type 'http'; it must be mysql, postgres or sqlite"),
         ({"conn_type": "sqlite"}, "has no file path"),
         ({"conn_type": "mysql", "host": "db"}, "has no schema; set it to the name of the database"),
         ({"conn_type": "postgres", "schema": "mlmd"}, "has no host; set it to the database server"),
@@ -155,7 +155,7 @@ def test_in_airflow_the_store_is_the_one_that_the_settings_name_and_no_other(tmp
     assert _store_url(tmp_path, "store", **there, **{orchestrator: "other"}) == "mysql://u:***@h/m"
     for of_the_panel, of_the_orchestrator in (("", "store"), ("store", ""), ("store", "other")):
         said = _store_url(tmp_path, of_the_panel, **{orchestrator: of_the_orchestrator})
-        assert "The Connection 'store' for the ML Metadata store does not exist or cannot be read" in said
+        assert "Connection 'store' of the ML Metadata store does not exist or cannot be read" in said
     former = {"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:hidden@h/m"}
     said = _store_url(tmp_path, **former)
     assert "[tfx_airflow] mlmd_conn_id = mlmd_default" in said and "hidden" not in said

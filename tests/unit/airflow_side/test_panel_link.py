@@ -7,7 +7,7 @@ import types
 import pytest
 
 from include.tfx_airflow import TfxNodeOperator
-from include.tfx_airflow.airflow_side.panel_link import panel_url
+from include.tfx_airflow.airflow_side.panel_link import EvaluationDiffLink, panel_url
 
 
 def test_ids_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,9 @@ def test_without_a_base_url_it_is_a_path_and_without_a_map_index_minus_one(
 ) -> None:
     monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
     assert panel_url("taxi", "a", "b", None) == "/mlmd/?dag_id=taxi&run_id=a&task_id=b&map_index=-1"
+
+
+def test_the_evaluation_diff_is_that_of_the_tasks_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+    key = types.SimpleNamespace(dag_id="taxi", run_id="a+b")
+    assert EvaluationDiffLink().get_link(None, ti_key=key) == "/mlmd/compare?dag_id=taxi&run_id=a%2Bb"

@@ -85,7 +85,7 @@ class RunOf:
     Attributes:
       dag_id: Its DAG; empty if another program wrote the run.
       run_id: Its id in Airflow, or the other program's.
-      spans: Of the Examples that it made.
+      spans: Spans of the Examples that it made.
       takes_span: Its spans were chosen by the Param `span`, or can be.
       evaluated_model: Id of the Model that it judged, or None.
       baseline_model: Id of the Model that it was compared with, or None.

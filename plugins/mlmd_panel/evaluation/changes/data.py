@@ -23,11 +23,11 @@ class ExamplesUsed:
     """Examples that a model was trained or evaluated on.
 
     Attributes:
-      id: Of the artifact.
+      id: Id of the artifact.
       span: Number, or None.
       version: Number, or None.
       examples: Number of them in the splits that were used; None if not recorded.
-      fingerprint: Of the files they were made from, as ExampleGen wrote it, or empty.
+      fingerprint: Fingerprint of the files they were made from, as ExampleGen wrote it, or empty.
     """
 
     id: int

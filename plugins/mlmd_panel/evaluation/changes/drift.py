@@ -37,8 +37,8 @@ class Distance:
     Attributes:
       measure: L_INFTY or JENSEN_SHANNON_DIVERGENCE.
       value: TFDV's figure.
-      threshold: Of the schema's drift_comparator, or None.
-      value_of: Of L_INFTY the value whose share changed most.
+      threshold: Threshold of the schema's drift_comparator, or None.
+      value_of: The value whose share changed most, by L-infinity.
     """
 
     measure: str
@@ -60,8 +60,8 @@ class FeatureSide:
       type: INT, FLOAT, STRING, BYTES or STRUCT.
       missing: Share of examples that have no value, or None without examples.
       nan: Number of values that are not a number.
-      histogram: Of numbers, or None.
-      ranks: Of texts and categories, or None.
+      histogram: Histogram of numbers, or None.
+      ranks: How often the values of a text or category are, or None.
     """
 
     type: str

@@ -25,7 +25,7 @@ class Side:
 
     Attributes:
       name: `baseline` or `candidate`.
-      summary: Of the run or branch.
+      summary: The run or branch in short.
       detail: Its executions, events and artifacts, with all their properties.
       nodes: The last execution of each node, and by lineage what trained the judged model in another run.
       evaluator: The execution that made the evaluation, or None.

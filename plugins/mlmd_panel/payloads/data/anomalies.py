@@ -89,7 +89,7 @@ class SplitAnomalies:
 
     Attributes:
       split: Name, of a pair `<test>_<baseline>`; "" when the artifact has no splits.
-      anomalies: Of the dataset first, then of features by name; none when all is well.
+      anomalies: Those of the dataset first, then those of features by name; none when all is well.
       measurements: Drift and skew, also where there is no anomaly.
       data_missing: There were no examples.
       blessed: What the component wrote to the artifact's property `blessed`: no anomalies, or None.

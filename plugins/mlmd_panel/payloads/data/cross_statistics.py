@@ -56,9 +56,9 @@ class CrossStatistics:
       x: One feature.
       y: The other.
       count: Number of examples that have both; None where TFDV did not count.
-      correlation: Of numbers; else None.
-      covariance: Of numbers; else None.
-      lift: Of categories; else none.
+      correlation: Of two numeric features; else None.
+      covariance: Of two numeric features; else None.
+      lift: Of two categories' values; empty for numbers.
       cut: Series were left out.
     """
 

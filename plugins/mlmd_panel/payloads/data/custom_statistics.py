@@ -21,8 +21,8 @@ class CustomStatistic:
     Attributes:
       name: Its name.
       value: Number or text; of another message its text, or what is known of it; None of the next kinds.
-      histogram: Or None.
-      ranks: Or None.
+      histogram: Its histogram of numbers, or None.
+      ranks: How often its values are, or None.
       language: Statistics of natural language, or None.
     """
 

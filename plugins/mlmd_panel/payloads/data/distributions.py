@@ -34,7 +34,7 @@ class Distribution:
       total: Number of values.
       values: How often each of the most frequent values is; empty of numbers. TFDV keeps 1,000 by default.
       ranks: The same as pages show it, or None.
-      histograms: Of numbers: the feature's own, by kind, STANDARD and QUANTILES.
+      histograms: A numeric feature's own, by kind: STANDARD and QUANTILES.
       categorical: It is a feature of texts or categories.
       numeric: It is a feature of numbers.
     """

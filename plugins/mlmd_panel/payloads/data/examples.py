@@ -39,7 +39,7 @@ class Split:
     Attributes:
       name: Its name; "" when the artifact has no splits.
       files: Number of files.
-      bytes: Of all files, as they are stored.
+      bytes: Size of all files, as they are stored.
       records: Number of records; None when they could not be counted.
       truncated: There are more records: counting stopped.
       rows: The first records, each {feature: value, list of values, or None where it is missing}; bytes that are no

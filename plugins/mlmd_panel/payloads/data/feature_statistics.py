@@ -67,7 +67,7 @@ class NumericStatistics:
     """Of a feature of numbers.
 
     Attributes:
-      mean: Of all values that are numbers, as are the next; None when there are none.
+      mean: Mean of the values that are numbers, as are the next; None when there are none.
       std_dev: Standard deviation; None, too, when the mean is infinite or NaN, for which TFDV writes 0.
       zeros: Number of values that are 0.
       min: Smallest; may be infinite.
@@ -148,10 +148,10 @@ class FeatureStatistics:
       values_histogram: Number of values per example, or None.
       list_lengths: Lengths of the lists of a SequenceExample, or None.
       weighted: Counts with the weights of examples, or None.
-      levels: Of lists in lists; else none.
-      numeric: Of numbers, else None.
-      strings: Of texts and categories, else None.
-      bytes: Of bytes, else None.
+      levels: Depths of nested lists; empty for a feature without.
+      numeric: Statistics of a numeric feature, else None.
+      strings: Statistics of texts and categories, else None.
+      bytes: Statistics of a feature of bytes, else None.
       custom: Further ones.
       derived: TFDV derived the feature from others while validating.
       cut: Histograms or further statistics were left out.

@@ -26,7 +26,7 @@ class Token:
     Attributes:
       token: Text, or number.
       frequency: How often it is, as are the next for each sequence.
-      fraction_of_sequences: Of all sequences, those that have it.
+      fraction_of_sequences: Share of the sequences that have it.
       min_per_sequence: Smallest number in a sequence.
       average_per_sequence: Average.
       max_per_sequence: Largest.
@@ -51,7 +51,7 @@ class LanguageStatistics:
       average_token_length: Characters of a token of the vocabulary.
       token_lengths: Histogram, or None.
       min_sequence_length: Tokens of the shortest sequence; None in weighted statistics.
-      max_sequence_length: Of the longest; None in weighted statistics.
+      max_sequence_length: Length of the longest sequence; None in weighted statistics.
       sequence_lengths: Histogram, or None.
       location_misses: Values whose place in the sequence is not known.
       reported_sequences: Examples of sequences.

@@ -83,7 +83,7 @@ class SchemaPayload:
       environments: `default_environment`: those that features are expected in which do not say else.
       sparse: Sparse features.
       weighted: Weighted features.
-      representations: Of tensors.
+      representations: How features become tensors.
       constraints: On the dataset: names, such as `min_examples_count`, and numbers; what thresholds on the number
         of examples are named is `num_examples_drift_comparator.min_fraction_threshold` and so on.
       ragged: Features of variable length become ragged tensors.

@@ -22,7 +22,7 @@ class Domain:
     Attributes:
       kind: `string`, `int`, `float`, `bool`, `struct`, `natural_language`, `image`, `mid`, `url`, `time`,
         `time_of_day`, or `named` when `name` refers to one of the schema's domains that it does not have.
-      name: Of a domain of the schema; of a bool domain, the feature's.
+      name: The domain's in the schema; the feature's for a bool domain.
       values: Allowed texts, no more than MAX_DOMAIN_VALUES; of a bool domain the two that mean true and false, where
         they are given.
       count: Number of allowed texts, also of those left out of `values`.
@@ -62,7 +62,7 @@ class Feature:
     """A feature.
 
     Attributes:
-      name: Of one in a struct, with the struct's name and a dot before it.
+      name: Its name; with the struct's name and a dot before it for one in a struct.
       type: BYTES, INT, FLOAT, STRUCT or TYPE_UNKNOWN.
       stage: Life cycle, such as PRODUCTION or DEPRECATED; empty when the schema does not say.
       min_fraction: Smallest fraction of examples that have it, or None.
@@ -71,7 +71,7 @@ class Feature:
       shape: Fixed sizes, () of a scalar; None without.
       value_counts: (min, max) number of values, of nested lists one for each level; None is no limit.
       unique: (min, max) number of different values, or None.
-      domain: Or None.
+      domain: Which values are allowed, or None.
       min_domain_mass: Fraction of values that must lie in the domain, or None.
       in_environments: Expected there beside the default environments.
       not_in_environments: Not expected there.

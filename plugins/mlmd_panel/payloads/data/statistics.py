@@ -141,7 +141,7 @@ def merged(datasets: Any, shown: str, problems: list[str]) -> list[Any]:
     """Datasets by name, those of several shards joined as TFDV joins them: by the features' paths.
 
     Args:
-      datasets: Of a DatasetFeatureStatisticsList.
+      datasets: Those of a DatasetFeatureStatisticsList.
       shown: Name of the file, for the sentences.
       problems: Sentences about parts that disagree are added to it.
     """

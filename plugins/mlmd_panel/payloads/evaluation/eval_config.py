@@ -102,8 +102,8 @@ class EvalConfig:
       slicing: Specifications of slices.
       thresholds: Bounds of its metrics, up to MAX_THRESHOLDS.
       data_location: Path of the examples, or TFMA's `<user provided PCollection>`.
-      file_format: Of the examples, or `<unknown>`.
-      version: Of TFMA.
+      file_format: Format of the examples' files, or `<unknown>`.
+      version: Version of TFMA.
       intervals: Method of the confidence intervals: POISSON_BOOTSTRAP, JACKKNIFE or empty.
       min_slice_size: Slices with fewer examples are hidden.
       cut: There are more thresholds, models or specifications of slices.
@@ -189,7 +189,7 @@ def bounds(message: Any, key: MetricKey, spec: Any) -> Iterator[Threshold]:
 
     Args:
       message: The message.
-      key: Of the metric itself.
+      key: The metric itself, not its change.
       spec: Slices.
     """
     if message.HasField("value_threshold"):

@@ -20,9 +20,9 @@ class MetricKey:
       name: Metric, such as `auc`.
       model: Model in the configuration; empty when there is one model, or the metric depends on none.
       output: Output of a model with several.
-      class_id: Of a class of a multi-class model, or None.
-      k: Of the k-th best prediction, or None.
-      top_k: Of the k best predictions, or None.
+      class_id: Class of a multi-class model, or None.
+      k: Rank of the prediction that is judged, 1 the best, or None.
+      top_k: How many of the best predictions are judged, or None.
       aggregation: "", micro, macro or weighted_macro.
       weighted: By example weights; None where TFMA did not say.
       is_diff: The candidate's minus the baseline's.
@@ -87,8 +87,8 @@ class Interval:
     Attributes:
       lower: Bound; a float, or nested lists of an array.
       upper: Bound.
-      standard_error: Of the t distribution, or None.
-      degrees_of_freedom: Of the t distribution, or None.
+      standard_error: Standard error of the t distribution, or None.
+      degrees_of_freedom: Degrees of freedom of the t distribution, or None.
     """
 
     lower: Any

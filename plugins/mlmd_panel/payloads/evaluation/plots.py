@@ -102,7 +102,7 @@ class Plot:
       slice: The slice.
       key: Name (may be empty), model, output and sub key.
       confusion: For ROC and precision/recall, or None.
-      calibration: Or None.
+      calibration: Predictions beside labels, by bucket, or None.
       classes: Confusion between classes.
       message: What TFMA says instead of a plot, or empty.
       cut: There are matrices for more thresholds.

@@ -20,9 +20,9 @@ def messages(files: Files, uri: str, output: str, type_: str) -> Iterator[Any]:
 
     Args:
       files: Where from.
-      uri: Of the ModelEvaluation.
+      uri: URI of the ModelEvaluation.
       output: metrics, plots, attributions or validations.
-      type_: Of TFMA's messages, such as MetricsForSlice.
+      type_: Name of TFMA's message, such as MetricsForSlice.
 
     Raises:
       PartGone: The evaluation has no such output.
@@ -40,7 +40,7 @@ def records(files: Files, uri: str, output: str) -> Iterator[tuple[str, bytes]]:
 
     Args:
       files: Where from.
-      uri: Of the ModelEvaluation.
+      uri: URI of the ModelEvaluation.
       output: metrics, plots, attributions or validations.
 
     Raises:

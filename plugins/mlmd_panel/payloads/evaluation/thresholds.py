@@ -28,10 +28,10 @@ class Check:
       key: The metric; of a bound on the change the difference to the baseline.
       bound: lower or upper (of the value), absolute or relative (of the change), or "" of a threshold without any.
       limit: The bound, or None.
-      direction: Of a bound on the change: `lower is better`, `higher is better` or empty.
+      direction: `lower is better` or `higher is better` for a bound on the change; else empty.
       value: What is compared: the value, the change, or the change divided by the baseline's value; None when
         there is none.
-      interval: Of the metric, or None; of a relative change None.
+      interval: The metric's, or None; None for a relative change.
       margin: Distance to the bound, in the bound's unit; negative when it is missed, NaN when it means nothing.
       passed: None if not known.
       recorded: Whether TFMA's file confirms the outcome.

@@ -87,10 +87,10 @@ def judge(
     """Applies the thresholds to the metrics and reads validations.tfrecord.
 
     Args:
-      config: Of the evaluation.
+      config: The evaluation's configuration.
       parts: Its metrics.
       files: Where from.
-      uri: Of the ModelEvaluation.
+      uri: URI of the ModelEvaluation.
       cut: The evaluation has more metrics than those.
 
     Raises:

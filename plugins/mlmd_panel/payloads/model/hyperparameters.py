@@ -27,7 +27,7 @@ class HyperParameter:
     Attributes:
       name: Its name.
       value: What was chosen; None when it was not active.
-      kind: Of KerasTuner, such as Float, Int, Choice, Boolean, Fixed; empty if the search space does not tell.
+      kind: KerasTuner's kind, such as Float, Int, Choice, Boolean, Fixed; empty if the search space does not tell.
       space: What could have been chosen, such as {"min_value": 0, "max_value": 1}.
     """
 
@@ -61,7 +61,7 @@ class Trial:
 
     Attributes:
       id: Its id.
-      score: Of its objective; None when it had none.
+      score: By the tuner's objective; None when it had none.
       values: Hyperparameters by name.
     """
 

@@ -28,7 +28,7 @@ class ModelPayload:
       cut: There are more files.
       evaluation_folder: Folder of a second export for evaluation, or None.
       keras: It carries Keras's own metadata.
-      pushed: Of a PushedModel whether it was pushed, else None.
+      pushed: Whether a PushedModel was pushed; None for others.
       destination: Where it was pushed to, or None.
       version: The version there, or None.
       problem: A sentence when the model's signatures cannot be shown, or empty.

@@ -82,7 +82,7 @@ def read(files: Files, uri: str, folder: str) -> SavedModel:
 
     Args:
       files: Where from.
-      uri: Of the artifact.
+      uri: URI of the artifact.
       folder: Below it, that holds the SavedModel; "" for the URI itself.
 
     Raises:

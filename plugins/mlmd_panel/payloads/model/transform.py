@@ -50,8 +50,8 @@ class TransformPayload:
     """A transform graph.
 
     Attributes:
-      raw_schema: Of the examples that go in; None when gone.
-      transformed_schema: Of those that come out; None when gone.
+      raw_schema: Schema of the examples that go in; None when gone.
+      transformed_schema: Schema of the examples that come out; None when gone.
       vocabularies: By name.
       graph: The SavedModel that does it, or None.
       files: All files.

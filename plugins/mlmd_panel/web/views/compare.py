@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from mlmd_panel.errors import NotFound, PanelError, PayloadError
+from mlmd_panel.errors import BadQuery, NotFound, PanelError, PayloadError
 from mlmd_panel.evaluation import baseline as baselines
 from mlmd_panel.evaluation import reports, verdicts
 from mlmd_panel.evaluation.baseline import Chosen, branch_of, choose
@@ -80,6 +80,8 @@ def compare(
     other: OptionalId = None,
     base_branch: Text = None,
     other_branch: Text = None,
+    dag_id: Text = None,
+    run_id: Text = None,
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
     slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
@@ -95,10 +97,12 @@ def compare(
     The baseline is the run `baseline`, or chosen by `against`: blessed (the last blessed before the candidate),
     previous, own (the candidate's own Evaluator baseline), pinned or run. Of a run with several branches one is
     compared: the one requested, or the one with the same name as the other run's. `base` and `other` are older names
-    of `baseline` and `candidate`.
+    of `baseline` and `candidate`. Airflow's tasks name their run by `dag_id` and `run_id`.
     """
     _check(against, scope, order, verdict)
     candidates = list(dict.fromkeys(candidate or ([other] if other else [])))
+    if dag_id and run_id and not candidates:
+        candidates = [visit.store.run_named(dag_id, run_id, visit.dags).id]
     sides, cookies = _sides(
         visit,
         candidates,
@@ -159,7 +163,7 @@ def _check(against: str, scope: str, order: str, verdict: str) -> None:
         ("verdict", verdict, ("", *verdicts.ORDER)),
     ):
         if value not in known:
-            raise NotFound(f"There is no {name} {value!r}; it is one of {', '.join(filter(None, known))}.")
+            raise BadQuery(f"{name} is one of {', '.join(filter(None, known))}, not {value!r}.")
 
 
 def _sides(
@@ -179,11 +183,12 @@ def _sides(
     whole = summaries(visit.store, runs)
     rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in whole)
     names = tuple(branch.name for branch in whole[0].branches) if len(whole) == 1 else ()
-    cookie = pin_name(rows[0].run.pipeline)
+    oldest = min(rows, key=lambda row: row.run.id)  # so that the baseline is one before all of them
+    cookie = pin_name(oldest.run.pipeline)
     pinned = None if unpin else visit.cookies.get(cookie, "")
     kind = against or (baselines.RUN if baseline else baselines.PINNED if pinned else baselines.BLESSED)
     run, note = _chosen_run(visit, kind, baseline, pinned)
-    chosen = choose(visit.store, visit.dags, rows[0], kind, run, branches[0])
+    chosen = choose(visit.store, visit.dags, oldest, kind, run, branches[0])
     if note:
         chosen = dataclasses.replace(chosen, note=note)
     cookies: dict[str, str | None] = {}
