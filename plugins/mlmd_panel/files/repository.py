@@ -115,7 +115,9 @@ class Repository:
                 place = folder.relative_to(top).as_posix()
                 return str(top / ".git"), "" if place == "." else f"{place}/"
         if self._is_set:
-            raise RepositoryError("the folder that the panel's setting `repository` names is not in a git checkout.")
+            raise RepositoryError(
+                "the folder that the panel's setting `repository` names is not in a git checkout."
+            )
         raise RepositoryError(
             "the panel is not part of a git checkout; an administrator can name one in its setting `repository`."
         )
@@ -129,7 +131,12 @@ def is_commit(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Whether a text is a file's path relative to the bundle, without `..` or anything that git would misread."""
     parts = text.split("/")
-    return len(text) <= MAX_NAME and text.isprintable() and not {"", ".", "..", ".git"} & set(parts) and "${" not in text
+    return (
+        len(text) <= MAX_NAME
+        and text.isprintable()
+        and not {"", ".", "..", ".git"} & set(parts)
+        and "${" not in text
+    )
 
 
 @functools.lru_cache(64)  # commits do not change; errors are not kept
@@ -147,7 +154,11 @@ def _diff(git: str, place: str, baseline: str, candidate: str, names: tuple[str,
     two = dict(zip(names, zip(hashes[: len(names)], hashes[len(names) :], strict=True), strict=True))
     # A path that is a folder would stand for all that is in it.
     paths = [place + name for name, sides in two.items() if sides != (None, None)]
-    folders = {name.partition(":")[2] for name, kind in zip(asked, kinds[2:], strict=True) if kind and kind[0] == b"tree"}
+    folders = {
+        name.partition(":")[2]
+        for name, kind in zip(asked, kinds[2:], strict=True)
+        if kind and kind[0] == b"tree"
+    }
     paths = [path for path in paths if path not in folders]
     text, cut = _run(git, (*_DIFF, *commits, "--", *paths), b"", MAX_DIFF) if paths else (b"", False)
     lines = text.decode("utf-8", "replace").removesuffix("\n").split("\n")
@@ -155,7 +166,10 @@ def _diff(git: str, place: str, baseline: str, candidate: str, names: tuple[str,
 
 
 def _check(commits: Sequence[str], names: Sequence[str]) -> None:
-    for what, is_valid, texts in (("the id of a commit", is_commit, commits), ("a file of the bundle", is_name, names)):
+    for what, is_valid, texts in (
+        ("the id of a commit", is_commit, commits),
+        ("a file of the bundle", is_name, names),
+    ):
         wrong = [text for text in texts if not is_valid(text)]
         if wrong:
             raise RepositoryError(f"{wrong[0][:80]!r} is not {what}.")

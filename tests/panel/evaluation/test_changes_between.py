@@ -12,10 +12,10 @@ from mlmd_panel.evaluation.changes.changed import Changed, Changes
 from mlmd_panel.evaluation.changes.sides import Side
 from mlmd_panel.evaluation.changes.slice_features import drifted_for
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.json_text import to_json
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.records import Execution, Property, Run, RunDetail
 from mlmd_panel.store.run_summaries import RunSummary
-from mlmd_panel.json_text import to_json
 
 from tests.panel.changed_runs import AGAIN, BEFORE, NOW, OTHER, PROMOTED, changed_runs
 

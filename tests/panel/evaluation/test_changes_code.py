@@ -102,7 +102,9 @@ def test_store_of_an_earlier_version_has_the_hash_alone() -> None:
 def test_behind_the_end_of_a_list_that_was_cut_nothing_is_told() -> None:
     names = [f"flows/m{number}.py" for number in range(9)]
     whole = dict.fromkeys(names, "1\n")
-    found = _compared(_recorded("aaaa", dict.fromkeys(names[:5], "2\n"), left_out=4), _recorded("bbbb", whole))
+    found = _compared(
+        _recorded("aaaa", dict.fromkeys(names[:5], "2\n"), left_out=4), _recorded("bbbb", whole)
+    )
     assert [file.name for file in _details(found).files or ()] == names[:5]
     assert _details(found).cut
     assert "Code of Trainer: it has more files than the store lists." in found.unknown
@@ -130,9 +132,13 @@ def test_lines_are_those_of_the_files_that_changed(made: GitRepository, commits:
     assert json.loads(to_json(changes))["items"][0]["details"]["diff"] == details.diff
 
 
-def test_file_that_ran_otherwise_than_committed_is_named(made: GitRepository, commits: tuple[str, str]) -> None:
+def test_file_that_ran_otherwise_than_committed_is_named(
+    made: GitRepository, commits: tuple[str, str]
+) -> None:
     edited = NOW | {"flows/model.py": "units = 10\n"}
-    found = _compared(_recorded("aaaa", BEFORE, commits[0]), _recorded("bbbb", edited, f"{commits[1]}+changes"))
+    found = _compared(
+        _recorded("aaaa", BEFORE, commits[0]), _recorded("bbbb", edited, f"{commits[1]}+changes")
+    )
     changes = with_lines(_changes(found), Repository(str(made.folder)))
     assert _details(changes).not_as_committed == ("flows/model.py",)
     assert "+units = 9" in _details(changes).diff
@@ -171,7 +177,7 @@ def test_file_that_the_node_did_not_use_before_may_well_have_been_committed(
     """Of a module that is imported now and was there before, the commits have what ran."""
     without = {name: text for name, text in BEFORE.items() if name != "flows/same.py"}
     found = _compared(_recorded("aaaa", without, commits[0]), _recorded("bbbb", NOW, commits[1]))
-    assert "flows/same.py added" in found.items[0].what or "flows/same.py" in found.items[0].what
+    assert "flows/new.py, flows/same.py added" in found.items[0].what
     changes = with_lines(_changes(found), Repository(str(made.folder)))
     assert _details(changes).not_as_committed == () == changes.unknown
     assert "flows/same.py" not in _details(changes).diff
@@ -180,7 +186,10 @@ def test_file_that_the_node_did_not_use_before_may_well_have_been_committed(
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("c" * 40, "commit cccccccccccc is not in the repository that the panel reads; it may have to be fetched."),
+        (
+            "c" * 40,
+            "commit cccccccccccc is not in the repository that the panel reads; it may have to be fetched.",
+        ),
         ("v7", "the bundle's version 'v7' is not a commit of git."),
         ("--output=x", "the bundle's version '--output=x' is not a commit of git."),
     ],

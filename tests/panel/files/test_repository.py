@@ -95,7 +95,17 @@ def test_commit_and_names_from_a_store_are_not_trusted(made: GitRepository) -> N
     for commit in ("HEAD", "main", first[:12], "--output=/tmp/x", first + "\n", f"{first}^", ""):
         with pytest.raises(RepositoryError, match="is not the id of a commit"):
             repository.diff(first, commit, [MODEL])
-    for name in ("../x", "/etc/passwd", "a/../b", "", "a//b", ".git/config", "a\nb", "${OUTSIDE}/x.py", "x" * 501):
+    for name in (
+        "../x",
+        "/etc/passwd",
+        "a/../b",
+        "",
+        "a//b",
+        ".git/config",
+        "a\nb",
+        "${OUTSIDE}/x.py",
+        "x" * 501,
+    ):
         assert not is_name(name)
         with pytest.raises(RepositoryError, match="is not a file of the bundle"):
             repository.diff(first, second, [name])
@@ -116,7 +126,9 @@ def test_names_are_files_and_no_patterns(made: GitRepository) -> None:
     assert "+++ b/ü b.py" in found.text and "+a" in found.text.splitlines()
 
 
-def test_long_diff_is_cut_and_large_files_are_not_read(made: GitRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_diff_is_cut_and_large_files_are_not_read(
+    made: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = made.commit(**{"a.py": "", "b.py": ""})
     many = made.commit(**{"a.py": "".join(f"x = {number}\n" for number in range(3000))})
     long = made.commit(**{"b.py": "".join(f"{number:0200}\n" for number in range(1000))})

@@ -81,11 +81,17 @@ def compare(sides: tuple[Side, Side]) -> Findings:
                 f"Code of {node}: the store has no hash of it for the {where}"
                 f" (no property `{FINGERPRINT}`, and no wheel named by its content)."
             )
-    unknown += _not_told("files", code_files.FILES, [item.details for item in items if item.details.files is None])
-    unversioned = [d for d in (item.details for item in items) if not d.baseline_version or not d.candidate_version]
+    unknown += _not_told(
+        "files", code_files.FILES, [item.details for item in items if item.details.files is None]
+    )
+    unversioned = [
+        d for d in (item.details for item in items) if not d.baseline_version or not d.candidate_version
+    ]
     unknown += _not_told("lines", VERSION, unversioned)
     unknown += [
-        f"Code of {item.details.node}: it has more files than the store lists." for item in items if item.details.cut
+        f"Code of {item.details.node}: it has more files than the store lists."
+        for item in items
+        if item.details.cut
     ]
     told = (f"Code of {wording.joined(same)}",) if same else ()
     return Findings(tuple(items), told, tuple(unknown))
@@ -96,7 +102,9 @@ def _not_told(what: str, name: str, found: list[CodeChange]) -> list[str]:
     if not found:
         return []
     nodes = wording.joined([one.node for one in found])
-    return [f"Which {what} of the code of {nodes} changed: the store does not say for both sides (property `{name}`)."]
+    return [
+        f"Which {what} of the code of {nodes} changed: the store does not say for both sides (property `{name}`)."
+    ]
 
 
 def _changed(node: str, two: tuple[Execution, Execution], modules: list[str], hashes: list[str]) -> Changed:
@@ -112,11 +120,14 @@ def _changed(node: str, two: tuple[Execution, Execution], modules: list[str], ha
         (of_execution(two[0]),),
         (of_execution(two[1]),),
         CodeChange(
-            node,
-            component(two[1]),
-            *modules,
-            *hashes,
-            *(_text(execution, VERSION)[:MAX_VERSION] for execution in two),
+            node=node,
+            component=component(two[1]),
+            baseline_module=modules[0],
+            candidate_module=modules[1],
+            baseline_hash=hashes[0],
+            candidate_hash=hashes[1],
+            baseline_version=_text(two[0], VERSION)[:MAX_VERSION],
+            candidate_version=_text(two[1], VERSION)[:MAX_VERSION],
             files=files,
             cut=any(one is not None and one.left_out > 0 for one in lists),
         ),

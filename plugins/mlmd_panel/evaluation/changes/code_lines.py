@@ -38,7 +38,12 @@ def with_lines(changes: Changes, repository: Repository | NoRepository) -> Chang
     unknown: list[str] = []
     for item in changes.items:
         details = item.details
-        if isinstance(details, CodeChange) and details.files and details.baseline_version and details.candidate_version:
+        if (
+            isinstance(details, CodeChange)
+            and details.files
+            and details.baseline_version
+            and details.candidate_version
+        ):
             try:
                 details, told = _with_diff(details, details.files, repository)
                 unknown += told
@@ -79,7 +84,9 @@ def _with_diff(
         (wrong, "ran with changes that were not committed, so the diff is not all that changed in it"),
     ]
     told = [f"{lines}: {wording.some(names, 3)} {why}." for names, why in reasons if names]
-    return dataclasses.replace(change, diff=found.text, diff_cut=found.cut, not_as_committed=tuple(wrong)), told
+    return dataclasses.replace(
+        change, diff=found.text, diff_cut=found.cut, not_as_committed=tuple(wrong)
+    ), told
 
 
 def _is_committed(file: FileChange, hashes: tuple[str | None, str | None]) -> bool:
