@@ -25,6 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.files.repository import Repository
 from mlmd_panel.settings import SECTION, Settings, read_settings
 from mlmd_panel.store import address
 from mlmd_panel.store.reconnecting import FreshStore
@@ -46,8 +47,9 @@ def make_app() -> Any:
     """
     settings = read_settings(lambda name: conf.get(SECTION, name, fallback=None))
     files = Files(settings.root_list() or (_home(),), settings.max_bytes, settings.max_entries)
-    panel = Panel(FreshStore(lambda: store_url(settings)), files, AirflowLinks(API_ROOT_PATH), settings.title)
-    app = create_app(panel, readable=readable)
+    store, repository = FreshStore(lambda: store_url(settings)), Repository(settings.repository)
+    panel = Panel(store, files, AirflowLinks(API_ROOT_PATH), settings.title, repository)
+    app = create_app(panel, readable=readable, may_read_code=may_read_code)
     # Dependencies of routes would not guard requests that no route answers, such as those with other methods. The
     # last middleware runs before all routes, and inside the one that adds headers to every response.
     app.user_middleware.append(Middleware(Gate))
@@ -92,9 +94,21 @@ def readable(request: Request) -> frozenset[str] | None:
     wanted = [asked(dag_id, teams.get(dag_id)) for dag_id in dag_ids]
     if not manager.batch_is_authorized_dag(wanted, user=user):
         return frozenset(one["details"].id for one in wanted if manager.is_authorized_dag(**one, user=user))
-    unknown = [asked(_NO_DAG, team) for team in (None, *Team.get_all_team_names())]
-    every = manager.batch_is_authorized_dag(unknown, user=user) and not _dag_ids() - set(dag_ids)
+    every = _may_read_of_unknown_dags(request, DagAccessEntity.RUN) and not _dag_ids() - set(dag_ids)
     return None if every else frozenset(dag_ids)
+
+
+def may_read_code(request: Request) -> bool:
+    """Whether the request's user may read the code of every DAG, also of those that Airflow does not know."""
+    return _may_read_of_unknown_dags(request, DagAccessEntity.CODE)
+
+
+def _may_read_of_unknown_dags(request: Request, entity: DagAccessEntity) -> bool:
+    asked = [
+        {"method": "GET", "access_entity": entity, "details": DagDetails(id=_NO_DAG, team_name=team)}
+        for team in (None, *Team.get_all_team_names())
+    ]
+    return get_auth_manager().batch_is_authorized_dag(asked, user=request.scope[_USER])
 
 
 def store_url(settings: Settings) -> URL:

@@ -40,6 +40,11 @@ class Settings:
     )
     max_bytes: int = _field(MAX_BYTES, "Size of the largest file to read, in bytes.")
     max_entries: int = _field(MAX_ENTRIES, "Number of files to list per artifact.")
+    repository: str = _field(
+        "",
+        "Absolute path of the bundle in a git checkout, or of a bare repository, from which the lines of code that "
+        "changed between two runs are read. Default: the checkout that the panel itself is part of.",
+    )
     title: str = _field("ML Metadata", "Name at the top of each page.")
 
     def root_list(self) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 auth manager in a process.
 
 `python -m tests.panel.access_child` reads from its input, as JSON, more paths to ask for and the ids to put into
-routes; prints, after RESULT, the panel's routes and for each user, method and path the status, headers and text.
+routes; prints, after RESULT, the panel's routes, for each user, method and path the status, headers and text, and
+whether the user may read code.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -18,7 +20,9 @@ from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.team import Team
 from airflow.utils.session import create_session
+from fastapi import Request
 from fastapi.testclient import TestClient
+from mlmd_panel.airflow3 import may_read_code
 
 # Of routes' parameters, by name.
 _VALUES = {"id": "{id}", "node": "Write", "file": "panel.css", "path": "nowhere/at/all"}
@@ -70,6 +74,8 @@ def _fab_users() -> dict[str, str]:
             "open_without_runs": role("OpenWithoutRuns", ("can_read", "DAG:open_dag")),
             "runs_without_dags": role("RunsWithoutDags", ("can_read", "DAG Runs")),
             "open_runs": role("OpenRuns", ("can_read", "DAGs"), ("can_read", "DAG Run:open_dag")),
+            "without_code": role("WithoutCode", ("can_read", "DAGs"), ("can_read", "DAG Runs")),
+            "with_code": role("WithCode", *(("can_read", f"DAG{what}") for what in ("s", " Runs", " Code"))),
         }
         users = {
             name: security.add_user(name, name, name, f"{name}@example.org", role, password=name)
@@ -81,6 +87,12 @@ def _fab_users() -> dict[str, str]:
 def _routes(app: Any) -> list[str]:
     [lazy] = [route.app for route in app.routes if getattr(route, "path", "") == "/mlmd"]
     return sorted({route.path for route in lazy.made.result().routes})
+
+
+def _reads_code(token: str) -> bool:
+    """Whether lines of code are shown to a user."""
+    user = asyncio.run(get_auth_manager().get_user_from_token(token))
+    return may_read_code(Request({"type": "http", "mlmd_panel.user": user}))
 
 
 def main() -> None:
@@ -124,7 +136,8 @@ def main() -> None:
                     ask(user, method, path)
             for path in asked["paths"]:
                 ask(user, "GET", path)
-    print("RESULT" + json.dumps({"routes": routes, "answers": answers}))
+    code = {user: _reads_code(token) for user, token in tokens.items() if user not in ("anonymous", "forger")}
+    print("RESULT" + json.dumps({"routes": routes, "answers": answers, "code": code}))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context
@@ -18,6 +19,7 @@ from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
@@ -190,6 +192,7 @@ class TfxNodeOperator(BaseOperator):
             task_ids=self.node_tasks,
             group=identity.group_name(self.dag_id, group, self._item()) if group or several else "",
             own_history=several,
+            bundle_version=bundle_version(instance),
         )
 
     def _item(self) -> str:
@@ -208,6 +211,15 @@ class TfxNodeOperator(BaseOperator):
 
     def _log_line(self, level: int, line: str) -> None:
         self.log.log(level, "%s", _CONTROL.sub("?", line))
+
+
+def bundle_version(instance: Any) -> str:
+    """Airflow's version of the DAG bundle that a task instance's code is from; "" when it has none."""
+    bundle = getattr(instance, "bundle_instance", None)
+    if bundle is None or not bundle.version:
+        return ""
+    # A DAG file may also import this from elsewhere, by PYTHONPATH.
+    return str(bundle.version) if BUNDLE_ROOT.is_relative_to(Path(bundle.path).resolve()) else ""
 
 
 # Terminal escapes and the like, which a node may print, do not belong in Airflow's log.

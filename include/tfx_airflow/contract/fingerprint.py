@@ -116,7 +116,7 @@ def _key_of(name: str, roots: Mapping[str, str]) -> str | None:
             return _text_key(sorted(abstract(found, roots) for found in glob.glob(path) if _counts(found)))
         if kind == "tree":
             return _tree_key(path)
-        return _file_key(path)
+        return file_key(path)
     except OSError:
         return None
 
@@ -131,18 +131,23 @@ def _text_key(names: list[str]) -> str:
 
 def _tree_key(path: str) -> str:
     if os.path.isfile(path):
-        return _file_key(path)
+        return file_key(path)
     keys = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(filter(_counts, folders))
         for name in sorted(filter(_counts, names)):
             file = os.path.join(folder, name)
             if os.path.isfile(file):
-                keys.append(f"{os.path.relpath(file, path)}={_file_key(file)}")
+                keys.append(f"{os.path.relpath(file, path)}={file_key(file)}")
     return _text_key(keys) if os.path.isdir(path) else "nothing"
 
 
-def _file_key(path: str) -> str:
+def file_key(path: str) -> str:
+    """SHA-256 of a file's content, hexadecimal.
+
+    Raises:
+      OSError: It cannot be read.
+    """
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         if status.st_size > _LARGE:

@@ -34,6 +34,7 @@ class NodeRequest:
       task_ids: Task id by node id, of the same copy of the pipeline; a node that is not named is its own task.
       group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
       own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
+      bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -47,6 +48,7 @@ class NodeRequest:
     task_ids: dict[str, str] = dataclasses.field(default_factory=dict)
     group: str = ""
     own_history: bool = False
+    bundle_version: str = ""
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

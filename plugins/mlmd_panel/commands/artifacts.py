@@ -19,7 +19,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    store_options.add_arguments(parser, "title")
+    store_options.add_arguments(parser, "title", "repository")
     list_options.add_arguments(parser, 50)
     parser.add_argument("--type", default="", help="type name, such as Model")
     parser.add_argument("--state", default="", help="LIVE, DELETED or another state of MLMD")

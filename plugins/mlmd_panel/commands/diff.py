@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         metrics=tuple(options.metrics),
         min_examples=options.min_examples,
     )
-    found = diff(store, opened.files, None, chosen, candidate, asked)
+    found = diff(store, opened.files, None, chosen, candidate, asked, opened.repository)
     if found.unknown:
         available = ", ".join(found.available) or "none"
         raise BadQuery(

@@ -18,7 +18,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    store_options.add_arguments(parser, "title")
+    store_options.add_arguments(parser, "title", "repository")
     list_options.add_arguments(parser, 25)
     parser.add_argument("--pipeline", default="", metavar="NAME", help="of the runs")
     parser.add_argument("--dag-id", default="", metavar="ID", help="Airflow DAG of the runs")

@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
             "--without-login if everyone who can reach this machine may see everything, or use the panel in Airflow."
         )
     opened = store_options.opened(options)
-    app = create_app(Panel(opened.store, opened.files, title=opened.settings.title))
+    panel = Panel(opened.store, opened.files, title=opened.settings.title, repository=opened.repository)
+    app = create_app(panel)
     app.add_middleware(GZipMiddleware)
     if local:
         # A web page elsewhere can make its own name resolve to 127.0.0.1; Host then has that name.

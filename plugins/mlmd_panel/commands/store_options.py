@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.files.repository import Repository
 from mlmd_panel.settings import Settings, read_settings
 from mlmd_panel.store import address
 from mlmd_panel.store.store import Store
@@ -39,12 +40,14 @@ class Opened:
       store: Read-only; it can be read.
       files: What may be read of artifacts.
       roots: Where files may be read.
+      repository: Where the lines of code are read.
       settings: From which the others were made.
     """
 
     store: Store
     files: Files
     roots: tuple[str, ...]
+    repository: Repository
     settings: Settings
 
 
@@ -52,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser, *without: str) -> None:
     """Adds an option for each setting, except some."""
     for field in dataclasses.fields(Settings):
         if field.name not in ("mlmd_conn_id", *without):
-            text = _HELP.get(field.name) or f"{field.metadata['help']} Default: {field.default}."
+            default = f" Default: {field.default}." if field.default else ""
+            text = _HELP.get(field.name) or f"{field.metadata['help']}{default}"
             parser.add_argument(f"--{field.name.replace('_', '-')}", help=text)
 
 
@@ -71,7 +75,9 @@ def opened(options: argparse.Namespace) -> Opened:
     store.check()
     roots = settings.root_list() or default_roots(url)
     roots = tuple(root if "://" in root else os.path.abspath(os.path.expanduser(root)) for root in roots)
-    return Opened(store, Files(roots, settings.max_bytes, settings.max_entries), roots, settings)
+    files = Files(roots, settings.max_bytes, settings.max_entries)
+    code = settings.repository and os.path.abspath(os.path.expanduser(settings.repository))
+    return Opened(store, files, roots, Repository(code), settings)
 
 
 def store_url(text: str, environment: Mapping[str, str]) -> URL:

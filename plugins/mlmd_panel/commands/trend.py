@@ -39,7 +39,7 @@ _OVERALL = "Overall"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    store_options.add_arguments(parser, "title")
+    store_options.add_arguments(parser, "title", "repository")
     parser.add_argument("metric", metavar="METRIC", help="name of the metric, such as auc")
     parser.add_argument(
         "--slice",

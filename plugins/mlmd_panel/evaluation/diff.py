@@ -13,6 +13,7 @@ from mlmd_panel.evaluation.baseline import OWN, Chosen
 from mlmd_panel.evaluation.changes.between import between
 from mlmd_panel.evaluation.changes.causes import Causes, causes
 from mlmd_panel.evaluation.changes.changed import Changes
+from mlmd_panel.evaluation.changes.code_lines import NoRepository, with_lines
 from mlmd_panel.evaluation.comparability import NOT_COMPARABLE, Comparability, comparability, missing_link
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, Comparison, Method, Row, compare
 from mlmd_panel.evaluation.effects import MIN_EXAMPLES
@@ -22,11 +23,13 @@ from mlmd_panel.evaluation.key_metrics import default_names
 from mlmd_panel.evaluation.sentence import sentence
 from mlmd_panel.evaluation.values import names
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.files.repository import Repository
 from mlmd_panel.store.records import RunDetail
 from mlmd_panel.store.run_summaries import RunSummary
 from mlmd_panel.store.store import Store
 
 EVERY_METRIC = "*"
+Code = Repository | NoRepository | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +98,7 @@ def diff(
     baseline: Chosen,
     candidate: RunSummary,
     options: Options = Options(),  # noqa: B008 - frozen
+    code: Code = None,
 ) -> Diff:
     """Compares the evaluation of a run or branch with that of its baseline.
 
@@ -105,12 +109,13 @@ def diff(
       baseline: From `baseline.choose`.
       candidate: Run or branch.
       options: What is compared, and how.
+      code: Where the lines of code are, for those who may read it; None leaves them out.
 
     Raises:
       NotFound: There is no baseline, or one of the two has no evaluation.
       PayloadError: An evaluation is gone or cannot be read.
     """
-    (found,) = diffs(store, files, dags, baseline, [candidate], options)
+    (found,) = diffs(store, files, dags, baseline, [candidate], options, code)
     if isinstance(found, PanelError):
         raise found
     return found
@@ -123,6 +128,7 @@ def diffs(
     baseline: Chosen,
     candidates: Sequence[RunSummary],
     options: Options,
+    code: Code = None,
 ) -> list[Diff | PanelError]:
     """Compares several candidates with one baseline; of one that cannot be compared the error takes its place.
 
@@ -148,7 +154,9 @@ def diffs(
                 found.append(error)
                 continue
             _kept.put(key, kept)
-        found.append(dataclasses.replace(kept, baseline=baseline.run, candidate=candidate))
+        # Not kept: who may read the code, and what the repository has, is not known by the key.
+        changes = with_lines(kept.changes, code) if kept.changes and code else kept.changes
+        found.append(dataclasses.replace(kept, baseline=baseline.run, candidate=candidate, changes=changes))
     return found
 
 

@@ -34,6 +34,7 @@ def create_app(
     dependencies: Sequence[Any] = (),
     readable: Callable[..., Any] | None = None,
     threads: Threads | None = None,
+    may_read_code: Callable[[Request], bool] | None = None,
 ) -> FastAPI:
     """The panel's application.
 
@@ -44,6 +45,7 @@ def create_app(
       readable: FastAPI dependency that returns the DAG ids whose rows the request's user may see, or None for
         everything; without it every request sees everything. Not called for static files.
       threads: Threads on which pages are made; by default the panel's own.
+      may_read_code: Whether the request's user may read the code of every DAG; without it everybody may.
     """
 
     seen = Depends(readable or _everything)
@@ -62,6 +64,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.panel = panel
+    app.state.may_read_code = may_read_code or _anybody
     app.exception_handler(PanelError)(error_pages.of_panel)
     app.exception_handler(RequestValidationError)(error_pages.of_parameters)
     app.exception_handler(HTTPException)(error_pages.of_http)
@@ -72,6 +75,10 @@ def create_app(
 
 async def _everything() -> None:
     return None
+
+
+def _anybody(_: Request) -> bool:
+    return True
 
 
 class _Outermost:

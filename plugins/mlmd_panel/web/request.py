@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
 
+from mlmd_panel.evaluation.changes.code_lines import NoRepository
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.files.repository import Repository
 from mlmd_panel.store.reconnecting import FreshStore
 from mlmd_panel.store.store import Store
 from mlmd_panel.web.links import Links, NoLinks, Urls
@@ -29,19 +32,21 @@ Text = Annotated[str | None, Query(max_length=500)]
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """The panel's store, files, links and title.
+    """The panel's store, files, links, title and repository.
 
     Attributes:
       store: The MLMD store.
       files: Reads the artifacts' files.
       links: Addresses of Airflow's pages.
       title: Name at the top of each page.
+      repository: Where the lines of code are; None to show none.
     """
 
     store: Store | FreshStore
     files: Files
     links: Links = NoLinks()
     title: str = "ML Metadata"
+    repository: Repository | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +58,26 @@ class Visit:
       dags: DAGs the user may read; None means all.
       urls: Makes links.
       cookies: The request's, by name.
+      may_read_code: Tells whether the user may read the code of every DAG; asked only by pages with code.
     """
 
     panel: Panel
     dags: Any
     urls: Urls
     cookies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    may_read_code: Callable[[], bool] = lambda: True
 
     @cached_property
     def store(self) -> Store:
         """The MLMD store, whose index of runs is brought up to date once for all that the request asks."""
         return self.panel.store.for_request()
+
+    @cached_property
+    def code(self) -> Repository | NoRepository | None:
+        """Where the lines of code are, if the user may read them: modules are of no DAG alone."""
+        if self.panel.repository is not None and (self.dags is not None or not self.may_read_code()):
+            return NoRepository("lines are shown to those who may read the runs and the code of every DAG.")
+        return self.panel.repository
 
 
 def urls_of(request: Request) -> Urls:
@@ -77,7 +91,9 @@ def urls_of(request: Request) -> Urls:
 
 async def visit(request: Request) -> Visit:
     """The request's Visit; a dependency of the route has put the DAGs there before."""
-    return Visit(request.app.state.panel, request.state.dags, urls_of(request), request.cookies)
+    state = request.app.state
+    may_read_code = functools.partial(state.may_read_code, request)
+    return Visit(state.panel, request.state.dags, urls_of(request), request.cookies, may_read_code)
 
 
 Visiting = Annotated[Visit, Depends(visit)]

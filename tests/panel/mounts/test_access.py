@@ -45,6 +45,8 @@ SEES: dict[str, dict[str, set[str] | None]] = {
         "open_without_runs": None,
         "runs_without_dags": None,
         "open_runs": None,
+        "without_code": _ALL,
+        "with_code": _ALL,
     },
 }
 RUN_ID = "manual__2014-01-01T00:00:00+00:00"
@@ -178,6 +180,17 @@ def test_what_is_hidden_looks_as_if_it_were_not_there(found: dict[str, Any], man
                 else:
                     assert answer["status"] == 404
                     assert re.sub(rf"\b{id_}\b", "999", answer["text"]) == nobodys["text"]
+
+
+def test_lines_of_code_are_for_who_may_read_the_code_of_every_dag(found: dict[str, Any]) -> None:
+    reads = {
+        manager: {user for user, may in answers["code"].items() if may} for manager, answers in found.items()
+    }
+    assert reads == {
+        "simple": {"viewer", "admin"},
+        "teams": {"red", "admin"},
+        "fab": {"admin", "viewer", "with_code"},
+    }
 
 
 @pytest.mark.parametrize(("manager", "user"), _cases(turned_away=False))

@@ -35,7 +35,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def _key(bundle: Path, *names: str) -> str:
-    return user_code.fingerprint(list(names or ("flows.model",)), [str(bundle)], [])
+    return user_code.read(list(names or ("flows.model",)), [str(bundle)], []).key
 
 
 def _executor(class_path: str) -> executable_spec_pb2.PythonClassExecutableSpec:
@@ -64,6 +64,11 @@ def test_key_changes_with_whatever_the_module_imports(bundle: Path, name: str) -
     assert _key(bundle) != before
     path.write_text(FILES[name])
     assert _key(bundle) == before
+
+
+def test_key_is_that_of_earlier_versions(bundle: Path) -> None:
+    """Else every node would run again once, where its outputs are in the cache."""
+    assert _key(bundle) == "e9225a36422bd82f"
 
 
 def test_package_of_a_module_that_imports_nothing_counts(bundle: Path) -> None:
@@ -144,8 +149,9 @@ def test_file_beside_the_users_code_counts_and_one_that_the_node_may_write_does_
 
 def test_prepare_leaves_nodes_without_user_code_alone(bundle: Path) -> None:
     plain, system = _node(input_base="/srv"), _node(input_base="/srv")
-    user_code.prepare(plain, _executor("tfx.components.pusher.executor.Executor"), [str(bundle)])
-    user_code.prepare(system, None, [str(bundle)])
+    pusher = _executor("tfx.components.pusher.executor.Executor")
+    assert user_code.prepare(plain, pusher, [str(bundle)]) is None
+    assert user_code.prepare(system, None, [str(bundle)]) is None
     assert plain == system == _node(input_base="/srv")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ml_metadata import errors
@@ -17,6 +18,7 @@ from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.node import cache, gone_files
+from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
 
 _Execution = metadata_store_pb2.Execution
 _OUTPUT = metadata_store_pb2.Event.OUTPUT
@@ -67,14 +69,25 @@ class Launcher(launcher.Launcher):
     Attributes:
       given_up: Set when the asking task is dead: its retry may be running by now.
       earlier_tries: The only executions to use as cache; None for all of the node.
+      code_version: Tells which of the user's code the node runs; None for a node without any.
     """
 
     given_up: threading.Event
     earlier_tries: frozenset[int] | None = None
+    code_version: CodeVersion | None = None
 
     def _prepare_execution(self) -> Any:
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
             return super()._prepare_execution()
+
+    def _register_or_reuse_execution(
+        self, *, exec_properties: Mapping[str, Any] | None = None, **arguments: Any
+    ) -> metadata_store_pb2.Execution:
+        # Here and not in the node's parameters, from which TFX makes its cache key.
+        told = self.code_version.properties() if self.code_version else {}
+        return super()._register_or_reuse_execution(
+            exec_properties={**(exec_properties or {}), **told}, **arguments
+        )
 
     def _run_executor(self, execution_info: Any) -> Any:
         with self._mlmd_connection as handle:

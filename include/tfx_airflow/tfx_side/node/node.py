@@ -25,7 +25,7 @@ from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import schema
-from include.tfx_airflow.tfx_side.node import attempts, gone_files, launch, outputs, user_code
+from include.tfx_airflow.tfx_side.node import attempts, code_version, gone_files, launch, outputs, user_code
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,10 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
-    user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
+    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
+    version = None
+    if code:
+        version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
 
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
@@ -81,6 +84,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
             raise
         node_launcher.given_up = given_up or threading.Event()
         node_launcher.earlier_tries = earlier_tries
+        node_launcher.code_version = version
         with gone_files.passed_over(node):
             info = node_launcher.launch()
     finally:

@@ -9,6 +9,7 @@ beside the user's code, and the reviewed schema of ImportSchemaGen.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import os
 import re
@@ -26,16 +27,36 @@ FINGERPRINT_PROPERTY = "code_fingerprint"
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
-def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: list[str]) -> None:
+@dataclasses.dataclass(frozen=True)
+class UserCode:
+    """The user's files that a node runs or reads.
+
+    Attributes:
+      key: SHA-256 over modules and data, 16 hexadecimal digits; "" when there are none.
+      modules: Source of each module, by the path of its file.
+      data: Paths of data.
+      folders: Import roots, in which the modules were found.
+    """
+
+    key: str
+    modules: dict[Path, bytes]
+    data: tuple[Path, ...]
+    folders: tuple[str, ...]
+
+
+def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: list[str]) -> UserCode | None:
     """Makes the node's user modules importable and adds their fingerprint to its parameters.
 
     Args:
       node: Changed in place.
       executor_spec: Unpacked executor spec of the node, None for system nodes.
       folders: Where the user's modules live: bundle root and [tfx_airflow] pythonpath.
+
+    Returns:
+      What the fingerprint was made from; None when the node has no code of the user's.
     """
     if executor_spec is None:
-        return
+        return None
     parameters = node.parameters.parameters
     text = {
         key: value.field_value.string_value
@@ -58,9 +79,11 @@ def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: lis
         names += _DOTTED_NAME.findall(value)
     text.pop("module_file", None)
     named = [value for key, value in text.items() if _is_data(key, value, folders)]
-    key = fingerprint(names, folders, named)
-    if key:
-        parameters[FINGERPRINT_PROPERTY].field_value.string_value = key
+    code = read(names, folders, named)
+    if not code.key:
+        return None
+    parameters[FINGERPRINT_PROPERTY].field_value.string_value = code.key
+    return code
 
 
 def _is_data(key: str, value: str, folders: list[str]) -> bool:
@@ -77,18 +100,15 @@ def _class_path(executor_spec: object) -> str:
     return ""
 
 
-def fingerprint(names: list[str], folders: list[str], files: list[str]) -> str:
-    """SHA-256 over the source of modules and of what they import of the user's files, and over files.
+def read(names: list[str], folders: list[str], files: list[str]) -> UserCode:
+    """Reads modules and what they import of the user's files, and takes the SHA-256 over these and over files.
 
     Args:
       names: Dotted module names; those not found below `folders` are not the user's and not counted.
       folders: Import roots of the user's modules.
       files: Paths of further files, data.
-
-    Returns:
-      16 hexadecimal digits, or "" when there are no files and no named module is the user's.
     """
-    seen: dict[str, bytes] = {}
+    seen: dict[str, tuple[Path, bytes]] = {}
     queue = [prefix for name in names for prefix in _with_packages(name)]
     while queue:
         name = queue.pop()
@@ -96,18 +116,17 @@ def fingerprint(names: list[str], folders: list[str], files: list[str]) -> str:
         if name in seen or found is None:
             continue
         source = found.read_bytes()
-        seen[name] = source
+        seen[name] = found, source
         package = name if found.name == "__init__.py" else name.rpartition(".")[0]
         queue += _imports(source, package)
-    if not seen and not files:
-        return ""
     digest = hashlib.sha256()
     for path in sorted(files):  # by content: the folder may differ from machine to machine
         folder, name = os.path.split(path)
         digest.update(str(content_key([f"${{FOLDER}}/{name}"], {"FOLDER": folder}, {})).encode())
-    for name, source in sorted(seen.items()):
+    for name, (_, source) in sorted(seen.items()):
         digest.update(name.encode() + b"\0" + source + b"\0")
-    return digest.hexdigest()[:16]
+    key = digest.hexdigest()[:16] if seen or files else ""
+    return UserCode(key, dict(seen.values()), tuple(map(Path, files)), tuple(folders))
 
 
 def _find(name: str, folders: list[str]) -> Path | None:

@@ -11,7 +11,8 @@ from typing import Any
 from mlmd_panel.errors import PayloadError
 from mlmd_panel.evaluation.changes import wording
 from mlmd_panel.evaluation.changes.changed import Changed, Findings, Link, of_artifact, of_execution
-from mlmd_panel.evaluation.changes.code import FINGERPRINT
+from mlmd_panel.evaluation.changes.code import FINGERPRINT, VERSION
+from mlmd_panel.evaluation.changes.code_files import FILES
 from mlmd_panel.evaluation.changes.schemas import FieldChange
 from mlmd_panel.evaluation.changes.sides import TRAINER, Side, component, of_json
 from mlmd_panel.files.allowed import Files
@@ -22,7 +23,9 @@ MAX_PATHS = 100
 MAX_DEPTH = 30
 MAX_TEXT = 2000
 # They differ from run to run by what they are: which data was read, and which code; both are told elsewhere.
-_HIDDEN = ("span", "version", "input_fingerprint", "range_config", FINGERPRINT, "module_path", "module_file")
+_HIDDEN = (
+    "span", "version", "input_fingerprint", "range_config", FINGERPRINT, FILES, VERSION, "module_path", "module_file",
+)  # fmt: skip
 # ... and this names the files of a span.
 _OF_SPAN = "input_config"
 # Numbers, and what stands for them where the result came from the cache.

@@ -224,7 +224,7 @@ def _diffs(visit: Visit, sides: Sides, options: Options) -> tuple[list[Diff | Pa
         return [], None
     try:
         return diffs(
-            visit.store, visit.panel.files, visit.dags, sides.baseline, sides.candidates, options
+            visit.store, visit.panel.files, visit.dags, sides.baseline, sides.candidates, options, visit.code
         ), None
     except (NotFound, PayloadError) as error:
         return [], str(error)
