@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import mlmd_connection, parameters
@@ -43,7 +43,7 @@ class TfxNodeOperator(BaseOperator):
     template_fields: Sequence[str] = ("runtime_parameters", "copy")
     template_fields_renderers = {"runtime_parameters": "json"}
     ui_color = "#fef0e0"
-    operator_extra_links = (ArtifactsLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (ArtifactsLink(),)
 
     def __init__(
         self,
