@@ -80,7 +80,7 @@ with DAG(
         params={"reason": Param("", type="string", description="Why. Kept in ML Metadata with your name.")},
         defaults=ApprovalOperator.REJECT,
         response_timeout=timedelta(days=3),
-        retries=2,  # asks again if the answer is lost: Airflow 3.3.2 fails a task that is answered within its first second
+        retries=2,  # asks again: Airflow 3.3.2 fails a task that is answered before its scheduler knows that it waits
         retry_delay=timedelta(seconds=10),
     )
 

@@ -134,14 +134,27 @@ class Scheduler:
         return self.call("GET", self._question_path(dag_id, run_id, task_id))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, **params: Any) -> None:
-        """Answers the question of a task, as the form under Required Actions does.
+        """Answers the question of a task, as the form under Required Actions does; again, should it be asked again.
 
-        Not faster than a person reads: Airflow 3.3.2 fails a task whose answer comes before its scheduler has noticed that
-        the task waits.
+        Airflow 3.3.2 fails a task whose answer comes before its scheduler has noticed that the task waits.
         """
-        time.sleep(_READING)
-        body = {"chosen_options": [option], "params_input": params}
-        self.call("PATCH", self._question_path(dag_id, run_id, task_id), body)
+        path, body = (
+            self._question_path(dag_id, run_id, task_id),
+            {
+                "chosen_options": [option],
+                "params_input": params,
+            },
+        )
+
+        def taken() -> bool:
+            state = self.tasks(dag_id, run_id)[task_id]["state"]
+            assert state not in ("failed", "skipped", "removed"), state
+            if state == "awaiting_input" and not self.call("GET", path)["response_received"]:
+                time.sleep(_READING)
+                self.call("PATCH", path, body)
+            return state == "success"
+
+        wait_until(taken, 600, f"{task_id} to be answered", _POLL)
 
     def _question_path(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"{self._run_path(dag_id, run_id)}/taskInstances/{task_id}/-1/hitlDetails"
