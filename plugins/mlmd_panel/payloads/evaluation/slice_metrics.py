@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple, overload
 
 from mlmd_panel.errors import PayloadTooLarge
@@ -95,14 +95,27 @@ class StoredSlices(Sequence[SliceMetrics]):
             return StoredSlices(self._stored[place], self._layouts)
         one = self._stored[place]
         message = slice_records.message(one.record, one.file)
-        found = zip(self._layouts[one.layout], _values(message), strict=True)
-        metrics = (metric_of(key, value, interval) for key, (value, interval) in found if key is not None)
+        layout, pairs = self._layouts[one.layout], message.metric_keys_and_values
+        metrics = [
+            metric_of(
+                key, pair.value, pair.confidence_interval if pair.HasField("confidence_interval") else None
+            )
+            for key, pair in zip(layout, pairs, strict=False)  # names come after the pairs
+            if key is not None
+        ]
+        of_names = zip(layout[len(pairs) :], sorted(message.metrics), strict=True)
+        metrics += [metric_of(key, message.metrics[name]) for key, name in of_names if key is not None]
         return SliceMetrics(one.slice, tuple(metrics), one.examples, one.weighted_examples, one.error)
 
 
 def slices_of(parts: Sequence[SliceMetrics]) -> tuple[Slice, ...]:
     """What slices are of, without parsing those that are stored."""
     return parts.slices if isinstance(parts, StoredSlices) else tuple(part.slice for part in parts)
+
+
+def examples_of(parts: Sequence[SliceMetrics]) -> tuple[float | None, ...]:
+    """Number of examples of slices, without parsing those that are stored."""
+    return parts.examples if isinstance(parts, StoredSlices) else tuple(part.examples for part in parts)
 
 
 # The key of each value of a slice; None of what is left out.
@@ -211,14 +224,6 @@ class _Storing:
             key = key_of(message)
             self._keys[written] = key, _counts(key)
         return self._keys[written]
-
-
-def _values(message: Any) -> Iterator[tuple[Any, Any]]:
-    """Each value of a slice with its interval, or None."""
-    for pair in message.metric_keys_and_values:
-        yield pair.value, pair.confidence_interval if pair.HasField("confidence_interval") else None
-    for name in sorted(message.metrics):
-        yield message.metrics[name], None
 
 
 def _count(counted: list[tuple[bool, Metric]], weighted: bool) -> float | None:
