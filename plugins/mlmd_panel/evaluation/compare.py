@@ -130,12 +130,11 @@ def compare(
         tests.add(row)
         rows.append(row)
     _judge(rows, tests, same=comparing.same)
-    outlines = list(rows.outlines())
-    counts = Counter(one.verdict for one in outlines)
+    counts = Counter(one.verdict for one in rows.outlines())
     return Comparison(
         rows.ranked(),
         {verdict: counts[verdict] for verdict in verdicts.ORDER},
-        sum(one.in_baseline and one.in_candidate for one in outlines),
+        sum(one.in_baseline and one.in_candidate for one in rows.outlines()),
         tests.count,
         tuple(wanted.values()),
         len(found),

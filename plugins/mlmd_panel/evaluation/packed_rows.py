@@ -6,6 +6,7 @@ of that; the object is made when it is asked for.
 
 from __future__ import annotations
 
+import copy
 import marshal
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -145,13 +146,12 @@ class PackedRows(Sequence[Row]):
 
     def ranked(self) -> PackedRows:
         """The same rows, the gravest first."""
-        return self.chosen(sorted(self.outlines(), key=rank))
+        ranks = list(map(rank, self.outlines()))
+        return self._in_order(self._order[place] for place in sorted(range(len(self)), key=ranks.__getitem__))
 
     def chosen(self, outlines: Iterable[Outline]) -> PackedRows:
         """Some of the rows in that order; what is packed is shared."""
-        made = PackedRows.__new__(PackedRows)
-        made.__dict__.update(self.__dict__, _order=array("I", [one.number for one in outlines]))
-        return made
+        return self._in_order(one.number for one in outlines)
 
     def of(self, outline: Outline) -> Row:
         """The row of an outline."""
@@ -160,20 +160,21 @@ class PackedRows(Sequence[Row]):
     def outlines(self) -> Iterator[Outline]:
         """What the rows can be selected and sorted by, without making them."""
         verdicts = [verdict for verdict, _, _ in self._outcomes.values]
-        found = list(
-            map(
-                Outline,
-                range(len(self._flags)),
-                map(self._slices.values.__getitem__, self._slice),
-                map(self._metrics.values.__getitem__, self._metric),
-                map(verdicts.__getitem__, self._outcome),
-                self._importance,
-                self._flags,
-                self._least,
-                self._by,
-            )
+
+        def column(values: Sequence[Any]) -> Iterator[Any]:
+            return map(values.__getitem__, self._order)
+
+        return map(
+            Outline,
+            self._order,
+            map(self._slices.values.__getitem__, column(self._slice)),
+            map(self._metrics.values.__getitem__, column(self._metric)),
+            map(verdicts.__getitem__, column(self._outcome)),
+            column(self._importance),
+            column(self._flags),
+            column(self._least),
+            column(self._by),
         )
-        return map(found.__getitem__, self._order)
 
     def __eq__(self, other: object) -> bool:
         """Equal to the same rows, packed or in a tuple."""
@@ -194,6 +195,11 @@ class PackedRows(Sequence[Row]):
         if isinstance(place, slice):
             return tuple(map(self._row, self._order[place]))
         return self._row(self._order[place])
+
+    def _in_order(self, numbers: Iterable[int]) -> PackedRows:
+        made = copy.copy(self)
+        made._order = array("I", numbers)
+        return made
 
     def _read(self, number: int) -> tuple:
         return marshal.loads(memoryview(self._packed)[self._ends[number] : self._ends[number + 1]])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, overload
 
 from mlmd_panel.errors import PayloadTooLarge
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.files.record_store import RecordStore, Stored
 from mlmd_panel.payloads.evaluation import slice_records, slices
 from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey, key_of, metric_of
 from mlmd_panel.payloads.evaluation.slices import Slice
@@ -94,7 +95,7 @@ class StoredSlices(Sequence[SliceMetrics]):
         if isinstance(place, slice):
             return StoredSlices(self._stored[place], self._layouts)
         one = self._stored[place]
-        message = slice_records.message(one.record, one.file)
+        message = slice_records.message(one.record.data, one.file)
         layout, pairs = self._layouts[one.layout], message.metric_keys_and_values
         metrics = [
             metric_of(
@@ -127,7 +128,7 @@ class _Stored(NamedTuple):
 
     slice: Slice
     file: str
-    record: bytes
+    record: Stored
     layout: int
     examples: float | None
     weighted_examples: float | None
@@ -183,6 +184,7 @@ class _Storing:
         self.rows = 0
         self._keys: dict[bytes, tuple[MetricKey, bool | None]] = {}
         self._layouts: dict[_Layout, int] = {}
+        self._records = RecordStore()
 
     @property
     def layouts(self) -> tuple[_Layout, ...]:
@@ -216,7 +218,8 @@ class _Storing:
         if slice_.baseline is not None:
             counted = []
         number = self._layouts.setdefault(tuple(layout), len(self._layouts))
-        return _Stored(slice_, file, record, number, _count(counted, False), _count(counted, True), error)
+        counts_ = _count(counted, weighted=False), _count(counted, weighted=True)
+        return _Stored(slice_, file, self._records.add(record), number, *counts_, error)
 
     def _key(self, message: Any) -> tuple[MetricKey, bool | None]:
         written = message.SerializeToString()
