@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from mlmd_panel.payloads.evaluation.eval_config import DIRECTIONS
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
@@ -25,24 +26,26 @@ class Thresholds:
         """The bounds on a metric in a slice, with TFMA's outcome."""
         return tuple(self._checks.get((slice_, self._plain(key)), ())) if self._checks else ()
 
-    def allowed(self, slice_: Slice, key: MetricKey, of: float | None) -> float | None:
-        """How much worse the metric may get in the slice, in its own unit; the strictest of several.
-
-        None without a threshold on the change, and where one asks that the metric gets better.
-
-        Args:
-          of: Value of the baseline, of which relative thresholds are a part.
-        """
-        found = [_allowed(check, of) for check in self.checks(slice_, key)]
-        known = [number for number in found if number is not None]
-        return min(known) if known and min(known) >= 0 else None
-
     def _plain(self, key: MetricKey) -> MetricKey:
         """A key without weighting, which a threshold may leave open, and without the name of a sole model."""
         if key not in self._known:
             model = "" if key.model == self._payload.sole else key.model
             self._known[key] = dataclasses.replace(key, model=model, is_diff=False, weighted=None)
         return self._known[key]
+
+
+def allowed(checks: Iterable[Check], of: float | None) -> float | None:
+    """How much worse a metric may get in a slice, in its own unit; the strictest of several bounds.
+
+    None without a threshold on the change, and where one asks that the metric gets better.
+
+    Args:
+      checks: The bounds on it.
+      of: Value of the baseline, of which relative thresholds are a part.
+    """
+    found = [_allowed(check, of) for check in checks]
+    known = [number for number in found if number is not None]
+    return min(known) if known and min(known) >= 0 else None
 
 
 def _allowed(check: Check, of: float | None) -> float | None:

@@ -227,11 +227,10 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
     if not comparison.compared:
         text = "The evaluations have no metric of a slice in common."
         yield Difference("metrics", BREAKS, text)
-    have: list[set[str]] = [set(), set()]
-    for row in comparison.rows:
-        for side, names in zip((row.baseline, row.candidate), have, strict=True):
-            if side is not None:
-                names.add(row.metric)
+    have = (
+        {one.metric for one in comparison.rows.outlines() if one.in_baseline},
+        {one.metric for one in comparison.rows.outlines() if one.in_candidate},
+    )
     for name, mine, theirs in (("baseline", have[0], have[1]), ("candidate", have[1], have[0])):
         if only := sorted(mine - theirs):
             yield Difference(
@@ -255,7 +254,8 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
 def _slices(comparison: Comparison) -> Iterator[Difference]:
     for name, slices in (("baseline", comparison.only_baseline), ("candidate", comparison.only_candidate)):
         if slices:
-            large = any(row.enough for row in comparison.rows if row.slice in slices)
+            only = frozenset(slices)
+            large = any(one.enough for one in comparison.rows.outlines() if one.slice in only)
             few = f", all with fewer than {comparison.method.min_examples} examples"
             yield Difference(
                 "slices",

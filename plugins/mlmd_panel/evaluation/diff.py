@@ -15,11 +15,12 @@ from mlmd_panel.evaluation.changes.causes import Causes, causes
 from mlmd_panel.evaluation.changes.changed import Changes
 from mlmd_panel.evaluation.changes.code_lines import NoRepository, with_lines
 from mlmd_panel.evaluation.comparability import NOT_COMPARABLE, Comparability, comparability, missing_link
-from mlmd_panel.evaluation.compare import LEVEL, OVERALL, Comparison, Method, Row, compare
+from mlmd_panel.evaluation.compare import LEVEL, OVERALL, Comparison, Method, compare
 from mlmd_panel.evaluation.effects import MIN_EXAMPLES
 from mlmd_panel.evaluation.evaluated import Evaluated
 from mlmd_panel.evaluation.kept import Kept
 from mlmd_panel.evaluation.key_metrics import default_names
+from mlmd_panel.evaluation.row import Row
 from mlmd_panel.evaluation.sentence import sentence
 from mlmd_panel.evaluation.values import names
 from mlmd_panel.files.allowed import Files
@@ -86,7 +87,7 @@ class Diff:
     causes: Causes | None = None
 
 
-# A row is about a kilobyte; what is large is read again.
+# A row is about 300 bytes; what is large is read again.
 MAX_KEPT_ROWS = 30_000
 _kept: Kept[Diff] = Kept(MAX_KEPT_ROWS, lambda one: len(one.comparison.rows) + 1)
 
@@ -238,7 +239,7 @@ def _outcome(comparison: Comparison, judged: Comparability, primary: Row | None)
     for verdict in (verdicts.WORSE, verdicts.SUSPECT):
         if comparison.counts[verdict]:
             return verdict
-    found = {row.verdict for row in comparison.overall} or {row.verdict for row in comparison.rows}
+    found = {row.verdict for row in comparison.overall} or {one.verdict for one in comparison.rows.outlines()}
     if found == {verdicts.UNCHANGED}:
         return verdicts.UNCHANGED
     if primary is not None and primary.verdict in (verdicts.BETTER, verdicts.UNCHANGED):

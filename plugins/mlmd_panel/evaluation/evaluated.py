@@ -63,7 +63,7 @@ def of(run: RunSummary, detail: RunDetail, files: Files, search: str = "") -> Ev
         raise NotFound(
             f"{what} '{run.run.label}' has no evaluation: it has no Evaluator, or its Evaluator has not finished."
         )
-    payload = evaluation.read(run.evaluation, files, parts=("validation",), search=search)
+    payload = evaluation.read(run.evaluation, files, parts=("validation",), search=search, lazy=True)
     evaluator = _evaluator(detail, run.evaluation)
     if evaluator is None:
         return Evaluated(run, run.evaluation, payload, None, None, (), "")

@@ -29,6 +29,8 @@ _OF_COUNTS = {
     "false_discovery_rate": ("false_positives", "true_positives"),
     "false_omission_rate": ("false_negatives", "true_negatives"),
 }
+# Metrics that `counts` looks at besides the proportion itself.
+COUNTS = frozenset(name for names in _OF_COUNTS.values() for name in names)
 _CLOSE = 1e-6
 
 

@@ -9,8 +9,9 @@ from tabulate import tabulate
 
 from mlmd_panel.csv_text import csv_text
 from mlmd_panel.evaluation.comparability import NOTE
-from mlmd_panel.evaluation.compare import SCOPES, Bounds, Change, Row, Side
+from mlmd_panel.evaluation.compare import SCOPES
 from mlmd_panel.evaluation.diff import Diff
+from mlmd_panel.evaluation.row import Bounds, Change, Row, Side
 from mlmd_panel.formats import number, percent, signed
 from mlmd_panel.store.run_summaries import RunSummary
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mlmd_panel.evaluation import verdicts
-from mlmd_panel.evaluation.compare import Change, Comparison, Row
+from mlmd_panel.evaluation.compare import Comparison
 from mlmd_panel.evaluation.direction import HIGHER
 from mlmd_panel.evaluation.effects import SAME_EXAMPLES
+from mlmd_panel.evaluation.row import Change, Row
 from mlmd_panel.formats import number, signed
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+from mlmd_panel.evaluation import proportions
 from mlmd_panel.evaluation.evaluated import Evaluated
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.metric_names import metric_names
 from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
-from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics, StoredSlices, examples_of, slices_of
 from mlmd_panel.payloads.evaluation.slices import Slice
 
 Metrics = dict[MetricKey, Metric]
@@ -70,22 +71,51 @@ def names(baseline: Evaluated, candidate: Evaluated) -> Names:
     )
 
 
-def by_slice(side: Evaluated, model: str) -> dict[Slice, SliceValues]:
-    """The slices of one side.
+class SideValues:
+    """The slices of one side, each parsed when it is asked for."""
 
-    Args:
-      model: What keys without a model's name mean; see `Names`.
-    """
-    split = _Split(side, model)
-    return {part.slice: split.values(part) for part in side.payload.slices}
+    def __init__(
+        self, side: Evaluated, model: str, wanted: Collection[MetricKey], judged_only: bool = False
+    ) -> None:
+        """Args:
+        side: Its evaluation.
+        model: What keys without a model's name mean; see `Names`.
+        wanted: Keys of `Names.of_key` that are compared.
+        judged_only: The evaluation's own baseline and its changes are left out, unless it is what is compared.
+        """
+        self._split = _Split(side, model, wanted)
+        parts = side.payload.slices
+        names = {key.name for key in wanted} | proportions.COUNTS
+        if isinstance(parts, StoredSlices):
+            keys = (key for key in parts.keys if key.name in names)
+            parts = parts.only({key for key in keys if not judged_only or self._split.judges(key)})
+        self._parts = parts
+        self._places = {slice_: place for place, slice_ in enumerate(slices_of(parts))}
+
+    @property
+    def slices(self) -> Collection[Slice]:
+        """Its slices."""
+        return self._places.keys()
+
+    @property
+    def examples(self) -> Sequence[float | None]:
+        """Number of examples of each slice, as far as known."""
+        return examples_of(self._parts)
+
+    def of(self, slice_: Slice) -> SliceValues | None:
+        """The values of a slice; None if it has none."""
+        place = self._places.get(slice_)
+        return self._split.values(self._parts[place]) if place is not None else None
 
 
 class _Split:
     """Sorts the metrics of a slice by whose they are; what a key means is worked out once."""
 
-    def __init__(self, side: Evaluated, model: str) -> None:
+    def __init__(self, side: Evaluated, model: str, wanted: Iterable[MetricKey]) -> None:
         self._side, self._model = side, model
         self._known: dict[MetricKey, tuple[str, MetricKey]] = {}
+        # Keys that are the same object are found without comparing their fields.
+        self._wanted = {key: key for key in wanted}
 
     def values(self, part: SliceMetrics) -> SliceValues:
         found: dict[str, Metrics] = {"candidate": {}, "baseline": {}, "change": {}}
@@ -98,6 +128,10 @@ class _Split:
             return SliceValues(part, found["baseline"], {}, {})
         return SliceValues(part, found["candidate"], found["baseline"], found["change"])
 
+    def judges(self, key: MetricKey) -> bool:
+        """A metric with this key is of the models that are compared."""
+        return self._whose(key)[0] == ("baseline" if self._side.own_baseline else "candidate")
+
     def _whose(self, key: MetricKey) -> tuple[str, MetricKey]:
         payload = self._side.payload
         name = "" if key.model in (payload.sole, payload.baseline) else key.model
@@ -108,8 +142,8 @@ class _Split:
             found = "baseline", dataclasses.replace(plain, model="")
         else:
             found = "candidate", plain
-        self._known[key] = found
-        return found
+        self._known[key] = found[0], self._wanted.get(found[1], found[1])
+        return self._known[key]
 
 
 def _keys(side: Evaluated) -> Iterable[MetricKey]:

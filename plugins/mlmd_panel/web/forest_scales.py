@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlmd_panel.evaluation.compare import Row
+from mlmd_panel.evaluation.row import Row
 
 _FITTING = 0.8
 

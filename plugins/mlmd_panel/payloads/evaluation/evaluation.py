@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from mlmd_panel.payloads.evaluation.attributions import AttributionsPayload
 from mlmd_panel.payloads.evaluation.eval_config import EvalConfig
 from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
 from mlmd_panel.payloads.evaluation.plots import PlotsPayload
-from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
+from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics, StoredSlices, slices_of
 from mlmd_panel.payloads.evaluation.validation import ValidationPayload
 from mlmd_panel.store.records import Artifact
 
@@ -29,7 +29,7 @@ class EvaluationPayload:
 
     Attributes:
       config: Models, slices, thresholds; empty when eval_config.json is gone or cannot be read.
-      slices: Overall first, then by name.
+      slices: Overall first, then by name; a tuple, unless they are read lazily.
       span: Span of the examples, if their location contains it.
       cut: There are more slices or metrics than in `slices`.
       slices_in_all: How many slices were written; of an evaluation too large to count them those counted.
@@ -42,7 +42,7 @@ class EvaluationPayload:
 
     kind: ClassVar[str] = "evaluation"
     config: EvalConfig
-    slices: tuple[SliceMetrics, ...]
+    slices: Sequence[SliceMetrics]
     span: int | None = None
     cut: bool = False
     slices_in_all: int = 0
@@ -55,6 +55,8 @@ class EvaluationPayload:
     @cached_property
     def keys(self) -> tuple[MetricKey, ...]:
         """Keys of all metrics of all slices, each once."""
+        if isinstance(self.slices, StoredSlices):
+            return self.slices.keys
         return tuple(dict.fromkeys(metric.key for part in self.slices for metric in part.metrics))
 
     @cached_property
@@ -114,10 +116,11 @@ class EvaluationPayload:
     def _plain_keys(self) -> dict[MetricKey, MetricKey | None]:
         return {}
 
-    @property
+    @cached_property
     def overall_slice(self) -> SliceMetrics | None:
         """The slice of all examples; None where the configuration asks for none."""
-        return next((part for part in self.slices if part.slice.is_overall), None)
+        places = enumerate(slices_of(self.slices))
+        return next((self.slices[place] for place, slice_ in places if slice_.is_overall), None)
 
     def overall(self) -> dict[MetricKey, float]:
         """Numbers of the models under evaluation on all examples, with keys as of `of_candidates`."""
@@ -132,6 +135,7 @@ def read(
     parts: Collection[str] = PARTS,
     search: str = "",
     plot: str | None = None,
+    lazy: bool = False,
 ) -> EvaluationPayload:
     """Reads an evaluation.
 
@@ -142,6 +146,7 @@ def read(
         becomes a sentence in `problems`.
       search: Text in the names of slices that are read even where the evaluation has more than the panel reads.
       plot: Name of the slice whose plots to read; None for all, up to the limit.
+      lazy: Slices are parsed each time they are asked for, so that never all are in memory.
 
     Raises:
       PayloadError: The metrics are gone or cannot be read.
@@ -152,7 +157,8 @@ def read(
         config = eval_config.read(files, artifact.uri)
     except PayloadError as error:
         problems.append(str(error))
-    found, count, cut = slice_metrics.read(files, artifact.uri, search)
+    stored, count, cut = slice_metrics.read(files, artifact.uri, search)
+    found: Sequence[SliceMetrics] = stored if lazy else tuple(stored)
     span = _SPAN.search(config.data_location)
     payload = EvaluationPayload(config, found, int(span[1]) if span else None, cut, count)
     readers: dict[str, Any] = {

@@ -14,21 +14,33 @@ TOO_LARGE = "The value is too large for the panel to read."
 _TYPE = "tensorflow_model_analysis.MetricsForSlice"
 
 
-def messages(files: Files, uri: str) -> Iterator[Any]:
-    """Yields a `MetricsForSlice` message for each slice.
+def records(files: Files, uri: str) -> Iterator[tuple[str, bytes]]:
+    """Yields (file name, record) for each slice.
 
     Raises:
       PayloadGone: The evaluation has no metrics.
       PayloadTooLarge: What comes next is more than the panel reads of them.
       PayloadError: Broken, or in a format that the panel does not read.
     """
-    for name, record in shards.records(files, uri, "metrics"):
-        try:
-            wire_format.check(record, protos.message(_TYPE).DESCRIPTOR, name)
-        except PayloadTooLarge:
-            yield _without_large_values(record, name)
-        else:
-            yield protos.parse(_TYPE, record, name)
+    return shards.records(files, uri, "metrics")
+
+
+def message(record: bytes, name: str) -> Any:
+    """A record as a `MetricsForSlice` message.
+
+    Args:
+      record: As it was written.
+      name: File that it comes from, for the error.
+
+    Raises:
+      PayloadTooLarge: It is more than the panel reads, even without its values.
+      PayloadError: Broken.
+    """
+    try:
+        wire_format.check(record, protos.message(_TYPE).DESCRIPTOR, name)
+    except PayloadTooLarge:
+        return _without_large_values(record, name)
+    return protos.parse(_TYPE, record, name)
 
 
 def _without_large_values(record: bytes, name: str) -> Any:

@@ -15,9 +15,11 @@ from mlmd_panel.evaluation import reports, verdicts
 from mlmd_panel.evaluation.baseline import Chosen, branch_of, choose
 from mlmd_panel.evaluation.changes.drift import Drift
 from mlmd_panel.evaluation.changes.slice_features import drifted_for
-from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES, Row, rank
+from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES
 from mlmd_panel.evaluation.diff import Diff, Options, diffs
+from mlmd_panel.evaluation.packed_rows import Outline, PackedRows
 from mlmd_panel.evaluation.paging import page_of
+from mlmd_panel.evaluation.row import Row, rank
 from mlmd_panel.evaluation.table import chosen_names
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.filters import RunFilter
@@ -230,31 +232,27 @@ def _diffs(visit: Visit, sides: Sides, options: Options) -> tuple[list[Diff | Pa
         return [], str(error)
 
 
-def _rows(found: Diff, shown: Shown) -> list[Row]:
-    rows = [row for row in found.comparison.rows if _wanted(row, shown)]
+def _rows(found: Diff, shown: Shown) -> PackedRows:
+    """The rows to show, in their order; each is made when it is asked for."""
+    outlines = [one for one in found.comparison.rows.outlines() if _wanted(one, shown)]
     if shown.order == "slice":
-        rows.sort(key=lambda row: (row.slice.sort_key, row.metric))
+        keys = {slice_: slice_.sort_key for slice_ in {one.slice for one in outlines}}
+        outlines.sort(key=lambda one: (keys[one.slice], one.metric))
     elif shown.order == "change":
-        rows.sort(key=lambda row: -abs(row.judged_change.value) if row.judged_change else 1)
+        outlines.sort(key=lambda one: -abs(one.change) if one.change is not None else 1)
     elif shown.order == "examples":
-        rows.sort(key=lambda row: -_examples(row))
-    return rows
+        outlines.sort(key=lambda one: -(one.examples or 0))
+    return found.comparison.rows.chosen(outlines)
 
 
-def _examples(row: Row) -> float:
-    known = [side.examples for side in (row.baseline, row.candidate) if side and side.examples is not None]
-    return min(known, default=0)
-
-
-def _wanted(row: Row, shown: Shown) -> bool:
-    if shown.changed and not row.changed:
+def _wanted(one: Outline, shown: Shown) -> bool:
+    if shown.changed and not one.changed:
         return False
-    if shown.verdict and row.verdict != shown.verdict:
+    if shown.verdict and one.verdict != shown.verdict:
         return False
-    if shown.slices and shown.slices.lower() not in row.slice.name.lower():
+    if shown.slices and shown.slices.lower() not in one.slice.name.lower():
         return False
-    known = [side.examples for side in (row.baseline, row.candidate) if side and side.examples is not None]
-    return not shown.min_examples or not known or min(known) >= shown.min_examples
+    return not shown.min_examples or one.examples is None or one.examples >= shown.min_examples
 
 
 def drifted(found: Diff, rows: Sequence[Row]) -> dict[Slice, tuple[Drift, ...]]:
@@ -271,14 +269,20 @@ def drifted(found: Diff, rows: Sequence[Row]) -> dict[Slice, tuple[Drift, ...]]:
 
 def _matrix(read: Sequence[Diff], shown: Shown) -> list[tuple[Row, list[Row | None]]]:
     """The rows of several candidates beside each other, ranked by the gravest of each."""
-    by_place = [{(row.slice, row.metric): row for row in one.comparison.rows} for one in read]
-    best: dict[tuple, Row] = {}
-    for rows in by_place:
-        for place, row in rows.items():
-            if _wanted(row, shown) and (place not in best or rank(row) < rank(best[place])):
-                best[place] = row
-    ranked = sorted(best.items(), key=lambda one: rank(one[1]))
-    return [(row, [rows.get(place) for rows in by_place]) for place, row in ranked[:MAX_ROWS]]
+    by_place = [{(one.slice, one.metric): one for one in diff.comparison.rows.outlines()} for diff in read]
+    best: dict[tuple[Slice, str], Outline] = {}
+    for outlines in by_place:
+        for place, one in outlines.items():
+            if _wanted(one, shown) and (place not in best or rank(one) < rank(best[place])):
+                best[place] = one
+    found = []
+    for place, one in sorted(best.items(), key=lambda pair: rank(pair[1]))[:MAX_ROWS]:
+        here = [outlines.get(place) for outlines in by_place]
+        rows = [other and diff.comparison.rows.of(other) for diff, other in zip(read, here, strict=True)]
+        first = rows[next(number for number, other in enumerate(here) if other is one)]
+        assert first is not None  # the best is one of them
+        found.append((first, rows))
+    return found
 
 
 def _choices(visit: Visit, sides: Sides) -> list[Run]:
