@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -196,6 +197,33 @@ def test_rejections_within_the_noise_are_inconclusive_with_evidence_which_is_onl
         if not store.blessed(year[month]):
             assert counts["inconclusive"], month
             assert "the interval spans the bound" in _log(bundle, month, "EvidenceGate")
+
+
+@pytest.mark.parametrize(
+    ("before", "month", "total", "model", "data"),
+    [(201401, 201402, 0.0135, -0.0053, 0.0187), (201404, 201405, -0.0173, -0.0064, -0.0109)],
+)
+def test_the_diff_of_two_months_tells_the_model_from_the_data(
+    bundle: Bundle, year: dict[int, Run], before: int, month: int, total: float, model: float, data: float
+) -> None:
+    store = bundle.home / "tfx/mlmd/metadata.db"
+    runs = [f"{DAG}:{_run_id(one)}" for one in (before, month)]
+    done = bundle.run(
+        *("python", "-m", "mlmd_panel", "diff", *runs, "--format", "json", "--mlmd", str(store)),
+        PYTHONPATH=str(ROOT / "plugins"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    [row] = [row for row in found["rows"] if (row["slice"]["name"], row["metric"]) == ("Overall", "auc")]
+
+    parts = row["total"], row["model_effect"], row["data_effect"]
+    assert [part["value"] for part in parts] == pytest.approx([total, model, data], abs=1e-4)
+    assert abs(row["model_effect"]["value"] + row["data_effect"]["value"] - row["total"]["value"]) < 1e-9
+    # The month was rejected; whether the model is worse cannot be told.
+    assert all(part["interval"]["lower"] < 0 < part["interval"]["upper"] for part in parts)
+    assert row["verdict"] == "inconclusive" and "no change beyond chance" in found["sentence"]
+    told = {item["kind"] for item in found["changes"]["items"]}
+    assert {"data", "drift"} <= told and "code" not in told
 
 
 def _log(bundle: Bundle, month: int, task: str) -> str:
