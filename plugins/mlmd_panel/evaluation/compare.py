@@ -54,7 +54,8 @@ class Comparison:
     """Two evaluations beside each other.
 
     Attributes:
-      rows: Ranked: worse first, by share of the examples times size of the change.
+      rows: Ranked: worse first, by share of the examples times size of the change. Their numbers are those of the order
+        by slice, then metric.
       counts: Number of rows by verdict, in the order of `verdicts.ORDER`.
       compared: Number of rows that both sides have.
       corrected: Number of comparisons that were tested, and so corrected for.

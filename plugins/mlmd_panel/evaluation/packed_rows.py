@@ -27,7 +27,7 @@ class Outline(NamedTuple):
     """What rows are selected and sorted by, in short: 20,000 take some 20 ms.
 
     Attributes:
-      number: Of the row, for `PackedRows.chosen`.
+      number: Of the row, in the order in which rows were appended.
       slice: As the row has it.
       metric: As the row has it.
       verdict: As the row has it.

@@ -132,12 +132,17 @@ def test_a_verdict_can_be_set_when_all_tests_are_known() -> None:
     assert packed[1].verdict == verdicts.BETTER
 
 
-def test_each_slice_has_rows_of_its_own() -> None:
-    base = evaluated(1, part(auc=0.8), part(DE, auc=0.7), part(FR, auc=0.6))
+def test_rows_of_a_comparison_are_numbered_by_slice_and_metric() -> None:
+    base = evaluated(1, part(FR, loss=0.3, auc=0.6), part(loss=0.4, auc=0.8), part(DE, loss=0.2, auc=0.7))
+    other = evaluated(2, part(DE, auc=0.1, loss=0.2), part(loss=0.3, auc=0.9), part(FR, auc=0.6, loss=0.2))
 
-    found = compare(base, evaluated(2, part(auc=0.8), part(DE, auc=0.7), part(FR, auc=0.6)))
+    found = compare(base, other).rows
 
-    assert sorted(row.slice.name for row in found.rows) == ["Overall", "language: de", "language: fr"]
+    numbered = sorted(found.outlines(), key=lambda one: one.number)
+    assert [(one.slice, one.metric) for one in numbered] == [
+        (slice_, metric) for slice_ in (OVERALL, DE, FR) for metric in ("auc", "loss")
+    ]
+    assert [one.number for one in found.outlines()] != [one.number for one in numbered]
 
 
 _COMPARED = """

@@ -236,8 +236,7 @@ def _rows(found: Diff, shown: Shown) -> PackedRows:
     """The rows to show, in their order; each is made when it is asked for."""
     outlines = [one for one in found.comparison.rows.outlines() if _wanted(one, shown)]
     if shown.order == "slice":
-        keys = {slice_: slice_.sort_key for slice_ in {one.slice for one in outlines}}
-        outlines.sort(key=lambda one: (keys[one.slice], one.metric))
+        outlines.sort(key=lambda one: one.number)
     elif shown.order == "change":
         outlines.sort(key=lambda one: -abs(one.change) if one.change is not None else 1)
     elif shown.order == "examples":
