@@ -53,6 +53,14 @@ def lines(found: Sequence[tuple[str, Sequence[Mark]]], axis: str, title: str) ->
     layout = charts.axes({TIME: "Started", SPAN: "Span", RUN: ""}[axis], text(title))
     if axis == TIME:
         layout["xaxis"]["type"] = "date"
+    if axis == SPAN:
+        # As numbers, months such as 201312 and 201401 would be far apart.
+        spans = sorted({mark.run.spans[-1] for _, marks in found for mark in marks if mark.run.spans})
+        layout["xaxis"] |= {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": list(map(str, spans)),
+        }
     if axis == RUN:
         layout["xaxis"] |= {
             "tickvals": list(order.values()),
@@ -89,7 +97,7 @@ def _trace(name: str, marks: Sequence[Mark], axis: str, place: int, order: dict[
         "mode": "lines+markers",
         "name": text(name, 60),
         "connectgaps": False,
-        "x": [x for x, _ in shown],
+        "x": [str(x) if axis == SPAN else x for x, _ in shown],
         "y": [mark.value for _, mark in shown],
         "line": {"color": colour, "width": 1.5, "dash": _DASHES[place % len(_DASHES)]},
         "marker": {"color": colour, "size": 9, "symbol": [symbol(mark.run) for _, mark in shown]},

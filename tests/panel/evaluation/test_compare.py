@@ -209,11 +209,15 @@ def test_a_change_within_the_allowed_one_is_unchanged() -> None:
         again = part(auc=0.9 + value, baseline={"auc": 0.9}, changes={"auc": (value, error)})
         return _row(base, evaluated(2, baseline_model=7, read=payload(again, checks=(allowed,))))
 
-    assert [judged(*one).verdict for one in ((0.0, 0.002), (-0.005, 0.001), (0.0, 0.02), (-0.02, 0.001))] == [
+    assert [
+        judged(*one).verdict
+        for one in ((0.0, 0.002), (-0.005, 0.001), (0.0, 0.02), (-0.02, 0.001), (0.005, 0.001))
+    ] == [
         "unchanged",
         "unchanged",  # real, and allowed
         "inconclusive",
         "worse",
+        "better",  # a gain needs no allowance
     ]
     assert judged(0.0, 0.002).allowed == 0.01 and len(judged(0.0, 0.002).checks) == 1
 

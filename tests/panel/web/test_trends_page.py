@@ -101,7 +101,7 @@ def test_slices_features_and_axes_are_chosen_in_the_address(client: TestClient, 
     assert [line["feature"] for line in data["features"]] == names[:2]
     page = _page(client, **query, features=names[:2])
     metric, feature = _figures(page)
-    assert [trace["x"] for trace in metric["data"]] == [[7, 7], [7, 7]]
+    assert [trace["x"] for trace in metric["data"]] == [["7", "7"], ["7", "7"]]
     assert len(feature["data"]) == 2
     boxes = [box["value"] for box in page.select("#slice-choice input[checked]")]
     assert sorted(boxes) == ["Overall", "language: 日本"]
