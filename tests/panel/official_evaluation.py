@@ -507,7 +507,7 @@ def main(folder: Path) -> None:
         "outputs": (_OUTPUTS, _outputs(30), ("",), False),
         "labels": (_LABELS, _labels(70), ("",), False),
         "many": (_MANY, _many(800), ("",), False),
-        "regression": (_REGRESSION, _fares(120), ("",), False),
+        "regression": (_REGRESSION, _fares(36), ("",), False),
         "thousand": (_THOUSAND, _zones(2000), ("candidate", "baseline"), False),
     }
     answers = {}

@@ -238,10 +238,15 @@ def _rows(found: Diff, shown: Shown) -> PackedRows:
     if shown.order == "slice":
         outlines.sort(key=lambda one: one.number)
     elif shown.order == "change":
-        outlines.sort(key=lambda one: -abs(one.change) if one.change is not None else 1)
+        outlines.sort(key=lambda one: -_size(one.change))
     elif shown.order == "examples":
         outlines.sort(key=lambda one: -(one.examples or 0))
     return found.comparison.rows.chosen(outlines)
+
+
+def _size(change: float | None) -> float:
+    """Of a change; what is not a number comes last."""
+    return -1.0 if change is None or change != change else abs(change)
 
 
 def _wanted(one: Outline, shown: Shown) -> bool:
