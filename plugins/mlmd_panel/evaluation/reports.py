@@ -104,6 +104,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "better": row.better,
         "total": row.total,
         "relative": row.relative,
+        "relative_interval": row.relative_interval,
         "model_effect": row.model_effect,
         "data_effect": row.data_effect,
         "judged": row.judged,

@@ -142,6 +142,14 @@ class Row:
         return self.effects.total.value / abs(number) if self.effects and number else None
 
     @property
+    def relative_interval(self) -> Bounds | None:
+        """Of the relative change, with the baseline's value taken as it was measured; None where it is not known."""
+        total, number = self.total, self.baseline.number if self.baseline else None
+        if total is None or total.interval is None or not number:
+            return None
+        return Bounds(total.interval.lower / abs(number), total.interval.upper / abs(number))
+
+    @property
     def detectable(self) -> float | None:
         """The smallest change that this comparison finds with a probability of 80 %; None if not known."""
         effect = judged_effect(self.effects)

@@ -51,6 +51,8 @@ def test_each_metric_of_each_slice_is_compared() -> None:
     assert (auc.total.value, auc.relative) == (pytest.approx(0.1), pytest.approx(0.125))
     # Two standard errors of 0.01 with 19 degrees of freedom each: 38 in all, of which the quantile is 2.0244.
     assert auc.total.interval.upper - 0.1 == pytest.approx(2.0244 * 0.01 * math.sqrt(2), rel=1e-3)
+    relative = auc.relative_interval
+    assert relative and relative.upper == pytest.approx(auc.total.interval.upper / 0.8)
     assert (auc.verdict, loss.verdict, same.verdict) == ("better", "better", "inconclusive")
     assert (auc.changed, same.changed, same.why) == (True, False, verdicts.SPANS_ZERO)
     assert (found.compared, found.corrected, found.slices) == (3, 3, 2)
