@@ -67,7 +67,7 @@ at=tests/airflow/test_
 airflow -v --durations=10 "${at}parse.py" "${at}kills.py"
 say "tests/airflow: the rest, in three lanes, since most of it waits for schedulers and servers"
 retraining=("${at}"retraining*.py)
-services=("${at}"{mlmd_servers,compose,panel,replay,regions}.py)
+services=("${at}"{mlmd_servers,compose,panel,replay,regions,kinds}.py)
 rest=()
 for file in "$at"*.py; do
   case " ${retraining[*]} ${services[*]} ${at}parse.py ${at}kills.py " in *" $file "*) ;; *) rest+=("$file") ;; esac
