@@ -249,7 +249,7 @@ def render(found: dict[str, Any], runs: int, counts: dict[str, int], repetitions
     lines += [
         "| to be below | " + " | ".join(str(limit) for limit in _TARGETS.values()) + f" | | | {_MEGABYTES} |",
         "",
-        "*diff*: two evaluations of 1,000 slices and 20 metrics, 20,020 comparisons, of which a page has 500; *diff of 20*: a",
+        "*diff*: two evaluations of 1,000 slices and 20 metrics, 20,020 comparisons, of which a page has 200; *diff of 20*: a",
         "baseline and twenty candidates; *new diffs*: the first request of each, which reads and compares; later ones are kept.",
         "*first page*: the first request after the start makes the panel and reads which runs there are; *memory*: what the",
         "server (PSS) has grown by after all these requests, over itself before the first; no TensorFlow, TFX or ml_metadata in it.",

@@ -115,6 +115,8 @@ def test_a_candidate_that_cannot_be_read_does_not_hide_the_others(client: TestCl
     first, second, small = (made.ids[f"run {name}"] for name in (FIRST, SECOND, "small 1"))
     found = _json(client, f"baseline={first}&candidate={second}&candidate={small}")
     assert len(found["diffs"]) == 1 and "has no evaluation" in found["problems"][1]
+    page = _page(client, f"baseline={first}&candidate={second}&candidate={small}")
+    assert page.select_one("#sentence") and "has no evaluation" in page.text
 
 
 @pytest.mark.parametrize("query", ["against=luck", "scope=none", "order=up", "verdict=bad"])

@@ -31,7 +31,8 @@ from mlmd_panel.web.forest_scales import scales
 from mlmd_panel.web.request import Id, OptionalId, Text, Visit, Visiting
 
 MAX_CANDIDATES = 20
-MAX_ROWS = 500
+# More of them take longer to write as HTML than a reader waits.
+MAX_ROWS = 200
 # Runs that the pickers offer.
 CHOICES = 60
 ORDERS = {
@@ -138,7 +139,7 @@ def compare(
             "rows_in_all": rows.in_all,
         },
         {
-            "found": found,
+            "found": read,
             "shown": rows,
             "scales": scales(rows.rows),
             "drifted": drifted(read[0], rows.rows) if read else {},
