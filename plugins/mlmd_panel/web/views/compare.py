@@ -235,6 +235,8 @@ def _diffs(visit: Visit, sides: Sides, options: Options) -> tuple[list[Diff | Pa
 
 def _rows(found: Diff, shown: Shown) -> PackedRows:
     """The rows to show, in their order; each is made when it is asked for."""
+    if shown == Shown("", False, "", 0, "rank"):
+        return found.comparison.rows  # as they are; an outline of each would cost more than the page
     outlines = [one for one in found.comparison.rows.outlines() if _wanted(one, shown)]
     if shown.order == "slice":
         outlines.sort(key=lambda one: one.number)
