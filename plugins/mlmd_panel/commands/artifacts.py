@@ -66,20 +66,12 @@ def run(options: argparse.Namespace) -> int:
         "after": page.after,
         "searched_to": page.searched_to,
     }
-    sys.stdout.write(_written(data, options.format))
+    sys.stdout.write(list_options.written("artifacts", data, options.format, lambda: _text(data)))
     list_options.warn_of_more(data)
     return 0
 
 
-def _written(data: Mapping[str, Any], form: str) -> str:
-    if form == list_options.CSV:
-        from mlmd_panel.web import csv_table
-
-        return csv_table.table("artifacts", data)
-    if form == list_options.JSON:
-        from mlmd_panel.json_text import to_json
-
-        return to_json(data).decode() + "\n"
+def _text(data: Mapping[str, Any]) -> str:
     from mlmd_panel.commands.text_table import text_table
 
     rows = [

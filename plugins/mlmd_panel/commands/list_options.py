@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -56,3 +56,23 @@ def warn_of_more(data: Mapping[str, Any]) -> None:
         )
     elif data["after"] is not None:
         print(f"There are more rows: --after {data['after']}, or a higher --limit.", file=sys.stderr)
+
+
+def written(name: str, data: Mapping[str, Any], form: str, text: Callable[[], str]) -> str:
+    """A list as it is printed.
+
+    Args:
+      name: The list `runs` or `artifacts`.
+      data: As the page has it.
+      form: CSV, JSON or text.
+      text: Makes the text.
+    """
+    if form == CSV:
+        from mlmd_panel.web import csv_table
+
+        return csv_table.table(name, data)
+    if form == JSON:
+        from mlmd_panel.json_text import to_json
+
+        return to_json(data).decode() + "\n"
+    return text()

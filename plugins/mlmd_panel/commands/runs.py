@@ -52,22 +52,14 @@ def run(options: argparse.Namespace) -> int:
         text=options.text,
     )
     data = run_list(opened.store, opened.files, None, wanted, options.metrics, options.limit, options.after)
-    sys.stdout.write(_written(data, options.format))
+    sys.stdout.write(list_options.written("runs", data, options.format, lambda: _text(data)))
     for text in (*data["unknown_metrics"], *data["metrics_left_out"]):
         print(f"No metric {text!r} in these runs, or too many metrics to show it.", file=sys.stderr)
     list_options.warn_of_more(data)
     return 0
 
 
-def _written(data: Mapping[str, Any], form: str) -> str:
-    if form == list_options.CSV:
-        from mlmd_panel.web import csv_table
-
-        return csv_table.table("runs", data)
-    if form == list_options.JSON:
-        from mlmd_panel.json_text import to_json
-
-        return to_json(data).decode() + "\n"
+def _text(data: Mapping[str, Any]) -> str:
     from mlmd_panel.commands.text_table import text_table
 
     header = ["id", "run", "state", "started", "duration", "spans", "blessed", "pushed", *data["metrics"]]
