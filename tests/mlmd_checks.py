@@ -274,6 +274,14 @@ def lost_lock(address: dict[str, Any]) -> None:
                 assert [artifact.state for artifact in found] == [state] * 2
 
 
+def resolution(address: dict[str, Any]) -> None:
+    """Asserts that Resolvers find on a server what TFX's own resolution finds there, in a random history."""
+    from tests.tfx import random_history
+
+    found = random_history.check(address, seed=7, runs=40)
+    assert len(found) > 10, found
+
+
 def _run(address: dict[str, Any], sql: str) -> None:
     from include.tfx_airflow.tfx_side.mlmd.database import Server
 

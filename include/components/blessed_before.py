@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from absl import logging
 from tfx import v1 as tfx
@@ -44,26 +45,85 @@ class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
           The same keys; no model and no blessing when there is none, as in the first run.
         """
         [newest] = input_dict["newest"]
-        nothing: dict[str, list[tfx.dsl.Artifact]] = {key: [] for key in input_dict}
-        span = number(newest, SPAN)
         models = {model.id: model for model in input_dict["model"]}
-        judged = {_model(blessing) for blessing in input_dict["model_blessing"]}
-        former = [b for b in input_dict.get("former_blessing", []) if _model(b) not in judged]
-        blessed = {
+        blessings = {
             blessing.id: blessing
-            for blessing in (*input_dict["model_blessing"], *former)
-            if blessing.get_int_custom_property("blessed") == 1 and _model(blessing) in models
+            for key in ("model_blessing", "former_blessing")
+            for blessing in input_dict.get(key, [])
         }
-        # Of two blessings on one span, as after a second delivery, the later one counts.
-        earlier = sorted((found, id_) for id_, found in spans_behind(store, blessed).items() if found < span)
-        if not earlier:
+        judgements = {
+            key: [
+                _Judgement(
+                    blessing.id,
+                    blessing.get_int_custom_property("current_model_id"),
+                    blessing.get_int_custom_property("blessed") == 1,
+                )
+                for blessing in input_dict.get(key, [])
+            ]
+            for key in ("model_blessing", "former_blessing")
+        }
+        span = number(newest, SPAN)
+        nothing: dict[str, list[tfx.dsl.Artifact]] = {key: [] for key in input_dict}
+        found = _last(store, span, models, **judgements)
+        if found is None:
             logging.info("Baseline of span %d: no model was blessed on an earlier span.", span)
             return {**nothing, "newest": [newest]}
-        found, id_ = earlier[-1]
-        model = models[_model(blessed[id_])]
-        logging.info("Baseline of span %d: model %d, blessed on span %d.", span, model.id, found)
-        return {**nothing, "model": [model], "model_blessing": [blessed[id_]], "newest": [newest]}
+        before, judgement = found
+        model = models[judgement.model]
+        logging.info("Baseline of span %d: model %d, blessed on span %d.", span, model.id, before)
+        return {
+            **nothing,
+            "model": [model],
+            "model_blessing": [blessings[judgement.blessing]],
+            "newest": [newest],
+        }
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The model and blessing that `resolve_artifacts` will choose; see `tfx_side/node/needed.py`."""
+        [newest] = candidates["newest"].artifacts()
+        judgements = {}
+        for key in ("model_blessing", "former_blessing"):
+            offered = candidates.get(key)
+            models, blessed = (
+                (offered.property(name) if offered else {}) for name in ("current_model_id", "blessed")
+            )
+            judgements[key] = [
+                _Judgement(id_, models.get(id_, 0), blessed.get(id_) == 1)
+                for id_ in sorted(offered.ids if offered else ())
+            ]
+        found = _last(store, number(newest, SPAN), candidates["model"].ids, **judgements)
+        model, blessing = ([found[1].model], [found[1].blessing]) if found else ([], [])
+        return {"model": model} | {
+            key: [id_ for id_ in blessing if id_ in candidates[key].ids]
+            for key in judgements
+            if key in candidates
+        }
 
 
-def _model(blessing: tfx.dsl.Artifact) -> int:
-    return blessing.get_int_custom_property("current_model_id")
+class _Judgement(NamedTuple):
+    """A ModelBlessing: its id, that of the model, and the verdict."""
+
+    blessing: int
+    model: int
+    is_blessed: bool
+
+
+def _last(
+    store: Any,
+    span: int,
+    models: Container[int],
+    model_blessing: Sequence[_Judgement],
+    former_blessing: Sequence[_Judgement],
+) -> tuple[int, _Judgement] | None:
+    """The last judgement before a span that blessed one of the models, and its span."""
+    judged = {judgement.model for judgement in model_blessing}
+    former = [judgement for judgement in former_blessing if judgement.model not in judged]
+    blessed = {
+        judgement.blessing: judgement
+        for judgement in (*model_blessing, *former)
+        if judgement.is_blessed and judgement.model in models
+    }
+    # Of two blessings on one span, as after a second delivery, the later one counts.
+    earlier = ((found, id_) for id_, found in spans_behind(store, blessed).items() if found < span)
+    found, id_ = max(earlier, default=(0, 0))
+    return (found, blessed[id_]) if id_ else None

@@ -130,7 +130,7 @@ class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
         if not span:
             raise SkipSignal("no span was chosen. Trigger a run with the Param span, such as 201403.")
         found = [artifact for artifact in input_dict["examples"] if number(artifact, SPAN) == span]
-        good = passed(store, found, self._gate)
+        good = passed(store, [artifact.id for artifact in found], self._gate)
         usable = sorted((number(a, VERSION), a.id, a) for a in found if a.id in good)
         if not usable:
             known = sorted({number(artifact, SPAN) for artifact in input_dict["examples"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -32,7 +32,7 @@ def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
     a model's training window lies behind its evaluation, and earlier models behind that do not count.
 
     Args:
-        store: The MLMD store; four queries per step, for all artifacts together.
+        store: The MLMD store; asked once per step, for all artifacts together.
         artifacts: Ids, such as those of ModelBlessings, PushedModels or HyperParameters.
 
     Returns:
@@ -54,20 +54,20 @@ def spans_behind(store: Any, artifacts: Iterable[int]) -> dict[int, int]:
     return found
 
 
-def passed(store: Any, artifacts: list[tfx.dsl.Artifact], gate: str) -> set[int]:
+def passed(store: Any, artifacts: Collection[int], gate: str) -> set[int]:
     """Finds the artifacts that were read by an execution of the gate that then succeeded.
 
     Args:
         store: The MLMD store.
-        artifacts: Candidates.
+        artifacts: Ids of the candidates.
         gate: Name of an execution type, such as that of AnomalyGate; empty: all pass.
 
     Returns:
         Their ids.
     """
     if not gate or not artifacts:
-        return {artifact.id for artifact in artifacts}
-    events = store.get_events_by_artifact_ids([artifact.id for artifact in artifacts])
+        return set(artifacts)
+    events = store.get_events_by_artifact_ids(sorted(artifacts))
     read = [event for event in events if event.type == metadata_store_pb2.Event.INPUT]
     executions = store.get_executions_by_id(sorted({event.execution_id for event in read}))
     gates = {e.id for e in executions if e.type == gate and e.last_known_state in _PASSED}
@@ -78,19 +78,32 @@ def _inputs(store: Any, artifacts: set[int]) -> tuple[dict[int, set[int]], dict[
     """What the executions read that made each artifact, and the spans of the examples among it."""
     if not artifacts:
         return {}, {}
+    if hasattr(store, "read_for"):  # the store of a node on Airflow
+        read = store.read_for(artifacts)
+    else:
+        read = _read_for(store, artifacts)
+    spans = {
+        source: int(span) for sources in read.values() for source, span in sources.items() if span is not None
+    }
+    return {artifact: set(sources) for artifact, sources in read.items()}, spans
+
+
+def _read_for(store: Any, artifacts: set[int]) -> dict[int, dict[int, int | str | None]]:
+    """As the store of a node on Airflow answers it in one query."""
     made: dict[int, set[int]] = {}
     for event in store.get_events_by_artifact_ids(sorted(artifacts)):
         if event.type == _Event.OUTPUT:
             made.setdefault(event.execution_id, set()).add(event.artifact_id)
-    upstream: dict[int, set[int]] = {}
+    read: dict[int, set[int]] = {}
     for event in store.get_events_by_execution_ids(sorted(made)) if made else ():
         if event.type == _Event.INPUT:
             for artifact in made[event.execution_id]:
-                upstream.setdefault(artifact, set()).add(event.artifact_id)
-    ids = sorted({source for sources in upstream.values() for source in sources})
+                read.setdefault(artifact, set()).add(event.artifact_id)
+    ids = sorted({source for sources in read.values() for source in sources})
     spans = {
-        artifact.id: artifact.custom_properties[SPAN].int_value
+        artifact.id: artifact.custom_properties[SPAN].string_value
+        or artifact.custom_properties[SPAN].int_value
         for artifact in (store.get_artifacts_by_id(ids) if ids else ())
         if artifact.type == "Examples" and SPAN in artifact.custom_properties
     }
-    return upstream, spans
+    return {artifact: {source: spans.get(source) for source in sources} for artifact, sources in read.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tfx import v1 as tfx
@@ -46,3 +47,9 @@ class NotSuperseded(tfx.dsl.experimental.ResolverStrategy):
                 f"the model of span {latest} is served; that of span {span}, although blessed, does not replace it."
             )
         return {"model": input_dict["model"], "pushed": [], "newest": [newest]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The push of the latest span; see `tfx_side/node/needed.py`."""
+        pushed = [id_ for id_, value in candidates["pushed"].property("pushed").items() if value == 1]
+        spans = spans_behind(store, pushed)
+        return {"pushed": [max(spans, key=lambda id_: (spans[id_], id_))] if spans else []}

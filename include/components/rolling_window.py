@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from absl import logging
@@ -37,7 +38,12 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
           at_least: Fewest spans to train on; with fewer, the node is skipped.
           gate: Name of an execution type, such as that of AnomalyGate: only examples that passed
             such an execution count. Empty: all count.
+
+        Raises:
+          ValueError: The window has no span.
         """
+        if spans < 1:
+            raise ValueError(f"RollingWindow: spans is {spans}; it has to be at least 1.")
         self._spans, self._at_least, self._gate = spans, at_least, gate
 
     def resolve_artifacts(
@@ -57,13 +63,9 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
         """
         [newest] = input_dict["newest"]
         span = number(newest, SPAN)
-        earlier = [artifact for artifact in input_dict["examples"] if number(artifact, SPAN) < span]
-        usable = passed(store, earlier, self._gate)
-        found: dict[int, tfx.dsl.Artifact] = {}
-        for artifact in sorted(earlier, key=lambda a: (number(a, VERSION), a.id)):
-            if artifact.id in usable:
-                found[number(artifact, SPAN)] = artifact
-        window = [found[number_] for number_ in sorted(found)[-self._spans :]]
+        examples = {artifact.id: artifact for artifact in input_dict["examples"]}
+        delivered = [(number(a, SPAN), number(a, VERSION), a.id) for a in examples.values()]
+        window = [examples[id_] for id_ in self._window(store, span, delivered)]
         names = ", ".join(f"{number(a, SPAN)} (version {number(a, VERSION)})" for a in window) or "none"
         if len(window) < self._at_least:
             raise SkipSignal(
@@ -72,3 +74,29 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
             )
         logging.info("Window of span %d: %d of %d spans: %s", span, len(window), self._spans, names)
         return {"examples": window, "newest": [newest]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The examples that `resolve_artifacts` will choose; see `tfx_side/node/needed.py`."""
+        [newest] = candidates["newest"].artifacts()
+        spans, versions = (candidates["examples"].property(name) for name in (SPAN, VERSION))
+        delivered = [
+            (int(spans.get(id_) or 0), int(versions.get(id_) or 0), id_) for id_ in candidates["examples"].ids
+        ]
+        return {"examples": self._window(store, number(newest, SPAN), delivered)}
+
+    def _window(self, store: Any, span: int, delivered: Iterable[tuple[int, int, int]]) -> list[int]:
+        """Ids of the window's examples, oldest first, of examples as (span, version, id)."""
+        earlier: dict[int, list[int]] = {}
+        for one, _, id_ in sorted(delivered):
+            if one < span:
+                earlier.setdefault(one, []).append(id_)
+        window: list[int] = []
+        newest_first = sorted(earlier, reverse=True)
+        for start in range(0, len(newest_first), self._spans):
+            some = newest_first[start : start + self._spans]
+            usable = passed(store, [id_ for one in some for id_ in earlier[one]], self._gate)
+            for one in some:
+                window += [id_ for id_ in reversed(earlier[one]) if id_ in usable][:1]
+            if len(window) >= self._spans:
+                break
+        return window[: self._spans][::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
@@ -40,14 +41,25 @@ class TunedBefore(tfx.dsl.experimental.ResolverStrategy):
         span = number(newest, SPAN)
         tuned = {artifact.id: artifact for artifact in input_dict["hyperparameters"]}
         spans = spans_behind(store, tuned)
-        # Of two tunings on one span the later one counts.
-        earlier = sorted((found, id_) for id_, found in spans.items() if found < span)
-        if not earlier:
+        last = _last(spans, span)
+        if last is None:
             others = f"; those of {sorted(set(spans.values()))} are not earlier" if spans else ""
             logging.info(
                 "Hyper-parameters of span %d: the defaults, none were tuned before it%s.", span, others
             )
             return {"hyperparameters": [], "newest": [newest]}
-        found, id_ = earlier[-1]
-        logging.info("Hyper-parameters of span %d: artifact %d, tuned on spans up to %d.", span, id_, found)
-        return {"hyperparameters": [tuned[id_]], "newest": [newest]}
+        logging.info(
+            "Hyper-parameters of span %d: artifact %d, tuned on spans up to %d.", span, last, spans[last]
+        )
+        return {"hyperparameters": [tuned[last]], "newest": [newest]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The hyper-parameters that `resolve_artifacts` will choose; see `tfx_side/node/needed.py`."""
+        [newest] = candidates["newest"].artifacts()
+        last = _last(spans_behind(store, candidates["hyperparameters"].ids), number(newest, SPAN))
+        return {} if last is None else {"hyperparameters": [last]}
+
+
+def _last(spans: Mapping[int, int], span: int) -> int | None:
+    """Id of the last hyper-parameters before a span; of two tunings on one span the later one counts."""
+    return max(((found, id_) for id_, found in spans.items() if found < span), default=(0, None))[1]

@@ -130,6 +130,7 @@ class _Builder:
         self._nodes = dict(zip(names, store.put_contexts(nodes), strict=True))
         # Of each pipeline the artifacts of the run before, and the last that were blessed.
         self._before: dict[str, dict[tuple[str, str], int]] = {p: {} for p in PIPELINES}
+        self._artifacts = 0
         self._blessed: dict[str, dict[str, int]] = {p: {} for p in PIPELINES}
 
     def write(self, numbers: range, last: int) -> None:
@@ -139,14 +140,19 @@ class _Builder:
             [pb.Context(type_id=self._types["pipeline_run"], name=run.name) for run in runs]
         )
         tasks, executions, artifacts = [], [], []
+        models: dict[str, int] = {}
         for run in runs:
             for node in run.nodes:
                 tasks.append(self._task(run, node))
                 executions.append(self._execution(run, node))
-                artifacts += [self._artifact(run, node, *made) for made in run.outputs(node)]
+                for key, type_ in run.outputs(node):
+                    artifacts.append(self._artifact(run, node, key, type_, models.get(run.pipeline, 0)))
+                    if type_ == "Model":
+                        models[run.pipeline] = self._artifacts + len(artifacts)
         task_ids = self._store.put_contexts(tasks)
         execution_ids = iter(self._store.put_executions(executions))
         artifact_ids = iter(self._store.put_artifacts(artifacts) if artifacts else [])
+        self._artifacts += len(artifacts)
         task_ids = iter(task_ids)
         events, associations, attributions = [], [], set()
         for run, context in zip(runs, contexts, strict=True):
@@ -216,15 +222,19 @@ class _Builder:
             _set(made.custom_properties["fairness_indicator_thresholds"], "null")
         return made
 
-    def _artifact(self, run: _Run, node: str, key: str, type_: str) -> pb.Artifact:
+    def _artifact(self, run: _Run, node: str, key: str, type_: str, model: int) -> pb.Artifact:
         made = pb.Artifact(type_id=self._types[type_], state=pb.Artifact.LIVE)
         made.uri = f"/srv/tfx/pipelines/{run.pipeline}/{node}/{key}/{run.number}"
         if type_ in ("Examples", "ExampleStatistics", "ExampleAnomalies"):
             _set(made.properties["span"], run.span)
             _set(made.properties["split_names"], '["train", "eval"]')
         custom: dict[str, str | int] = {"tfx_version": "1.16.0", "is_external": 0}
-        if type_ == "ModelBlessing":
-            custom["blessed"] = int(bool(run.number % 3))
+        if node == "SpanExampleGen":
+            custom.update(span=run.span, version=0)
+        elif type_ == "ModelBlessing":
+            # The model of a run that takes it from the cache may be older than this batch.
+            model = model or self._before[run.pipeline]["Trainer", "model"]
+            custom.update(blessed=int(bool(run.number % 3)), current_model_id=model)
         elif type_ == "PushedModel":
             custom.update(pushed=1, pushed_version=str(run.number))
         for name, value in custom.items():

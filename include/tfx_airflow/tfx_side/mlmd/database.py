@@ -84,10 +84,10 @@ class Server:
             self._connection.rollback()  # a failed query ends the transaction on PostgreSQL
         return found
 
-    def rows(self, sql: str) -> list[Any]:
-        """Rows of a query."""
+    def rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Any]:
+        """Rows of a query, whose places for arguments are `%s`."""
         try:
-            return self._rows(sql)
+            return self._rows(sql, arguments)
         except Exception as error:
             raise self._mlmd_error(error) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import ml_metadata as mlmd
@@ -10,7 +10,18 @@ from ml_metadata.proto import metadata_store_pb2
 
 from include.tfx_airflow.tfx_side.mlmd import order
 from include.tfx_airflow.tfx_side.mlmd.database import Server
+from include.tfx_airflow.tfx_side.mlmd.reader import Reader, among
 
+_Event = metadata_store_pb2.Event
+_READ_FOR = (
+    "select made.artifact_id, used.artifact_id, span.int_value, span.string_value from Event made"
+    f" join Event used on used.execution_id = made.execution_id and used.type = {_Event.INPUT}"
+    " join Artifact a on a.id = used.artifact_id"
+    " left join Type t on t.id = a.type_id and t.name = 'Examples'"
+    " left join ArtifactProperty span on span.artifact_id = a.id and t.id is not null"
+    " and span.name = 'span' and span.is_custom_property = true"
+    f" where made.type = {_Event.OUTPUT} and "
+)
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 
@@ -55,6 +66,45 @@ class MetadataStore(mlmd.MetadataStore):
         if executions:
             self.put_executions(executions)
         return found
+
+    def read_for(self, artifacts: Collection[int]) -> dict[int, dict[int, int | str | None]]:
+        """Of each artifact the examples and other artifacts that its executions read, with the span of examples.
+
+        One query, where ml_metadata's calls load every event and artifact.
+
+        Args:
+          artifacts: Ids.
+
+        Returns:
+          By id, the ids of what was read; with its span, None if it has none or is no Examples.
+        """
+        found: dict[int, dict[int, int | str | None]] = {}
+        with Reader(self._address) as reader:
+            for condition in among("made.artifact_id", artifacts):
+                for artifact, source, number, text in reader.rows(_READ_FOR + condition):
+                    found.setdefault(artifact, {})[source] = text or number
+        return found
+
+    def newest_executions(
+        self, context: int, states: Collection[int], limit: int, before: int = 0
+    ) -> list[metadata_store_pb2.Execution]:
+        """Executions of a context, newest first, of which ml_metadata can only load all.
+
+        Args:
+          context: Its id.
+          states: Theirs, of `Execution.State`.
+          limit: Most to return.
+          before: Only those with a smaller id; 0 for all.
+        """
+        with Reader(self._address) as reader:
+            rows = reader.rows(
+                "select e.id from Association a join Execution e on e.id = a.execution_id"
+                f" where a.context_id = %s and e.last_known_state in ({', '.join(map(str, states))})"
+                f"{' and a.execution_id < %s' if before else ''}"
+                f" order by a.execution_id desc limit {limit:d}",
+                (context, before) if before else (context,),
+            )
+        return list(self.get_executions_by_id([id_ for (id_,) in rows])) if rows else []
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         super()._call_method(method_name, request, response)

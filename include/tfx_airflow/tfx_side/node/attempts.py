@@ -62,7 +62,7 @@ def prepare(
         for channel in spec.channels:
             for query in channel.context_queries:
                 _bound(query.name)
-            _keep_to_this_copy(store, pipeline, channel, request)
+            _keep_to_this_copy(pipeline, channel, request)
     _add_contexts(node, request)
     # Two nodes that start together create the same types and contexts: here that can be retried,
     # in the middle of the launcher it cannot.
@@ -132,16 +132,15 @@ def _decide_on_cache(
 
 
 def _keep_to_this_copy(
-    store: Any,
     pipeline: pipeline_pb2.Pipeline,
     channel: pipeline_pb2.InputSpec.Channel,
     request: NodeRequest,
 ) -> None:
     """Narrows what a channel sees to what was made for this copy of the pipeline.
 
-    From this run it sees the latest successful try of its producer: otherwise a cleared producer would have two
-    live outputs, and a node of the same id in another task group would be seen too. From earlier runs it sees what
-    the same task group made, where the DAG has several copies of the pipeline.
+    From this run it sees its producer's tries, of which `candidates` takes the latest successful one: otherwise a
+    cleared producer would have two live outputs, and a node of the same id in another task group would be seen too.
+    From earlier runs it sees what the same task group made, where the DAG has several copies of the pipeline.
     """
     names = {query.type.name: query.name.field_value.string_value for query in channel.context_queries}
     if names.get("pipeline") != identity.bounded(pipeline.pipeline_info.id):
@@ -155,9 +154,6 @@ def _keep_to_this_copy(
         return
     producer = {**request.task, "task_id": request.task_ids.get(node_id, node_id)}
     _narrow(channel, mlmd_facts.TRIES_CONTEXT, identity.tries_name(producer))
-    done = [e for e in mlmd_store.tries_of(store, producer) if succeeded(e)]
-    for context in _try_contexts(store, done[-1]) if done else ():
-        _narrow(channel, mlmd_facts.TASK_CONTEXT, context.name)
 
 
 def _narrow(channel: pipeline_pb2.InputSpec.Channel, type_name: str, name: str) -> None:

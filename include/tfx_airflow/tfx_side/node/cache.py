@@ -27,6 +27,8 @@ _Artifact = metadata_store_pb2.Artifact
 _Execution = metadata_store_pb2.Execution
 _Outputs = dict[str, list[types.Artifact]]
 _MAKERS = 100  # executions that a cached one is compared with
+_PAGE = 20
+_SUCCESSFUL = (_Execution.COMPLETE, _Execution.CACHED)
 # Where TFX puts an output: <root>/<node>/<key>/<execution id>, and below it the file of a value.
 _URI = re.compile(r"/([^/]+)/\d+(?:/[^/]*)?$")
 
@@ -75,17 +77,10 @@ def outputs(
       The outputs by key; None if no execution has outputs that are live, still exist and are under the right keys.
     """
     store = metadata_handle.store
-    executions = execution_lib.sort_executions_newest_to_oldest(
-        filter(
-            execution_lib.is_execution_successful,
-            store.get_executions_by_context(cache_context.id),
-        )
-    )
-    made = [e.id for e in executions if e.last_known_state == _Execution.COMPLETE]
-    makers = functools.cache(functools.partial(_published, store, tuple(made[:_MAKERS])))
+    makers = functools.cache(functools.partial(_published, store, cache_context.id))
     wrong: dict[int, str] = {}
     found = None
-    for execution in executions:
+    for execution in _newest(store, cache_context.id):
         if only is not None and execution.id not in only:
             continue
         try:
@@ -135,8 +130,17 @@ def _check_maker(candidate: _Outputs, makers: dict[int, dict[str, tuple[int, ...
                 )
 
 
-def _published(store: Any, executions: tuple[int, ...]) -> dict[int, dict[str, tuple[int, ...]]]:
-    """Ids of the outputs of executions, by execution and key."""
+def _newest(store: Any, context: int) -> Iterator[_Execution]:
+    """Successful executions of a context, newest first: a node that is always cached has one for each run."""
+    before = 0
+    while some := store.newest_executions(context, _SUCCESSFUL, _PAGE, before):
+        yield from some
+        before = some[-1].id
+
+
+def _published(store: Any, context: int) -> dict[int, dict[str, tuple[int, ...]]]:
+    """Ids of the outputs of the newest executions of a context that made some, by execution and key."""
+    executions = [e.id for e in store.newest_executions(context, [_Execution.COMPLETE], _MAKERS)]
     found: dict[int, list[metadata_store_pb2.Event]] = {}
     for event in store.get_events_by_execution_ids(executions) if executions else ():
         if event_lib.is_valid_output_event(event):

@@ -25,7 +25,14 @@ from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import schema
-from include.tfx_airflow.tfx_side.node import attempts, code_version, gone_files, launch, outputs, user_code
+from include.tfx_airflow.tfx_side.node import (
+    attempts,
+    code_version,
+    input_resolution,
+    launch,
+    outputs,
+    user_code,
+)
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
 log = logging.getLogger(__name__)
@@ -85,7 +92,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         node_launcher.given_up = given_up or threading.Event()
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
-        with gone_files.passed_over(node):
+        with input_resolution.from_database(node, request.mlmd):
             info = node_launcher.launch()
     finally:
         logging.getLogger("absl").removeFilter(only_logged)

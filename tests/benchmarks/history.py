@@ -1,0 +1,102 @@
+"""What a node costs after years of runs: `python -m tests.benchmarks.history SIDE STORE`, in the TFX interpreter.
+
+SIDE is `bundle` or `local`, TFX's LocalDagRunner. Both run the pipeline of `tests/pipelines/history.py`, whose executors
+do nothing, on a copy of the same store, and time each node from its driver's first question to the last word of its
+publisher. Prints RESULT and JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.pipelines import history
+
+RUNS = (0, 1_000, 5_000, 20_000)
+# Spans of the store are turns of its pipeline: `_Run.span`.
+_SPAN = 1_000_000
+
+
+def _bundle(store: Path, folder: Path) -> dict[str, float]:
+    from include.tfx_airflow.contract import identity
+    from include.tfx_airflow.contract.node import NodeRequest
+    from include.tfx_airflow.tfx_side.node import node
+    from include.tfx_airflow.tfx_side.pipeline import ir
+    from tests.tfx.conftest import ENVIRONMENT
+
+    roots = {
+        "BUNDLE_ROOT": f"{folder}/bundle",
+        "TFX_AIRFLOW_HOME": f"{folder}/home",
+        "TFX_PREFIX": sys.prefix,
+    }
+    pipeline = history.create_pipeline(_SPAN)
+    path = folder / "pipeline.json"
+    path.write_text(ir.compile_pipeline(pipeline, "m:f", "", roots, ENVIRONMENT)[1], encoding="utf-8")
+    seconds: dict[str, float] = {}
+    for component in pipeline.components:
+        task = {"dag_id": history.NAME, "run_id": "bench", "task_id": component.id, "map_index": -1}
+        task |= {"try_number": 1, "first_try": 1}
+        request = NodeRequest(
+            ir=str(path),
+            node_id=component.id,
+            run=identity.run_name(history.NAME, "bench"),
+            task={**task, "key": identity.try_name(task, "")},
+            parameters={},
+            mlmd={"kind": "sqlite", "path": str(store)},
+            roots=roots,
+        )
+        start = time.perf_counter()
+        result = node.run(request)
+        seconds[component.id] = time.perf_counter() - start
+        print(
+            component.id,
+            result.state,
+            {key: len(made) for key, made in result.outputs.items()},
+            result.message,
+        )
+    return seconds
+
+
+def _local(store: Path, folder: Path) -> dict[str, float]:
+    from tfx import v1 as tfx
+    from tfx.orchestration.portable import launcher
+
+    seconds: dict[str, float] = {}
+    launch = launcher.Launcher.launch
+
+    def timed(self: Any) -> Any:
+        start = time.perf_counter()
+        found = launch(self)
+        seconds[self._pipeline_node.node_info.id] = time.perf_counter() - start
+        return found
+
+    launcher.Launcher.launch = timed
+    config = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(store))
+    tfx.orchestration.LocalDagRunner().run(
+        history.create_pipeline(_SPAN, pipeline_root=str(folder), metadata_connection_config=config)
+    )
+    return seconds
+
+
+def main(side: str, store: str) -> dict[str, float]:
+    """Seconds by node."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy = folder / "metadata.db"
+        if Path(store).exists():
+            shutil.copy(store, copy)
+            # The files were never there; a relative name says that they are elsewhere.
+            with contextlib.closing(sqlite3.connect(copy)) as database, database:
+                database.execute("update Artifact set uri = ltrim(uri, '/')")
+        return {"bundle": _bundle, "local": _local}[side](copy, folder)
+
+
+if __name__ == "__main__":
+    print("RESULT" + json.dumps(main(*sys.argv[1:])))
