@@ -216,3 +216,23 @@ def test_retries_and_timeout_of_the_execution_options_are_kept(roots: dict[str, 
     manifest, _ = _compile(_with_options(max_execution_retries=0, execution_timeout_sec=90), roots)
     assert (manifest.nodes[1].retries, manifest.nodes[1].timeout_seconds) == (0, 90)
     assert (manifest.nodes[0].retries, manifest.nodes[0].timeout_seconds) == (None, 0)
+
+
+def test_two_inputs_that_the_compiler_takes_for_one_are_refused(roots: dict[str, str]) -> None:
+    string = tfx.types.standard_artifacts.String
+
+    def both(**of_earlier_runs: str) -> tfx.dsl.Pipeline:
+        write = small.Write(message="a")
+        earlier = tfx.dsl.Channel(type=string, producer_component_id="Write", **of_earlier_runs)
+        resolver = tfx.dsl.Resolver(
+            strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+            earlier=earlier,
+            newest=write.outputs["text"],
+        ).with_id("both")
+        return tfx.dsl.Pipeline("merged", pipeline_root="", components=[write, resolver])
+
+    with pytest.raises(
+        UnsupportedNodeError, match=r"'both' reads the same output by its inputs '\w+' and '\w+'"
+    ):
+        _compile(both(output_key="text"), roots)
+    _compile(both(), roots)

@@ -130,7 +130,7 @@ def _check_maker(candidate: _Outputs, makers: dict[int, dict[str, tuple[int, ...
                 )
 
 
-def _newest(store: Any, context: int) -> Iterator[_Execution]:
+def _newest(store: Any, context: int) -> Iterator[metadata_store_pb2.Execution]:
     """Successful executions of a context, newest first: a node that is always cached has one for each run."""
     before = 0
     while some := store.newest_executions(context, _SUCCESSFUL, _PAGE, before):

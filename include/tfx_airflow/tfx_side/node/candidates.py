@@ -22,7 +22,6 @@ from include.tfx_airflow.tfx_side.mlmd.reader import Reader, among
 
 _Artifact, _Event = metadata_store_pb2.Artifact, metadata_store_pb2.Event
 _OUTPUTS = f"({_Event.OUTPUT}, {_Event.INTERNAL_OUTPUT}, {_Event.DECLARED_OUTPUT})"
-_Channel = pipeline_pb2.InputSpec.Channel
 
 
 class Candidates:
@@ -32,7 +31,7 @@ class Candidates:
         self,
         store: Any,
         reader: Callable[[], Reader],
-        channels: Iterable[_Channel],
+        channels: Iterable[pipeline_pb2.InputSpec.Channel],
         left_out: Collection[int] = (),
     ):
         """Asks nothing yet.

@@ -121,7 +121,7 @@ def _latest_blessed(strategy: Any, candidates: Mapping[str, Candidates]) -> Need
         return {}
     blessed = [id_ for id_, value in blessings.property("blessed").items() if value == 1]
     judged = blessings.property("current_model_id", only=blessed)
-    latest = max((model for model in judged.values() if model in models.ids), default=None)
+    latest = max(models.ids.intersection(judged.values()), default=None)
     if latest is None:
         return {model_key: [max(models.ids)], blessing_key: [max(blessings.ids)]}
     return {model_key: [latest], blessing_key: [id_ for id_, model in judged.items() if model == latest]}

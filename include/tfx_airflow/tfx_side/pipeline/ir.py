@@ -55,6 +55,7 @@ def compile_pipeline(
     _refuse_unsupported(pipeline)
     _use_module_names(pipeline, roots)
     proto = compiler.Compiler().compile(pipeline)
+    _refuse_merged_inputs(proto)
     _forget_mlmd_address(proto)
     found = declared.declarations(pipeline, proto)
     paths.refuse_relative(proto)
@@ -131,6 +132,26 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
                 f"{node.id!r} has the execution options {options!r}; of these only the trigger strategies "
                 "ALL_UPSTREAM_NODES_SUCCEEDED and ALL_UPSTREAM_NODES_COMPLETED have an Airflow trigger rule."
             )
+
+
+def _refuse_merged_inputs(proto: pipeline_pb2.Pipeline) -> None:
+    """Refuses a Resolver of which TFX's compiler took two inputs for one, so that every run of it would fail."""
+    for entry in proto.nodes:
+        for graph in entry.pipeline_node.inputs.input_graphs.values():
+            known: dict[str, str] = {}
+            names = {
+                id_: key for node in graph.nodes.values() for key, id_ in node.dict_node.node_ids.items()
+            }
+            for id_, node in sorted(graph.nodes.items()):
+                if node.WhichOneof("kind") != "input_node":
+                    continue
+                other = known.setdefault(node.input_node.input_key, id_)
+                if other != id_:
+                    raise UnsupportedNodeError(
+                        f"{entry.pipeline_node.node_info.id!r} reads the same output by its inputs "
+                        f"{names.get(other, other)!r} and {names.get(id_, id_)!r}, which TFX's compiler takes for one; "
+                        "of earlier runs, name the producer alone: Channel(type=..., producer_component_id=...)."
+                    )
 
 
 def _use_module_names(pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str]) -> None:
