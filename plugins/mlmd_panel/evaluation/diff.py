@@ -139,11 +139,12 @@ def diffs(
     """
     if baseline.run is None:
         raise NotFound(baseline.note or "There is no baseline to compare with.")
-    reader = _Reader(store, files, [baseline.run, *candidates])
+    keys = [_key(files, dags, baseline, candidate, options) for candidate in candidates]
+    known = [_kept.get(key) for key in keys]
+    new = [candidate for candidate, kept in zip(candidates, known, strict=True) if kept is None]
+    reader = _Reader(store, files, [baseline.run, *new])
     found: list[Diff | PanelError] = []
-    for candidate in candidates:
-        key = _key(files, dags, baseline, candidate, options)
-        kept = _kept.get(key)
+    for candidate, key, kept in zip(candidates, keys, known, strict=True):
         if kept is None:
             base = None if baseline.against == OWN else reader.read(baseline.run)
             try:
@@ -152,7 +153,8 @@ def diffs(
                 if options.changes and baseline.against != OWN:
                     kept = _with_changes(kept, between(store, files, dags, baseline.run, candidate))
             except (NotFound, PayloadError) as error:
-                found.append(error)
+                # Its traceback holds the whole reader, and refers to this list.
+                found.append(error.with_traceback(None))
                 continue
             _kept.put(key, kept)
         # Not kept: who may read the code, and what the repository has, is not known by the key.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 import jinja2
+import jinja2.runtime
 from markupsafe import Markup
 
 from mlmd_panel import formats
@@ -29,6 +31,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.context_class = _Context
     made.filters.update(
         number=formats.number,
         signed=formats.signed,
@@ -53,28 +56,50 @@ def page(answer: Answer, panel: Panel, urls: Urls, sees_all: bool) -> str:
     Args:
       sees_all: Nothing of the store is hidden from the user.
     """
-    return (
-        environment()
-        .get_template(answer.template)
-        .render(
-            **answer.data,
-            **answer.only_html,
-            title=answer.title,
-            panel=panel,
-            urls=urls,
-            links=panel.links,
-            sees_all=sees_all,
-        )
+    return _render(
+        answer.template,
+        **answer.data,
+        **answer.only_html,
+        title=answer.title,
+        panel=panel,
+        urls=urls,
+        links=panel.links,
+        sees_all=sees_all,
     )
 
 
 def error_page(error: PanelError, panel: Panel, urls: Urls) -> str:
     """The HTML of a page that consists of an error."""
-    return (
-        environment()
-        .get_template("error.html")
-        .render(error=error, title=error.headline, panel=panel, urls=urls, links=panel.links)
-    )
+    return _render("error.html", error=error, title=error.headline, panel=panel, urls=urls, links=panel.links)
+
+
+class _Context(jinja2.runtime.Context):
+    """The variables of a template, or of one that it includes; noted, to be forgotten after the page."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if (made := _contexts.get()) is not None:
+            made.append(self)
+
+
+_contexts: ContextVar[list[_Context] | None] = ContextVar("contexts", default=None)
+
+
+def _render(name: str, **values: Any) -> str:
+    """As `Template.render`, and lets go of the values at once.
+
+    Jinja's macros and their contexts refer to each other. So the rows of a page would stay until Python's collector has
+    gone through all objects of the process, which is rare, and in an Airflow server takes half a second.
+    """
+    made: list[_Context] = []
+    token = _contexts.set(made)
+    try:
+        return environment().get_template(name).render(**values)
+    finally:
+        _contexts.reset(token)
+        for context in made:
+            context.parent.clear()
+            context.vars.clear()
 
 
 def _json_text(value: Any) -> str:
