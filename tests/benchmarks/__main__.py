@@ -1,4 +1,4 @@
-"""Runs the lanes one after the other, several times over; writes RESULTS.md and chart.svg.
+"""Runs the lanes one after the other, several times over; writes RESULTS.md, chart.svg and history.svg.
 
 Usage: python -m tests.benchmarks [--repetitions N] [--starts N] [--render RESULTS.json]
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import chart, local, memory, ours, results
+from tests.benchmarks import chart, history, local, memory, ours, results, retraining
 from tests.benchmarks.stock import Stock
 from tests.benchmarks.workload import Place
 from tests.bundle import environment
@@ -58,6 +58,7 @@ def main() -> int:
     else:
         found = _measure(arguments.repetitions, arguments.starts)
     chart.draw(found, Path(__file__).with_name("chart.svg"))
+    chart.draw_history(found["history"], Path(__file__).with_name("history.svg"))
     text, reached = results.render(found)
     Path(__file__).with_name("RESULTS.md").write_text(text)
     print(text)
@@ -86,6 +87,15 @@ def _measure(repetitions: int, starts: int) -> dict[str, Any]:
                 _say(began, f"{starts} node starts ...")
                 bundle, _ = ours.make(folder / "starts")
                 found["starts"] = ours.starts(bundle, starts, _NEW_STARTS)
+                _keep(found)
+                _say(began, "stores of up to 20,000 runs ...")
+                found["history"] = history.measure(
+                    bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"], STATE / "history"
+                )
+                _keep(found)
+                _say(began, "a month of retraining, with and without them ...")
+                old = STATE / "history" / "20000" / "metadata.db"
+                found["retraining"] = retraining.measure(STATE / "retraining", {"0": None, "20000": old})
                 _keep(found)
             memory.end_children()
     finally:

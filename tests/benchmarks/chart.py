@@ -1,4 +1,4 @@
-"""The chart of docs/operations.md: seconds of a run by lane, and the work in it."""
+"""The charts of docs/operations.md: seconds of a run by lane, and of a node by the runs before it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib
 
-from tests.benchmarks.results import median
+from tests.benchmarks.results import median, ordinary, slowest_resolver
 
 _LANES = {
     "stock scheduled embedded": "TFX's AirflowDagRunner, scheduled,\nSQLite (Airflow 2's default)",
@@ -21,10 +21,40 @@ _LANES = {
 _STOCK, _OURS = "#9aa5b1", "#e8710a"
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Draws the figures of a run as SVG; the same figures give the same file."""
+def _style() -> None:
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "tfx-on-airflow"
+
+
+def draw_history(found: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draws what a node costs that does nothing, see `history.measure`, as SVG."""
+    _style()
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
+    figure.patch.set_facecolor("white")
+    places = range(len(found))
+    for side, name, color in (("local", "LocalDagRunner", _STOCK), ("bundle", "this bundle", _OURS)):
+        for kind, label, line in (
+            (ordinary, "an ordinary node", "-"),
+            (slowest_resolver, "the slowest Resolver", "--"),
+        ):
+            values = [kind(row[side]) for row in found.values()]
+            axes.plot(places, values, line, color=color, marker="o", label=f"{name}, {label}")
+            axes.annotate(f" {values[-1]:.2g} s", (places[-1], values[-1]), fontsize=9, va="center")
+    axes.set_yscale("log")
+    axes.set_xticks(list(places), [f"{int(runs):,}" for runs in found])
+    axes.set_xlim(-0.1, len(found) - 0.8)
+    axes.set_xlabel("runs in the store, a quarter of them of the same pipeline")
+    axes.set_ylabel("seconds of a node that does nothing")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Draws the figures of a run as SVG; the same figures give the same file."""
+    _style()
     from matplotlib import pyplot
 
     work = median(found, "local", "nodes")

@@ -2,24 +2,29 @@
 
 SIDE is `bundle` or `local`, TFX's LocalDagRunner. Both run the pipeline of `tests/pipelines/history.py`, whose executors
 do nothing, on a copy of the same store, and time each node from its driver's first question to the last word of its
-publisher. Prints RESULT and JSON.
+publisher. Prints RESULT and JSON. `measure` does so for stores of different ages.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.pipelines import history
+from tests.bundle import ROOT
 
 RUNS = (0, 1_000, 5_000, 20_000)
+# Of the pipeline's nodes the one without inputs, and those that are no Resolver.
+SOURCE = "SpanExampleGen"
+ORDINARY = {"Train": "one input", "Judge": "two inputs"}
 # Spans of the store are turns of its pipeline: `_Run.span`.
 _SPAN = 1_000_000
 
@@ -29,6 +34,7 @@ def _bundle(store: Path, folder: Path) -> dict[str, float]:
     from include.tfx_airflow.contract.node import NodeRequest
     from include.tfx_airflow.tfx_side.node import node
     from include.tfx_airflow.tfx_side.pipeline import ir
+    from tests.pipelines import history
     from tests.tfx.conftest import ENVIRONMENT
 
     roots = {
@@ -55,18 +61,15 @@ def _bundle(store: Path, folder: Path) -> dict[str, float]:
         start = time.perf_counter()
         result = node.run(request)
         seconds[component.id] = time.perf_counter() - start
-        print(
-            component.id,
-            result.state,
-            {key: len(made) for key, made in result.outputs.items()},
-            result.message,
-        )
+        assert result.state != "failed", result
     return seconds
 
 
 def _local(store: Path, folder: Path) -> dict[str, float]:
     from tfx import v1 as tfx
     from tfx.orchestration.portable import launcher
+
+    from tests.pipelines import history
 
     seconds: dict[str, float] = {}
     launch = launcher.Launcher.launch
@@ -96,6 +99,37 @@ def main(side: str, store: str) -> dict[str, float]:
             with contextlib.closing(sqlite3.connect(copy)) as database, database:
                 database.execute("update Artifact set uri = ltrim(uri, '/')")
         return {"bundle": _bundle, "local": _local}[side](copy, folder)
+
+
+def measure(python: str, folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Seconds by number of runs, side and node; the stores of each age are made in the folder.
+
+    Args:
+      python: The TFX interpreter.
+      folder: Empty.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for runs in RUNS:
+        store = folder / str(runs) / "metadata.db"
+        if runs:
+            store.parent.mkdir(parents=True)
+            _run(python, "tests.panel.scale", f"sqlite:///{store}", "--runs", str(runs))
+        found[str(runs)] = {
+            side: json.loads(
+                _run(python, "tests.benchmarks.history", side, str(store)).rpartition("RESULT")[2]
+            )
+            for side in ("bundle", "local")
+        }
+    return found
+
+
+def _run(python: str, *arguments: str) -> str:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [python, "-m", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
 
 
 if __name__ == "__main__":

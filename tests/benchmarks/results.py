@@ -9,6 +9,8 @@ import statistics
 from importlib import metadata
 from typing import Any
 
+from tests.benchmarks import history
+
 LANES = {
     "local": "`LocalDagRunner`, a process",
     "stock dags test": "TFX's `AirflowDagRunner`, `airflow dags test`",
@@ -49,6 +51,16 @@ def median(found: dict[str, Any], lane: str, *keys: str) -> float:
     return statistics.median(value(row) for row in found["lanes"][lane])
 
 
+def ordinary(seconds: dict[str, float]) -> float:
+    """Of a side of `history.measure`: the ordinary node that took longer."""
+    return max(seconds[name] for name in history.ORDINARY)
+
+
+def slowest_resolver(seconds: dict[str, float]) -> float:
+    """Of a side of `history.measure`."""
+    return max(value for name, value in seconds.items() if name not in (*history.ORDINARY, history.SOURCE))
+
+
 def percentile(values: list[float], share: float) -> float:
     """The value that a share of the values does not exceed."""
     return sorted(values)[max(0, round(share * len(values)) - 1)]
@@ -67,8 +79,37 @@ def targets(found: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     add("`airflow dags test` cold / `LocalDagRunner`", median(found, "dags test cold", "wall") / local, 1, "")
     add("scheduled run warm / node work", median(found, "scheduled warm", "wall") / work, 1.6, "")
     add("parse over an empty DAG file", 1000 * median(found, "parse", "seconds"), 50, " ms")
+    empty, full = (found["history"][runs]["bundle"] for runs in ("0", "20000"))
+    add("ordinary node at 20,000 runs, over an empty store", ordinary(full) - ordinary(empty), 0.2, " s")
+    add("slowest Resolver at 20,000 runs", slowest_resolver(full), 1, " s")
+    month = found["retraining"]
+    add("`taxi_retraining` at 20,000 runs / in an empty store", month["20000"] / month["0"], 1.05, "")
     add("memory of that parse", median(found, "parse", "megabytes"), 20, " MB")
     return rows
+
+
+def _history(found: dict[str, Any]) -> list[str]:
+    rows = found["history"]
+    lines = [
+        "",
+        "| a node that does nothing, s | " + " | ".join(f"{int(runs):,} runs" for runs in rows) + " |",
+    ]
+    lines.append("|---" * (len(rows) + 1) + "|")
+    for node in next(iter(rows.values()))["bundle"]:
+        cells = (f"{row['bundle'][node]:.2f} / {row['local'][node]:.2f}" for row in rows.values())
+        name = f"{node}, {history.ORDINARY[node]}" if node in history.ORDINARY else node
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    month = found["retraining"]
+    return [
+        *lines,
+        "",
+        "*this bundle / `LocalDagRunner`*, both on a copy of the same SQLite store, from the driver's first question to the",
+        "publisher's last word; a quarter of its runs are of the same pipeline (`tests/panel/scale.py`,",
+        f"`tests/pipelines/history.py`). A month of `taxi_retraining` by `airflow dags test`, warm: {month['0']:.1f} s in an empty",
+        f"store, {month['20000']:.1f} s after 20,000 runs.",
+        "",
+        "![What a node costs after years of runs](history.svg)",
+    ]
 
 
 def render(found: dict[str, Any]) -> tuple[str, bool]:
@@ -125,6 +166,7 @@ def render(found: dict[str, Any]) -> tuple[str, bool]:
         lines.append(
             f"| {name} | {statistics.median(values):.2f} | {percentile(values, 0.95):.2f} | {max(values):.2f} | {len(values)} |"
         )
+    lines += _history(found)
     lines += ["", "| target | | reached | |", "|---|---|---|---|"]
     rows = targets(found)
     lines += [

@@ -1,0 +1,51 @@
+"""A month of `taxi_retraining` with and without years of other runs in the store."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from tests.benchmarks.lane import checked
+from tests.bundle import ROOT, Bundle, environment
+
+# The first month has nothing to train on before it; the second is measured.
+_FIRST, _MONTH = "2014-01-01", "2014-02-01"
+
+
+def measure(folder: Path, stores: dict[str, Path | None]) -> dict[str, float]:
+    """Seconds of `airflow dags test taxi_retraining`, on a warm server, by name of the store.
+
+    Args:
+      folder: Empty.
+      stores: An MLMD store that is copied, or None for an empty one.
+    """
+    bundles = {}
+    for name, store in stores.items():
+        bundle = bundles[name] = _make(folder / name)
+        if store is not None:
+            bundle.mlmd.parent.mkdir(parents=True)
+            shutil.copy(store, bundle.mlmd)
+        checked(bundle.dags_test("taxi_ingest"))
+        checked(bundle.dags_test("taxi_retraining", _FIRST))
+    found = {}
+    for name, bundle in bundles.items():
+        start = time.perf_counter()
+        checked(bundle.dags_test("taxi_retraining", _MONTH))
+        found[name] = time.perf_counter() - start
+        done = bundle.executions("taxi_retraining", "manual__%")
+        assert ("Evaluator", "COMPLETE") in {(execution.node, execution.state) for execution in done}, (
+            name,
+            done,
+        )
+        checked(bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop"))
+    return found
+
+
+def _make(folder: Path) -> Bundle:
+    (folder / "dags").mkdir(parents=True)
+    for name in ("taxi_ingest", "taxi_retraining"):
+        shutil.copy(ROOT / "dags" / f"{name}.py", folder / "dags")
+    bundle = Bundle(folder, environment(folder))
+    checked(bundle.run("airflow", "db", "migrate"))
+    return bundle
