@@ -86,25 +86,42 @@ class MetadataStore(mlmd.MetadataStore):
         return found
 
     def newest_executions(
-        self, context: int, states: Collection[int], limit: int, before: int = 0
+        self, contexts: Sequence[int], states: Collection[int], limit: int, before: int = 0
     ) -> list[metadata_store_pb2.Execution]:
-        """Executions of a context, newest first, of which ml_metadata can only load all.
+        """Executions that are in all of the contexts, newest first, of which ml_metadata can only load all.
 
         Args:
-          context: Its id.
+          contexts: Ids.
           states: Theirs, of `Execution.State`.
           limit: Most to return.
           before: Only those with a smaller id; 0 for all.
         """
+        if not contexts:
+            return []
+        first, *others = contexts
+        joins = "".join(
+            f" join Association a{n} on a{n}.execution_id = first.execution_id and a{n}.context_id = {other:d}"
+            for n, other in enumerate(others)
+        )
         with Reader(self._address) as reader:
             rows = reader.rows(
-                "select e.id from Association a join Execution e on e.id = a.execution_id"
-                f" where a.context_id = %s and e.last_known_state in ({', '.join(map(str, states))})"
-                f"{' and a.execution_id < %s' if before else ''}"
-                f" order by a.execution_id desc limit {limit:d}",
-                (context, before) if before else (context,),
+                f"select e.id from Association first join Execution e on e.id = first.execution_id{joins}"
+                f" where first.context_id = {first:d}"
+                f" and e.last_known_state in ({', '.join(str(int(state)) for state in states)})"
+                f"{f' and first.execution_id < {before:d}' if before else ''}"
+                f" order by first.execution_id desc limit {limit:d}"
             )
         return list(self.get_executions_by_id([id_ for (id_,) in rows])) if rows else []
+
+    def run_of(self, execution: int) -> str:
+        """Name of the pipeline run of an execution; "" if it has none. Reads only ids, but those of all executions."""
+        with Reader(self._address) as reader:
+            found = reader.rows(
+                "select c.name from Association a join Context c on c.id = a.context_id"
+                " join Type t on t.id = c.type_id and t.name = 'pipeline_run' where a.execution_id = %s",
+                (execution,),
+            )
+        return found[0][0] if found else ""
 
     def _call_method(self, method_name: str, request: Any, response: Any) -> None:
         super()._call_method(method_name, request, response)

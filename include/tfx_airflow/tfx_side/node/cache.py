@@ -133,14 +133,14 @@ def _check_maker(candidate: _Outputs, makers: dict[int, dict[str, tuple[int, ...
 def _newest(store: Any, context: int) -> Iterator[metadata_store_pb2.Execution]:
     """Successful executions of a context, newest first: a node that is always cached has one for each run."""
     before = 0
-    while some := store.newest_executions(context, _SUCCESSFUL, _PAGE, before):
+    while some := store.newest_executions([context], _SUCCESSFUL, _PAGE, before):
         yield from some
         before = some[-1].id
 
 
 def _published(store: Any, context: int) -> dict[int, dict[str, tuple[int, ...]]]:
     """Ids of the outputs of the newest executions of a context that made some, by execution and key."""
-    executions = [e.id for e in store.newest_executions(context, [_Execution.COMPLETE], _MAKERS)]
+    executions = [e.id for e in store.newest_executions([context], [_Execution.COMPLETE], _MAKERS)]
     found: dict[int, list[metadata_store_pb2.Event]] = {}
     for event in store.get_events_by_execution_ids(executions) if executions else ():
         if event_lib.is_valid_output_event(event):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -17,8 +19,10 @@ from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
-from include.tfx_airflow.tfx_side.node import cache, gone_files
+from include.tfx_airflow.tfx_side.node import cache, gone_files, why_executed
 from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
+
+log = logging.getLogger(__name__)
 
 _Execution = metadata_store_pb2.Execution
 _OUTPUT = metadata_store_pb2.Event.OUTPUT
@@ -70,11 +74,13 @@ class Launcher(launcher.Launcher):
       given_up: Set when the asking task is dead: its retry may be running by now.
       earlier_tries: The only executions to use as cache; None for all of the node.
       code_version: Tells which of the user's code the node runs; None for a node without any.
+      without_cache: Why the cache is not asked; "" when it is.
     """
 
     given_up: threading.Event
     earlier_tries: frozenset[int] | None = None
     code_version: CodeVersion | None = None
+    without_cache: str = ""
 
     def _prepare_execution(self) -> Any:
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
@@ -85,6 +91,8 @@ class Launcher(launcher.Launcher):
     ) -> metadata_store_pb2.Execution:
         # Here and not in the node's parameters, from which TFX makes its cache key.
         told = self.code_version.properties() if self.code_version else {}
+        if self._executor_spec is not None:
+            told[why_executed.EXECUTOR_PROPERTY] = why_executed.executor_hash(self._executor_spec)
         return super()._register_or_reuse_execution(
             exec_properties={**(exec_properties or {}), **told}, **arguments
         )
@@ -92,8 +100,20 @@ class Launcher(launcher.Launcher):
     def _run_executor(self, execution_info: Any) -> Any:
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
+            self._explain(handle.store, execution_info.execution_id)
         with workers.copies_end_here():
             return super()._run_executor(execution_info)
+
+    def _explain(self, store: Any, execution_id: int) -> None:
+        """Says why the node runs, in its log and in MLMD."""
+        try:
+            found = why_executed.explain(store, self._pipeline_node, execution_id, self.without_cache)
+            why_executed.tell(found)
+            [execution] = store.get_executions_by_id([execution_id])
+            execution.custom_properties[why_executed.PROPERTY].string_value = json.dumps(found)
+            store.put_executions([execution])
+        except Exception:  # no node fails for what only people read
+            log.warning("Why the node runs is not known.", exc_info=True)
 
     def _check_wanted(self, store: Any) -> None:
         """Refuses to publish for an attempt that was given up: TFX itself would turn FAILED into COMPLETE."""

@@ -32,6 +32,7 @@ from include.tfx_airflow.tfx_side.node import (
     launch,
     outputs,
     user_code,
+    why_executed,
 )
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
@@ -69,6 +70,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
 
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
+    uses_cache = node.execution_options.caching_options.enable_cache
     # In this order: waiting for an earlier attempt must not keep others from registering types.
     with connection as handle, schema.checked(request.mlmd):
         earlier_tries = attempts.prepare(handle, pipeline, node, request)
@@ -92,6 +94,10 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         node_launcher.given_up = given_up or threading.Event()
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
+        if not node.execution_options.caching_options.enable_cache:
+            node_launcher.without_cache = (
+                "its task was cleared" if uses_cache else "the cache is off for this node"
+            )
         with input_resolution.from_database(node, request.mlmd):
             info = node_launcher.launch()
     finally:
@@ -162,8 +168,12 @@ def _result(store: Any, execution_id: int) -> NodeResult:
     if not attempts.succeeded(execution):
         return NodeResult("failed", execution_id, message=_failure(execution))
     made, summary = outputs.describe(store, execution_id)
-    state = "cached" if execution.last_known_state == _Execution.CACHED else "executed"
-    return NodeResult(state, execution_id, made, summary)
+    if execution.last_known_state != _Execution.CACHED:
+        return NodeResult("executed", execution_id, made, summary)
+    by = why_executed.computed_by(store, execution_id)
+    if by:
+        log.info("From the cache: computed by execution %d of run %r.", by["execution"], by["run"])
+    return NodeResult("cached", execution_id, made, {**summary, "computed_by": by})
 
 
 def _failure(execution: metadata_store_pb2.Execution) -> str:
