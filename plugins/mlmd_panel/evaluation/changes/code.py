@@ -97,6 +97,14 @@ def compare(sides: tuple[Side, Side]) -> Findings:
     return Findings(tuple(items), told, tuple(unknown))
 
 
+def between(node: str, before: Execution, now: Execution) -> Changed | None:
+    """How the code of a node changed from one execution to another; None if it is the same, or not known of both."""
+    hashes = [_hash(before), _hash(now)]
+    if not all(hashes) or hashes[0] == hashes[1]:
+        return None
+    return _changed(node, (before, now), [_module(before), _module(now)], hashes)
+
+
 def _not_told(what: str, name: str, found: list[CodeChange]) -> list[str]:
     """That the store does not tell which files or lines changed."""
     if not found:

@@ -34,26 +34,30 @@ def with_lines(changes: Changes, repository: Repository | NoRepository) -> Chang
       changes: From `between`.
       repository: Of the bundle; whoever sees the result may read its code.
     """
-    items: list[Changed] = []
-    unknown: list[str] = []
-    for item in changes.items:
-        details = item.details
-        if (
-            isinstance(details, CodeChange)
-            and details.files
-            and details.baseline_version
-            and details.candidate_version
-        ):
-            try:
-                details, told = _with_diff(details, details.files, repository)
-                unknown += told
-                item = dataclasses.replace(item, details=details)
-            except PanelError as error:
-                unknown.append(f"Which lines of the code of {details.node} changed: {error}")
-        items.append(item)
+    found = [of_item(item, repository) for item in changes.items]
+    unknown = [text for _, texts in found for text in texts]
     return dataclasses.replace(
-        changes, items=tuple(items), unknown=tuple(dict.fromkeys([*changes.unknown, *unknown]))
+        changes,
+        items=tuple(item for item, _ in found),
+        unknown=tuple(dict.fromkeys([*changes.unknown, *unknown])),
     )
+
+
+def of_item(item: Changed, repository: Repository | NoRepository) -> tuple[Changed, list[str]]:
+    """A change with a diff if it is one of code, and sentences about what git does not have of it."""
+    details = item.details
+    if not (
+        isinstance(details, CodeChange)
+        and details.files
+        and details.baseline_version
+        and details.candidate_version
+    ):
+        return item, []
+    try:
+        details, unknown = _with_diff(details, details.files, repository)
+    except PanelError as error:
+        return item, [f"Which lines of the code of {details.node} changed: {error}"]
+    return dataclasses.replace(item, details=details), unknown
 
 
 def _with_diff(

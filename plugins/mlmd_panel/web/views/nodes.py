@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlmd_panel.errors import NotFound
 from mlmd_panel.store.records import Execution
+from mlmd_panel.web import not_cached
 from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Id, MapIndex, Text, Visiting
@@ -21,7 +22,7 @@ def node(
     task_id: Text = None,
     map_index: MapIndex = None,
 ) -> Answer:
-    """A node in a run: its attempts, inputs, outputs, and the contents of its outputs.
+    """A node in a run: its attempts, inputs, outputs, the contents of its outputs, and why it ran.
 
     If a node has several instances in the run, in task groups or mapped, they are listed, unless the task id and map
     index select one.
@@ -41,7 +42,15 @@ def node(
     lasts = [attempts[-1] for attempts in instances.values()]
     data: dict = {"run": run, "node": node, "instances": lasts if len(lasts) > 1 else []}
     if len(lasts) > 1:
-        empty: dict = {"attempts": [], "execution": None, "inputs": [], "outputs": [], "views": []}
+        empty: dict = {
+            "attempts": [],
+            "execution": None,
+            "why": None,
+            "computed_by": None,
+            "inputs": [],
+            "outputs": [],
+            "views": [],
+        }
         return Answer("node.html", node, data | empty, {"choice": choice})
     [attempts], [last] = instances.values(), lasts
     rows: list[ArtifactRow] = [
@@ -54,6 +63,8 @@ def node(
     data |= {
         "attempts": attempts[::-1],
         "execution": last,
+        "why": not_cached.read(visit, last),
+        "computed_by": not_cached.computed_by(visit, last, [row["event"] for row in shown]),
         "inputs": [row for row in rows if row["event"].is_input],
         "outputs": outputs,
         "views": [{**row, **typed_view(visit, row["artifact"], choice, wanted)} for row in shown],
