@@ -97,6 +97,18 @@ add() { # name, what, lock file
   echo "$sum" >"$state/$name/with-$what"
 }
 
+# Packages for Airflow in a folder of their own: only who has it on PYTHONPATH sees them.
+beside() { # name, lock file
+  local name=$1 lock=$2 sum
+  sum=$(cat "$lock" "$state/airflow/locked" | sha256sum)
+  [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing $(basename "$(dirname "$lock")") into ${state#"$root/"}/$name"
+  rm -rf "${state:?}/$name"
+  "$uv" pip install --quiet --compile-bytecode --require-hashes --no-build --no-deps --target "$state/$name" --python "$state/airflow/bin/python" -r "$lock" ||
+    die "could not install $lock; run it again."
+  echo "$sum" >"$state/$name/locked"
+}
+
 # A program for tests that cannot be had is told, and the tests go on without it.
 provide() { "$root/tests/services/debian.sh" "$1" "$state/services/$1" || [ $? = 3 ]; }
 
@@ -123,6 +135,8 @@ case "${1:-}" in
   services)
     install services "$root/tests/services/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
     provide mariadb
+    # The provider needs Python 3.11; its test says so.
+    "$state/airflow/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && beside openlineage "$root/tests/openlineage/requirements.txt" || true
     ;;
   bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' compiles ;;
 esac

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import mlmd_connection, parameters
+from include.tfx_airflow.airflow_side import mlmd_connection, open_lineage, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
@@ -81,6 +81,7 @@ class TfxNodeOperator(BaseOperator):
         # Task id of each node in this copy of the pipeline; AirflowDagRunner adds the others.
         self.node_tasks = {tfx_node.id: self.task_id}
         self._process: NodeProcess | None = None
+        self._lineage: dict[str, Any] = {}
 
     @property
     def operator_name(self) -> str:
@@ -124,6 +125,7 @@ class TfxNodeOperator(BaseOperator):
             raise NodeError(f"{name} in run {request.run!r}; its error:", tail=result.message)
         if result.state == "skipped":
             self._skip(context, Skip(self.tfx_node.id, result.message))
+        self._lineage = result.lineage
         self._log_result(context, result)
         value = {
             "node": self.tfx_node.id,
@@ -156,6 +158,10 @@ class TfxNodeOperator(BaseOperator):
         node = self.tfx_node
         context["ti"].xcom_push(key=XCOM_KEY, value=dataclasses.asdict(skip))
         raise AirflowSkipException(f"{node.kind} {node.id!r} was skipped: {skip.message(node.id)}")
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the OpenLineage provider asks for: the artifacts as datasets."""
+        return open_lineage.facets(with_json_numbers(self._lineage))
 
     def on_kill(self) -> None:
         """Ends the node's process group and records FAILED in MLMD."""
@@ -193,6 +199,7 @@ class TfxNodeOperator(BaseOperator):
             group=identity.group_name(self.dag_id, group, self._item()) if group or several else "",
             own_history=several,
             bundle_version=bundle_version(instance),
+            lineage=open_lineage.is_wanted(),
         )
 
     def _item(self) -> str:

@@ -35,6 +35,7 @@ class NodeRequest:
       group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
       own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
       bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
+      lineage: Whether the result describes what was read and made for a lineage catalogue.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -49,6 +50,7 @@ class NodeRequest:
     group: str = ""
     own_history: bool = False
     bundle_version: str = ""
+    lineage: bool = False
     kill_grace: float = 10.0
 
     def to_json(self) -> str:
@@ -65,6 +67,7 @@ class NodeResult:
       execution_id: MLMD id, 0 when nothing was registered.
       outputs: By output key, a list of {id, type, uri, note}; of examples also their span and version.
       summary: Short facts for people and for downstream tasks, such as {"blessed": true}.
+      lineage: What was read and made, see `tfx_side/node/lineage_facts.py`; empty unless the request asks for it.
       message: Reason of a skip or failure; a failure's traceback.
       started: When the child began to work on the node, its imports done; seconds since the epoch.
       seconds: How long it worked.
@@ -74,6 +77,7 @@ class NodeResult:
     execution_id: int = 0
     outputs: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
     message: str = ""
     started: float = 0.0
     seconds: float = 0.0

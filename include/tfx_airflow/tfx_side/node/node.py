@@ -30,6 +30,7 @@ from include.tfx_airflow.tfx_side.node import (
     code_version,
     input_resolution,
     launch,
+    lineage_facts,
     outputs,
     user_code,
     why_executed,
@@ -106,6 +107,14 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         return NodeResult("skipped", message=only_logged.why_skipped or _condition(node))
     with connection as handle:
         result = _result(handle.store, info.execution_id)
+        if request.lineage and result.state != "failed":
+            try:
+                found = lineage_facts.describe(
+                    handle.store, info.execution_id, result.outputs, result.summary
+                )
+                result.lineage.update(found)
+            except Exception:  # a catalogue is no reason to fail
+                log.warning("What the node read and made cannot be described for OpenLineage.", exc_info=True)
     if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
         result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
