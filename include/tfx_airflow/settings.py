@@ -61,6 +61,12 @@ class Settings:
         16, "Nodes that the node server runs at the same time; others wait for their turn.", 1, 1000
     )
 
+    library_patches: bool = _field(
+        True,
+        "Take overhead out of Beam, TFMA and TensorFlow while a node runs; its outputs are the same. False: the "
+        "libraries as they are.",
+    )
+
     @property
     def mlmd_file(self) -> Path:
         """The embedded MLMD store, used when no Connection is named."""

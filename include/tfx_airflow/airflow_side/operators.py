@@ -200,6 +200,7 @@ class TfxNodeOperator(BaseOperator):
             own_history=several,
             bundle_version=bundle_version(instance),
             lineage=open_lineage.is_wanted(),
+            library_patches=settings.library_patches,
         )
 
     def _item(self) -> str:

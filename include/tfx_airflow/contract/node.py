@@ -36,6 +36,7 @@ class NodeRequest:
       own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
       bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
       lineage: Whether the result describes what was read and made for a lineage catalogue.
+      library_patches: Whether overhead is taken out of libraries, see `tfx_side/patches`.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -51,6 +52,7 @@ class NodeRequest:
     own_history: bool = False
     bundle_version: str = ""
     lineage: bool = False
+    library_patches: bool = True
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

@@ -21,6 +21,8 @@ from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.node import cache, gone_files, why_executed
 from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
+from include.tfx_airflow.tfx_side.patches import applied
+from include.tfx_airflow.tfx_side.patches.patch import Patch
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +77,14 @@ class Launcher(launcher.Launcher):
       earlier_tries: The only executions to use as cache; None for all of the node.
       code_version: Tells which of the user's code the node runs; None for a node without any.
       without_cache: Why the cache is not asked; "" when it is.
+      patches: Applied while the executor runs.
     """
 
     given_up: threading.Event
     earlier_tries: frozenset[int] | None = None
     code_version: CodeVersion | None = None
     without_cache: str = ""
+    patches: tuple[Patch, ...] = ()
 
     def _prepare_execution(self) -> Any:
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
@@ -101,7 +105,7 @@ class Launcher(launcher.Launcher):
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
             self._explain(handle.store, execution_info.execution_id)
-        with workers.copies_end_here():
+        with workers.copies_end_here(), applied.applied(self.patches):
             return super()._run_executor(execution_info)
 
     def _explain(self, store: Any, execution_id: int) -> None:

@@ -35,6 +35,7 @@ from include.tfx_airflow.tfx_side.node import (
     user_code,
     why_executed,
 )
+from include.tfx_airflow.tfx_side.patches import applied
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         node_launcher.given_up = given_up or threading.Event()
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
+        if request.library_patches:
+            node_launcher.patches = applied.PATCHES
         if not node.execution_options.caching_options.enable_cache:
             node_launcher.without_cache = (
                 "its task was cleared" if uses_cache else "the cache is off for this node"
