@@ -3,7 +3,7 @@
 `evaluators/jackknife.py` makes, of each of its 20 buckets, a collection of its own, and of each of the 20 samples that
 leave one bucket out another: 20 times 19 copies of every accumulator go through Beam's coders, and each collection is
 a stage with its set-up. Here one combiner keeps the buckets of a slice side by side and merges them itself, by the same
-calls in the same order, so that with the same buckets the result is the same to the last bit.
+calls in the same order: with the same buckets each sample's metrics are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class _BucketsCombineFn(beam.CombineFn):
 
     def merge_accumulators(self, accumulators: Iterable[_AtOnce]) -> _AtOnce:
         """Merges bucket by bucket, with all accumulators of a bucket in one call, as Beam does."""
-        found = [[part for part in parts if part is not None] for parts in zip(*(a.items for a in accumulators))]
+        found = [
+            [part for part in parts if part is not None] for parts in zip(*(a.items for a in accumulators))
+        ]
         return _AtOnce([self._combine_fn.merge_accumulators(parts) if parts else None for parts in found])
 
     def compact(self, accumulator: _AtOnce) -> _AtOnce:
@@ -113,7 +115,8 @@ def in_two_steps(original: Callable[..., beam.PTransform]) -> Callable[..., beam
             return (
                 sliced_extracts
                 | f"Partition({buckets})" >> beam.ParDo(_ToBucket(buckets, np.random.RandomState(seed)))
-                | "CombineSamplesPerSlice" >> beam.CombinePerKey(_BucketsCombineFn(combine_fn, buckets, all_rows))
+                | "CombineSamplesPerSlice"
+                >> beam.CombinePerKey(_BucketsCombineFn(combine_fn, buckets, all_rows))
                 | "Samples" >> beam.FlatMapTuple(_by_sample)
                 | "AddDerivedMetrics" >> derived
                 | "AddSampleIdToValue" >> beam.MapTuple(_by_slice)

@@ -24,9 +24,7 @@ def once_per_row(original: Callable[..., Iterator[_Values]]) -> Callable[..., It
     """Replaces the function; callers get arrays of their own, as before, and see its errors each time."""
     last = _LastRow()
 
-    def to_label_prediction_example_weight(
-        inputs: Any, *arguments: Any, **options: Any
-    ) -> Iterator[_Values]:
+    def to_label_prediction_example_weight(inputs: Any, *arguments: Any, **options: Any) -> Iterator[_Values]:
         if last.row is not inputs:
             # The reference keeps the row alive: no other one can be mistaken for it.
             last.row, last.made = inputs, {}
