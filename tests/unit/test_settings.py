@@ -28,6 +28,7 @@ def test_environment_variables_override_every_field(monkeypatch: pytest.MonkeyPa
         "MLMD_CONN_ID": "store",
         "PYTHONPATH": "/srv/a:/srv/b",
         "KILL_GRACE": "2.5",
+        "LIBRARY_PATCHES": "False",
     }
     for name, value in given.items():
         monkeypatch.setenv(f"AIRFLOW__TFX_AIRFLOW__{name}", value)
@@ -37,6 +38,7 @@ def test_environment_variables_override_every_field(monkeypatch: pytest.MonkeyPa
         mlmd_conn_id="store",
         pythonpath="/srv/a:/srv/b",
         kill_grace=2.5,
+        library_patches=False,
     )
 
 

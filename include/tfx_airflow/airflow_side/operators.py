@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import mlmd_connection, open_lineage, parameters
+from include.tfx_airflow.airflow_side import beam_work, mlmd_connection, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
@@ -146,8 +147,8 @@ class TfxNodeOperator(BaseOperator):
         return value
 
     def _log_result(self, context: Context, result: NodeResult) -> None:
-        for line in table(self.tfx_node.id, result):
-            self.log.info("%s", line)
+        for line in [*table(self.tfx_node.id, result), *beam_work.lines(result.beam)]:
+            self.log.info("%s", _CONTROL.sub("?", line))
         for warning in result.summary.get("warnings", []):
             self.log.warning("%s: %s", self.tfx_node.id, warning)
         map_index = context["ti"].map_index

@@ -73,6 +73,7 @@ class NodeResult:
       message: Reason of a skip or failure; a failure's traceback.
       started: When the child began to work on the node, its imports done; seconds since the epoch.
       seconds: How long it worked.
+      beam: Seconds and counters of its Beam pipelines, see `tfx_side/node/beam_work.py`; {} when it ran none.
     """
 
     state: str
@@ -83,3 +84,4 @@ class NodeResult:
     message: str = ""
     started: float = 0.0
     seconds: float = 0.0
+    beam: dict[str, Any] = dataclasses.field(default_factory=dict)

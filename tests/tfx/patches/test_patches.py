@@ -41,7 +41,7 @@ def test_patches_end_with_the_block() -> None:
 
     before = current()
     with pytest.raises(KeyError), applied.applied():
-        assert not any(new is old for new, old in zip(current(), before))
+        assert not any(new is old for new, old in zip(current(), before, strict=True))
         raise KeyError
     assert current() == before
 
@@ -98,7 +98,7 @@ class _Counting(beam.DoFn):
 
     COUNT = userstate.CombiningValueStateSpec("count", sum)
 
-    def process(self, element: Any, side: int = 3, count: Any = beam.DoFn.StateParam(COUNT)) -> Any:
+    def process(self, element: Any, side: int = 3, count: Any = beam.DoFn.StateParam(COUNT)) -> Any:  # noqa: B008
         yield element, side, count
 
 

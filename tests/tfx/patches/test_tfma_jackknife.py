@@ -51,7 +51,7 @@ def _rows(number: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "labels": np.array([float(chance.random() < made[0][0])], np.float32),
-                "predictions": dict(zip(("candidate", "baseline"), made)),
+                "predictions": dict(zip(("candidate", "baseline"), made, strict=True)),
                 "example_weights": np.array([1.0], np.float32),
                 "features": {"day": np.array([day])},
                 "_slice_key_types": [(), (("day", day),)],

@@ -19,7 +19,8 @@ from include.tfx_airflow.contract.errors import MlmdError
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
-from include.tfx_airflow.tfx_side.node import cache, gone_files, why_executed
+from include.tfx_airflow.tfx_side.node import beam_work, cache, gone_files, why_executed
+from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
 from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
 from include.tfx_airflow.tfx_side.patches import applied
 from include.tfx_airflow.tfx_side.patches.patch import Patch
@@ -85,6 +86,7 @@ class Launcher(launcher.Launcher):
     code_version: CodeVersion | None = None
     without_cache: str = ""
     patches: tuple[Patch, ...] = ()
+    _beam_work: BeamWork | None = None
 
     def _prepare_execution(self) -> Any:
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
@@ -105,7 +107,8 @@ class Launcher(launcher.Launcher):
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
             self._explain(handle.store, execution_info.execution_id)
-        with workers.copies_end_here(), applied.applied(self.patches):
+        self._beam_work = BeamWork()
+        with workers.copies_end_here(), applied.applied(self.patches), self._beam_work.observed():
             return super()._run_executor(execution_info)
 
     def _explain(self, store: Any, execution_id: int) -> None:
@@ -161,12 +164,20 @@ class Launcher(launcher.Launcher):
             self._check_wanted(handle.store)
             published = not self.given_up.is_set()
             if published:
+                self._tell_beam_work(handle.store, execution_id)
                 super()._publish_successful_execution(execution_id, *arguments)
             kept = handle.is_locked()
         if not published:
             threading.Event().wait()  # until the thread that records the failure has ended this process
         if not kept:
             self._withdraw_if_overtaken(execution_id)
+
+    def _tell_beam_work(self, store: Any, execution_id: int) -> None:
+        """Makes the record of the Beam pipelines a property of the execution, which is known only now."""
+        if self._beam_work and (text := self._beam_work.text()):
+            [execution] = store.get_executions_by_id([execution_id])
+            execution.custom_properties[beam_work.PROPERTY].string_value = text
+            store.put_executions([execution])
 
     def _withdraw_if_overtaken(self, execution_id: int) -> None:
         """Decides again when the server lost the lock meanwhile: of two attempts the later one counts."""

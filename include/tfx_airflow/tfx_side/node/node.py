@@ -27,6 +27,7 @@ from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import (
     attempts,
+    beam_work,
     code_version,
     input_resolution,
     launch,
@@ -181,7 +182,8 @@ def _result(store: Any, execution_id: int) -> NodeResult:
         return NodeResult("failed", execution_id, message=_failure(execution))
     made, summary = outputs.describe(store, execution_id)
     if execution.last_known_state != _Execution.CACHED:
-        return NodeResult("executed", execution_id, made, summary)
+        work = beam_work.of_text(execution.custom_properties[beam_work.PROPERTY].string_value)
+        return NodeResult("executed", execution_id, made, summary, beam=work)
     by = why_executed.computed_by(store, execution_id)
     if by:
         log.info("From the cache: computed by execution %d of run %r.", by["execution"], by["run"])

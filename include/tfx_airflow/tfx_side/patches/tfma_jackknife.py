@@ -59,7 +59,8 @@ class _BucketsCombineFn(beam.CombineFn):
     def merge_accumulators(self, accumulators: Iterable[_AtOnce]) -> _AtOnce:
         """Merges bucket by bucket, with all accumulators of a bucket in one call, as Beam does."""
         found = [
-            [part for part in parts if part is not None] for parts in zip(*(a.items for a in accumulators))
+            [part for part in parts if part is not None]
+            for parts in zip(*(a.items for a in accumulators), strict=True)
         ]
         return _AtOnce([self._combine_fn.merge_accumulators(parts) if parts else None for parts in found])
 

@@ -19,7 +19,7 @@ def same_thresholds(original: Callable[..., Any]) -> Callable[..., Any]:
         if self.thresholds != other.thresholds or sorted(set(self.thresholds)) != list(self.thresholds):
             return original(self, other, op)
         columns = {
-            name: [op(x, y) for x, y in zip(getattr(self, name), getattr(other, name))]
+            name: [op(x, y) for x, y in zip(getattr(self, name), getattr(other, name), strict=True)]
             for name in ("tp", "tn", "fp", "fn")
         }
         return Matrices(thresholds=list(self.thresholds), **columns)

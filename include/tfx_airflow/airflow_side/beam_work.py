@@ -1,0 +1,48 @@
+"""Where the time of a node's Beam pipelines went, for the end of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_STEPS, MAX_COUNTERS = 8, 12
+
+
+def lines(work: Mapping[str, Any]) -> list[str]:
+    """The record as a table.
+
+    Args:
+      work: `NodeResult.beam`.
+
+    Returns:
+      Lines of text; none when no pipeline ran.
+    """
+    # Not at a parse.
+    from tabulate import tabulate
+
+    if not work:
+        return []
+    number, seconds = work["pipelines"], work.get("seconds")
+    took = f" in {seconds:.1f} s" if seconds is not None else ""
+    rows = [*_steps(work), *_counters(work)]
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=("right", "left")) if rows else ""
+    return [
+        f"{number} Beam pipeline{'s' if number != 1 else ''}{took}; steps by sampled seconds, and counters:",
+        *(f"  {line.rstrip()}" for line in text.splitlines()),
+    ]
+
+
+def _steps(work: Mapping[str, Any]) -> list[tuple[str, str]]:
+    steps = work["steps"]
+    rows = [(f"{seconds:.1f} s", name) for name, seconds in steps[:MAX_STEPS]]
+    others, of_others = work.get("steps_left_out", (0, 0.0))
+    others += len(steps[MAX_STEPS:])
+    of_others += sum(seconds for _, seconds in steps[MAX_STEPS:])
+    return [*rows, (f"{of_others:.1f} s", f"in {others} other steps")] if others else rows
+
+
+def _counters(work: Mapping[str, Any]) -> list[tuple[str, str]]:
+    counters = work["counters"]
+    rows = [(str(value), name) for name, value in counters[:MAX_COUNTERS]]
+    more = len(counters[MAX_COUNTERS:]) + len(work["distributions"]) + work.get("counters_left_out", 0)
+    return [*rows, ("", f"{more} more are in the panel or were left out")] if more else rows
