@@ -45,4 +45,4 @@ def _counters(work: Mapping[str, Any]) -> list[tuple[str, str]]:
     counters = work["counters"]
     rows = [(str(value), name) for name, value in counters[:MAX_COUNTERS]]
     more = len(counters[MAX_COUNTERS:]) + len(work["distributions"]) + work.get("counters_left_out", 0)
-    return [*rows, ("", f"{more} more are in the panel or were left out")] if more else rows
+    return [*rows, ("", f"and {more} more counters")] if more else rows

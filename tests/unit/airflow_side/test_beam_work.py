@@ -33,7 +33,7 @@ def test_what_has_no_place_is_counted() -> None:
     found = lines(work)
     assert found[0] == "2 Beam pipelines; steps by sampled seconds, and counters:"
     assert found[MAX_STEPS + 1].split(maxsplit=2) == ["1.6", "s", "in 5 other steps"]
-    assert found[-1].strip() == "7 more are in the panel or were left out"
+    assert found[-1].strip() == "and 7 more counters"
     assert len(found) == 1 + MAX_STEPS + 1 + MAX_COUNTERS + 1
 
 

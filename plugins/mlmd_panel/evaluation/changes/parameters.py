@@ -22,10 +22,11 @@ from mlmd_panel.store.records import Execution
 MAX_PATHS = 100
 MAX_DEPTH = 30
 MAX_TEXT = 2000
-# They differ from run to run by what they are: which data was read, which code, why it ran; all told elsewhere.
+# They differ from run to run by what they are: which data was read, which code, why it ran, how long it took; all told
+# elsewhere.
 _HIDDEN = (
     "span", "version", "input_fingerprint", "range_config", FINGERPRINT, FILES, VERSION, "module_path", "module_file",
-    "not_cached", "executor_hash",
+    "not_cached", "executor_hash", "beam_work",
 )  # fmt: skip
 # ... and this names the files of a span.
 _OF_SPAN = "input_config"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlmd_panel.errors import NotFound
 from mlmd_panel.store.records import Execution
-from mlmd_panel.web import not_cached
+from mlmd_panel.web import beam_work, not_cached
 from mlmd_panel.web.answer import Answer, ArtifactRow
 from mlmd_panel.web.choices import Choosing
 from mlmd_panel.web.request import Id, MapIndex, Text, Visiting
@@ -22,7 +22,7 @@ def node(
     task_id: Text = None,
     map_index: MapIndex = None,
 ) -> Answer:
-    """A node in a run: its attempts, inputs, outputs, the contents of its outputs, and why it ran.
+    """A node in a run: its attempts, inputs, outputs, the contents of its outputs, why it ran, and where Beam's time went.
 
     If a node has several instances in the run, in task groups or mapped, they are listed, unless the task id and map
     index select one.
@@ -47,6 +47,7 @@ def node(
             "execution": None,
             "why": None,
             "computed_by": None,
+            "beam": None,
             "inputs": [],
             "outputs": [],
             "views": [],
@@ -65,6 +66,7 @@ def node(
         "execution": last,
         "why": not_cached.read(visit, last),
         "computed_by": not_cached.computed_by(visit, last, [row["event"] for row in shown]),
+        "beam": beam_work.read(last),
         "inputs": [row for row in rows if row["event"].is_input],
         "outputs": outputs,
         "views": [{**row, **typed_view(visit, row["artifact"], choice, wanted)} for row in shown],

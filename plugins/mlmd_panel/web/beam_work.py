@@ -1,0 +1,134 @@
+"""Where the time of an execution's Beam pipelines went, by the record that the orchestrator leaves with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from mlmd_panel.store.records import Execution
+
+PROPERTY = "beam_work"
+# More than the orchestrator writes; another program may have written anything.
+MAX_TEXT, MAX_ROWS, MAX_NAME = 1 << 16, 100, 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A step of a pipeline.
+
+    Attributes:
+      name: The full name of its transform; a long one begins with "…".
+      seconds: Sampled by Beam.
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Counter:
+    """What steps counted, in all.
+
+    Attributes:
+      name: `namespace:name`.
+      value: Number.
+    """
+
+    name: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """Values that steps gathered.
+
+    Attributes:
+      name: `namespace:name`.
+      count: How many.
+      smallest: Of them.
+      mean: Of them.
+      largest: Of them.
+    """
+
+    name: str
+    count: float
+    smallest: float
+    mean: float
+    largest: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamWork:
+    """The record.
+
+    Attributes:
+      pipelines: How many ran.
+      seconds: What they took; None when they ran elsewhere.
+      steps: Those at work longest, first.
+      other_steps: How many more have a time.
+      other_seconds: Of these, in all.
+      counters: Largest first.
+      distributions: By name.
+      counters_left_out: How many more counters and distributions there are.
+    """
+
+    pipelines: int
+    seconds: float | None
+    steps: tuple[Step, ...]
+    other_steps: int
+    other_seconds: float
+    counters: tuple[Counter, ...]
+    distributions: tuple[Distribution, ...]
+    counters_left_out: int
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a full bar stands for."""
+        return max((step.seconds for step in self.steps), default=0) or 1
+
+
+def read(execution: Execution) -> BeamWork | None:
+    """The record of an execution; None if it has none that can be read."""
+    text = next((p.value for p in execution.properties if p.name == PROPERTY and p.custom), None)
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        return None
+    try:
+        return _of(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _of(value: dict[str, Any]) -> BeamWork:
+    seconds = value.get("seconds")
+    other_steps, other_seconds = value.get("steps_left_out", (0, 0))
+    return BeamWork(
+        pipelines=int(_number(value["pipelines"])),
+        seconds=None if seconds is None else _number(seconds),
+        steps=tuple(Step(*_row(row, 1)) for row in value["steps"][:MAX_ROWS]),
+        other_steps=int(_number(other_steps)),
+        other_seconds=_number(other_seconds),
+        counters=tuple(Counter(*_row(row, 1)) for row in value["counters"][:MAX_ROWS]),
+        distributions=tuple(Distribution(*_row(row, 4)) for row in value["distributions"][:MAX_ROWS]),
+        counters_left_out=int(_number(value.get("counters_left_out", 0))),
+    )
+
+
+def _row(row: list[Any], numbers: int) -> tuple[Any, ...]:
+    """A name and numbers."""
+    name, *found = row
+    if not isinstance(name, str) or len(name) > MAX_NAME or len(found) != numbers:
+        raise ValueError(row)
+    return name, *map(_number, found)
+
+
+def _number(value: Any) -> float:
+    """A number that is there.
+
+    Raises:
+      ValueError: It is not.
+    """
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(value)
+    return value
