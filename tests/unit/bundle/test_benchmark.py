@@ -10,12 +10,14 @@ from tests.benchmarks import results
 
 
 def _found(**walls: float) -> dict[str, Any]:
-    """Three repetitions of each lane around its wall time; every lane's node work is 10 s."""
+    """Three repetitions of each lane around its wall time; node work is 10 s, of this bundle's warm lane 6 s."""
     memory = {"idle": 100.0, "total": 1100.0, "largest": 700.0}
     lanes: dict[str, Any] = {}
     for lane in results.LANES:
         wall = walls.get(lane.replace(" ", "_"), 12.0)
         row = {"nodes": {"A": 4.0, "B": 6.0}, "starts": {"A": 0.5, "B": 1.5}, "memory": memory}
+        if lane == "dags test warm":
+            row["nodes"] = {"A": 2.0, "B": 4.0}
         lanes[lane] = [{"wall": wall + more, **row} for more in (-1.0, 0.0, 50.0)]
     for lane in ("parse", "stock parse"):
         lanes[lane] = [{"seconds": 0.01, "megabytes": 2.0}]
@@ -41,3 +43,14 @@ def test_a_missed_target_is_said(lane: str) -> None:
     page, reached = results.render(_found(**{lane: 17.0}))
     assert not reached
     assert page.count("**no**") == 1
+
+
+def test_work_is_told_by_node_and_too_much_of_it_is_said() -> None:
+    found = _found()
+    page, _ = results.render(found)
+    assert "| B | 6.00 | 4.00 | 0.67 |\n| A | 4.00 | 2.00 | 0.50 |\n| all | 10.00 | 6.00 | 0.60 |" in page
+    for row in found["lanes"]["dags test warm"]:
+        row["nodes"]["A"] = 2.6
+    page, reached = results.render(found)
+    assert not reached
+    assert "| <= 0.65 | 0.66 | **no** |" in page

@@ -1,0 +1,117 @@
+"""The taxi pipeline with and without the patches of libraries: the same outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+import tensorflow_transform as tft
+
+from include.taxi import pipeline as taxi
+from include.taxi.sample import sample_data_root
+from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.tfx_side.node import node
+
+ROWS = 3000
+NODES = (
+    "CsvExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Trainer", "latest_blessed_model_resolver", "Evaluator",
+)  # fmt: skip
+
+Run = dict[str, Any]
+
+
+@pytest.fixture
+def run(make_request: Callable[..., NodeRequest], tmp_path: Path) -> Callable[[bool], Run]:
+    """Runs the pipeline on the first rows of the sample; results by node."""
+    (tmp_path / "data").mkdir()
+    [source] = Path(sample_data_root()).glob("*.csv")
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "data" / "data.csv").write_text("".join(lines[: ROWS + 1]), encoding="utf-8")
+    pipeline = taxi.create_pipeline(
+        "taxi",
+        str(tmp_path / "root"),
+        data_root=str(tmp_path / "data"),
+        serving_dir=str(tmp_path / "serving"),
+        enable_cache=False,
+    )
+
+    def nodes(patched: bool) -> Run:
+        values = {"train_args": '{"num_steps": 20}', "hyperparameters": "{}"}
+        requests = [make_request(pipeline, name, run=f"patched_{patched}", **values) for name in NODES]
+        made = [node.run(dataclasses.replace(request, library_patches=patched)) for request in requests]
+        return dict(zip(NODES, made, strict=True))
+
+    return nodes
+
+
+@pytest.mark.slow
+def test_outputs_of_the_taxi_pipeline_are_those_of_the_libraries_as_they_are(
+    run: Callable[[bool], Run],
+) -> None:
+    theirs, ours = run(False), run(True)
+    assert {name: result.state for name, result in ours.items()} == dict.fromkeys(NODES, "executed")
+    assert _records(ours, "CsvExampleGen", "examples") == _records(theirs, "CsvExampleGen", "examples")
+    assert _records(ours, "Transform", "transformed_examples") == _records(
+        theirs, "Transform", "transformed_examples"
+    )
+    for split in ("train", "eval"):
+        path = f"Split-{split}/FeatureStats.pb"
+        statistics = [
+            tfdv.load_stats_binary(f"{_uri(r, 'StatisticsGen', 'statistics')}/{path}") for r in (ours, theirs)
+        ]
+        assert statistics[0] == statistics[1]
+    assert _transformed(ours) == _transformed(theirs)
+    assert _history(ours) == _history(theirs)
+    metrics = [result["Evaluator"].summary["metrics"] for result in (ours, theirs)]
+    assert metrics[0].keys() == metrics[1].keys() >= {"auc", "loss", "binary_accuracy"}
+    for name, found in metrics[1].items():
+        assert metrics[0][name]["value"] == pytest.approx(found["value"], rel=1e-12)
+        assert metrics[0][name].keys() == found.keys()
+        if "lower" in found:  # TFMA draws the buckets at random
+            widths = [m[name]["upper"] - m[name]["lower"] for m in metrics]
+            assert 1 / 3 < widths[0] / widths[1] < 3
+    assert ours["Transform"].beam["counters"] == theirs["Transform"].beam["counters"]
+
+
+def _uri(run: Run, name: str, key: str) -> str:
+    return str(run[name].outputs[key][0]["uri"])
+
+
+def _records(run: Run, name: str, key: str) -> dict[str, list[bytes]]:
+    """Records by split, sorted: Beam gives no order."""
+    return {
+        split: sorted(
+            tf.data.TFRecordDataset(
+                tf.io.gfile.glob(f"{_uri(run, name, key)}/Split-{split}/*"), "GZIP"
+            ).as_numpy_iterator()
+        )
+        for split in ("train", "eval")
+    }
+
+
+def _transformed(run: Run) -> list[Any]:
+    """What the transform graph makes of two rows, and its vocabularies."""
+    output = tft.TFTransformOutput(_uri(run, "Transform", "transform_graph"))
+    spec = output.raw_feature_spec()
+    rows = {name: tf.sparse.from_dense(_values(config)) for name, config in spec.items()}
+    made = output.transform_features_layer()(rows)
+    vocabularies = [output.vocabulary_by_name(name) for name in ("payment_type", "company")]
+    return [{name: np.asarray(value).tolist() for name, value in sorted(made.items())}, vocabularies]
+
+
+def _values(config: Any) -> Any:
+    if config.dtype == tf.string:
+        return tf.constant([["Cash"], ["Taxi Affiliation Services"]])
+    return tf.cast(tf.constant([[3.5], [17.0]]), config.dtype)
+
+
+def _history(run: Run) -> Any:
+    """Losses of the training: the weights follow from them."""
+    return json.loads(Path(_uri(run, "Trainer", "model_run"), "training.json").read_text())
