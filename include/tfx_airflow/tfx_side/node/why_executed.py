@@ -18,6 +18,7 @@ from tfx.orchestration.portable.mlmd import event_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import mlmd_facts
+from include.tfx_airflow.tfx_side.node import beam_work
 from include.tfx_airflow.tfx_side.node.code_version import FILES_PROPERTY, VERSION_PROPERTY
 from include.tfx_airflow.tfx_side.node.user_code import FINGERPRINT_PROPERTY
 
@@ -34,7 +35,15 @@ _Artifact, _Event, _Execution = (
 )
 _SUCCESSFUL = (_Execution.COMPLETE, _Execution.CACHED)
 # Of an execution, not of what it works with.
-_NOT_COMPARED = (PROPERTY, FILES_PROPERTY, VERSION_PROPERTY, EXECUTOR_PROPERTY, "failure", "state")
+_NOT_COMPARED = (
+    PROPERTY,
+    FILES_PROPERTY,
+    VERSION_PROPERTY,
+    EXECUTOR_PROPERTY,
+    beam_work.PROPERTY,
+    "failure",
+    "state",
+)
 _Change = tuple[str, str, str]
 
 
