@@ -17,7 +17,7 @@ class _LastRow(threading.local):
     """What was made of the row that this thread had last."""
 
     row: Any = None
-    made: dict[Any, list[_Values]] = {}
+    made: dict[Any, tuple[Any, Any, list[_Values]]] = {}
 
 
 def once_per_row(original: Callable[..., Iterator[_Values]]) -> Callable[..., Iterator[_Values]]:
@@ -28,11 +28,11 @@ def once_per_row(original: Callable[..., Iterator[_Values]]) -> Callable[..., It
         if last.row is not inputs:
             # The reference keeps the row alive: no other one can be mistaken for it.
             last.row, last.made = inputs, {}
-        # Configurations that cannot be hashed belong to combiners, which live as long as the rows come.
         key = (*map(_key, arguments), *((name, _key(value)) for name, value in options.items()))
         if key not in last.made:
-            last.made[key] = list(original(inputs, *arguments, **options))
-        for values in last.made[key]:
+            # With the arguments, whose ids no other object can get as long as they are kept.
+            last.made[key] = (arguments, options, list(original(inputs, *arguments, **options)))
+        for values in last.made[key][-1]:
             label, prediction, weight = values
             yield label.copy(), prediction.copy(), weight.copy()
 
