@@ -69,19 +69,19 @@ class NodeResult:
       execution_id: MLMD id, 0 when nothing was registered.
       outputs: By output key, a list of {id, type, uri, note}; of examples also their span and version.
       summary: Short facts for people and for downstream tasks, such as {"blessed": true}.
-      lineage: What was read and made, see `tfx_side/node/lineage_facts.py`; empty unless the request asks for it.
       message: Reason of a skip or failure; a failure's traceback.
       started: When the child began to work on the node, its imports done; seconds since the epoch.
       seconds: How long it worked.
       beam: Seconds and counters of its Beam pipelines, see `tfx_side/node/beam_work.py`; {} when it ran none.
+      lineage: What was read and made, see `tfx_side/node/lineage_facts.py`; empty unless the request asks for it.
     """
 
     state: str
     execution_id: int = 0
     outputs: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
-    lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
     message: str = ""
     started: float = 0.0
     seconds: float = 0.0
     beam: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lineage: dict[str, Any] = dataclasses.field(default_factory=dict)
