@@ -22,7 +22,14 @@ def _found(**walls: float) -> dict[str, Any]:
     for lane in ("parse", "stock parse"):
         lanes[lane] = [{"seconds": 0.01, "megabytes": 2.0}]
     about = {"date": "2014-01-01", "machine": "m", "versions": {"tfx": "1"}, "repetitions": 3}
-    return {"about": about, "lanes": lanes, "starts": {"forked": [0.1] * 95 + [0.2] * 5, "new": [5.0]}}
+    node = {"SpanExampleGen": 1.0, "Train": 0.1, "Judge": 0.2, "rolling_window": 0.3}
+    return {
+        "about": about,
+        "lanes": lanes,
+        "starts": {"forked": [0.1] * 95 + [0.2] * 5, "new": [5.0]},
+        "history": {runs: {"bundle": node, "local": node} for runs in ("0", "20000")},
+        "retraining": {"0": 60.0, "20000": 61.0},
+    }
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
