@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ from include.components.arrow.splits import Splits
 
 _FORMAT = standard_component_specs.OUTPUT_DATA_FORMAT_KEY
 # Bounds memory: some tens of megabytes.
-_ROWS = 1 << 15
+_ROWS = 1 << 14
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -106,7 +107,9 @@ class ReadSplits(beam.PTransform):
             return self._csv(pbegin, files)
         if len(parquets) < len(files):
             [other, *_] = sorted(set(files) - set(parquets))
-            raise InputFileError(f"{parquets[0]} is Parquet, {other} is not. Files of one split have one format.")
+            raise InputFileError(
+                f"{parquets[0]} is Parquet, {other} is not. Files of one split have one format."
+            )
         groups = _spread(pbegin, files, parquet.find_row_groups)
         return groups | "Encode" >> self._encoded(_Encode(_parquet_columns, self._splits))
 
@@ -120,10 +123,11 @@ class ReadSplits(beam.PTransform):
                 )
         blocks = _spread(pbegin, files, csv_blocks.find_blocks)
         kinds = blocks | "InferTypes" >> beam.FlatMap(_csv_types, names) | beam.CombineGlobally(_highest)
-        return blocks | "Encode" >> self._encoded(_Encode(_csv_columns, self._splits), names, AsSingleton(kinds))
+        read = functools.partial(_csv_columns, names)
+        return blocks | "Encode" >> self._encoded(_Encode(read, self._splits), AsSingleton(kinds))
 
-    def _encoded(self, encode: beam.DoFn, *arguments: Any) -> beam.PTransform:
-        return beam.ParDo(encode, *arguments).with_outputs(*self._splits.names)
+    def _encoded(self, encode: beam.DoFn, *side_inputs: Any) -> beam.PTransform:
+        return beam.ParDo(encode, *side_inputs).with_outputs(*self._splits.names)
 
 
 class ArrowExampleGen(tfx.components.CsvExampleGen):
@@ -175,7 +179,7 @@ def _highest(found: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _csv_columns(
-    block: csv_blocks.CsvBlock, names: list[str], kinds: dict[str, int]
+    names: list[str], block: csv_blocks.CsvBlock, kinds: dict[str, int]
 ) -> Iterator[list[Column]]:
     """The rows of a block."""
     for data, line in csv_blocks.read_block(block):
@@ -190,7 +194,8 @@ def _csv_column(name: str, cells: pa.Array, kind: int) -> Column:
     return Column(name, csv_types.values(distinct.dictionary, kind), distinct.indices)
 
 
-def _parquet_columns(group: parquet.RowGroup) -> Iterator[list[Column]]:
+def _parquet_columns(group: parquet.RowGroup, _: None) -> Iterator[list[Column]]:
+    """The rows of a row group, whose file knows the types of its columns."""
     return parquet.read_row_group(group, _ROWS)
 
 
@@ -202,12 +207,12 @@ class _Encode(beam.DoFn):
         # The counter of TFX's MaybeSerialize (tfx/components/example_gen/write_split.py).
         self._rows = beam.metrics.Metrics.counter(write_split.METRICS_NAMESPACE, "num_instances")
 
-    def process(self, block: Any, *arguments: Any) -> Iterator[TaggedOutput]:
+    def process(self, block: Any, kinds: Any = None) -> Iterator[TaggedOutput]:
         """Called by Beam."""
         # zlib works without Python's lock: the next rows are encoded meanwhile.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             waiting: list[tuple[str, concurrent.futures.Future[bytes]]] = []
-            for columns in self._read(block, *arguments):
+            for columns in self._read(block, kinds):
                 done, waiting = waiting, []
                 examples = encode(columns)
                 self._rows.inc(len(examples))

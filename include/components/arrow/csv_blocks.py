@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from include.components.arrow.errors import InputFileError
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 # No record comes near it, unless a quote is missing.
 _MAX_RECORD_BYTES = 64 << 20
 
@@ -103,7 +103,9 @@ def read_block(block: CsvBlock, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
         file.seek(block.start)
         data = file.read(block.end - block.start)
     if len(data) < block.end - block.start:
-        raise InputFileError(f"{block.path} became shorter while it was read. Write to another name, then rename.")
+        raise InputFileError(
+            f"{block.path} became shorter while it was read. Write to another name, then rename."
+        )
     yield data, block.line
 
 
@@ -152,7 +154,7 @@ def _pieces(file: Any, path: str, line: int, block_bytes: int) -> Iterator[tuple
     if rest.count(b'"') % 2:
         line += rest.count(b"\n", 0, rest.rfind(b'"'))
         raise InputFileError(
-            f'{path} has an odd number of quotes: the last one, in line {line}, is never closed. A quote inside '
+            f"{path} has an odd number of quotes: the last one, in line {line}, is never closed. A quote inside "
             'quotes is written twice ("").'
         )
     if rest:

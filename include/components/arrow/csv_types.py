@@ -71,7 +71,9 @@ def _flat(cells: pa.Array, kind: int) -> pa.Array:
         return cells.cast(pa.large_binary())
     if kind == ColumnType.INT:
         integers = _cast(cells, pa.int64())
-        return pa.array([int(cell) for cell in cells.to_pylist()], pa.int64()) if integers is None else integers
+        return (
+            pa.array([int(cell) for cell in cells.to_pylist()], pa.int64()) if integers is None else integers
+        )
     floats = _cast(cells, pa.float64())
     if floats is None or compute.any(compute.is_nan(floats)).as_py():  # NaN has a sign
         doubles = np.array([float(cell) for cell in cells.to_pylist()])

@@ -54,7 +54,9 @@ def encode(columns: list[Column]) -> list[bytes]:
         parts.append(part if column.rows is None else part.take(column.rows))
     bodies = compute.binary_join_element_wise(*parts, b"")
     lengths = compute.binary_length(bodies).dictionary_encode()
-    heads = pa.array([_FEATURES_TAG + _varint(length) for length in lengths.dictionary.to_pylist()], pa.binary())
+    heads = pa.array(
+        [_FEATURES_TAG + _varint(length) for length in lengths.dictionary.to_pylist()], pa.binary()
+    )
     return compute.binary_join_element_wise(heads.take(lengths.indices), bodies, b"").to_pylist()
 
 

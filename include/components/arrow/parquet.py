@@ -52,7 +52,9 @@ def find_row_groups(path: str) -> Iterator[RowGroup]:
             raise InputFileError(f"{path} is not a Parquet file that pyarrow reads: {error}") from None
         names = metadata.schema.to_arrow_schema().names
         if len(set(names)) < len(names):
-            raise InputFileError(f"{path} has two columns of one name: {', '.join(sorted(names))}. Rename one.")
+            raise InputFileError(
+                f"{path} has two columns of one name: {', '.join(sorted(names))}. Rename one."
+            )
         yield from (RowGroup(path, number) for number in range(metadata.num_row_groups))
 
 
@@ -63,7 +65,9 @@ def read_row_group(group: RowGroup, rows: int) -> Iterator[list[Column]]:
       InputFileError: A column has a type or a value that has no feature.
     """
     with FileSystems.open(group.path) as file:
-        batches = arrow_parquet.ParquetFile(file).iter_batches(rows, row_groups=[group.number], use_threads=False)
+        batches = arrow_parquet.ParquetFile(file).iter_batches(
+            rows, row_groups=[group.number], use_threads=False
+        )
         for batch in batches:
             yield [
                 _column(name, array, f"{group.path}, row group {group.number}")
@@ -91,6 +95,7 @@ def _feature(name: str, array: pa.Array) -> Column:
         return Column(name, _lists(array))
     if types.is_floating(array.type):
         return Column(name, _ones(array))
+    _flat(array.slice(0, 0))  # refuses what has no distinct values either, such as structs
     # Distinct values are few, as a rule.
     distinct = array.dictionary_encode()
     values = pa.concat_arrays([distinct.dictionary, pa.nulls(1, array.type)])
@@ -145,4 +150,6 @@ def _flat(array: pa.Array) -> pa.Array:
         return array.cast(pa.large_string()).cast(pa.large_binary())
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
         return array.cast(pa.large_binary())
-    raise _NoFeature(f"values of type {kind}. A feature holds integers, numbers, text, bytes or lists of these.")
+    raise _NoFeature(
+        f"values of type {kind}. A feature holds integers, numbers, text, bytes or lists of these."
+    )

@@ -19,8 +19,8 @@ from apache_beam.io import filebasedsink
 from apache_beam.io.filesystem import CompressionTypes
 from tfx.components.example_gen import write_split
 
-# Beam's own TFRecord sink compresses as strongly.
-_LEVEL = 6
+# Beam uses 6, which takes twice the time. The files are still smaller than those of TFX: features are in order.
+_LEVEL = 3
 
 
 def tfrecords(examples: Iterable[bytes]) -> bytes:
@@ -50,15 +50,16 @@ class _Sink(filebasedsink.FileBasedSink):
             compression_type=CompressionTypes.UNCOMPRESSED,
         )
 
-    def open(self, temp_path: str) -> Any:
-        """Opens a shard; called by Beam."""
-        handle = super().open(temp_path)
-        handle.write(compressed(b""))  # a shard without rows is a gzip file, too
-        return handle
-
     def write_encoded_record(self, file_handle: Any, encoded_value: bytes) -> None:
         """Writes a member; called by Beam."""
         file_handle.write(encoded_value)
+
+    def close(self, file_handle: Any) -> None:
+        """Closes a shard; called by Beam."""
+        if file_handle.tell() == 0:
+            # Without rows it is a gzip file, too. Before others TensorFlow takes such a member for the end.
+            file_handle.write(compressed(b""))
+        super().close(file_handle)
 
 
 class WriteShards(beam.PTransform):
