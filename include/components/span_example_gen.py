@@ -1,14 +1,14 @@
-"""A CsvExampleGen that reads only complete spans: those whose marker was written."""
+"""An ArrowExampleGen that reads only complete spans: those whose marker was written."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 
-from tfx import v1 as tfx
 from tfx.components.example_gen import driver, input_processor, utils
 from tfx.proto import example_gen_pb2, range_config_pb2
 
+from include.components.arrow_example_gen import ArrowExampleGen
 from include.tfx_airflow.contract.spans import MARKER
 
 
@@ -71,8 +71,8 @@ class CompleteSpansDriver(driver.FileBasedDriver):
         return _CompleteSpans(str(input_base_uri), splits, range_config)
 
 
-class SpanExampleGen(tfx.components.CsvExampleGen):
-    """CsvExampleGen for spans that are delivered while it may be reading.
+class SpanExampleGen(ArrowExampleGen):
+    """ArrowExampleGen for spans that are delivered while it may be reading.
 
     TFX's own takes the highest version of a span that has any file, even one that is still being written
     or that a job left unfinished. This one takes the highest that has a marker

@@ -8,6 +8,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
+from include.components.arrow_example_gen import ArrowExampleGen
 from include.taxi import evaluation
 from include.taxi.sample import sample_data_root
 
@@ -57,7 +58,8 @@ def create_pipeline(
     Returns:
         The pipeline, to be run by any TFX orchestrator.
     """
-    example_gen = tfx.components.CsvExampleGen(input_base=data_root or sample_data_root())
+    # Under the name of TFX's own, as which stores and links know it.
+    example_gen = ArrowExampleGen(input_base=data_root or sample_data_root()).with_id("CsvExampleGen")
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     if schema_file:
         schema_gen = tfx.components.ImportSchemaGen(schema_file=schema_file)

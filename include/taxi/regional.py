@@ -9,6 +9,7 @@ import os
 
 from tfx import v1 as tfx
 
+from include.components.arrow_example_gen import ArrowExampleGen
 from include.taxi import evaluation, pipeline
 
 _SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.pbtxt")
@@ -39,7 +40,9 @@ def create_pipeline(
         The pipeline, to be run by any TFX orchestrator.
     """
     parameter = tfx.dsl.experimental.RuntimeParameter
-    example_gen = tfx.components.CsvExampleGen(input_base=trips or parameter(name="trips", ptype=str))
+    example_gen = ArrowExampleGen(input_base=trips or parameter(name="trips", ptype=str)).with_id(
+        "CsvExampleGen"
+    )
     # The types of the columns must not depend on a region's trips.
     schema = tfx.components.ImportSchemaGen(schema_file=_SCHEMA)
     transform = pipeline.transform(example_gen.outputs["examples"], schema.outputs["schema"])

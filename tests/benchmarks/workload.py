@@ -13,7 +13,7 @@ NAME = "bench"
 NODES = 9
 _COMPLETE, _CACHED = 3, 5
 # Task ids are node ids, MLMD's type names end with the component's class.
-_RESOLVER = "latest_blessed_model_resolver"
+_NODE_IDS = {"Resolver": "latest_blessed_model_resolver", "ArrowExampleGen": "CsvExampleGen"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,5 +76,5 @@ def nodes(place: Place) -> list[Node]:
     found = []
     for type_name, _, create, update in rows:
         kind = type_name.rpartition(".")[2]
-        found.append(Node(_RESOLVER if kind == "Resolver" else kind, create / 1000, update / 1000))
+        found.append(Node(_NODE_IDS.get(kind, kind), create / 1000, update / 1000))
     return found
