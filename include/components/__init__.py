@@ -1,1 +1,1 @@
-"""TFX nodes for retraining, for any pipeline; imported by the TFX interpreter only."""
+"""TFX nodes for any pipeline; imported by the TFX interpreter only."""

@@ -1,6 +1,6 @@
-"""Runs the lanes one after the other, several times over; writes RESULTS.md, chart.svg and history.svg.
+"""Runs the lanes one after the other, several times over; writes RESULTS.md and its pictures.
 
-Usage: python -m tests.benchmarks [--repetitions N] [--starts N] [--render RESULTS.json]
+Usage: python -m tests.benchmarks [--repetitions N] [--starts N] [--rows N ...] [--render RESULTS.json]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import chart, history, local, memory, ours, results, retraining
+from tests.benchmarks import chart, history, ingest, local, memory, ours, results, retraining
 from tests.benchmarks.stock import Stock
 from tests.benchmarks.workload import Place
 from tests.bundle import environment
@@ -51,21 +51,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--starts", type=int, default=100)
+    parser.add_argument("--rows", type=int, nargs="+", default=ingest.ROWS, help="of CSV; more take longer")
     parser.add_argument("--render", type=Path, metavar="RESULTS.json", help="of an earlier run")
     arguments = parser.parse_args()
     if arguments.render:
         found = json.loads(arguments.render.read_text())
     else:
-        found = _measure(arguments.repetitions, arguments.starts)
+        found = _measure(arguments.repetitions, arguments.starts, tuple(arguments.rows))
     chart.draw(found, Path(__file__).with_name("chart.svg"))
     chart.draw_history(found["history"], Path(__file__).with_name("history.svg"))
+    chart.draw_ingest(found["ingest"], Path(__file__).with_name("ingest.svg"))
     text, reached = results.render(found)
     Path(__file__).with_name("RESULTS.md").write_text(text)
     print(text)
     return 0 if reached else 1
 
 
-def _measure(repetitions: int, starts: int) -> dict[str, Any]:
+def _measure(repetitions: int, starts: int, rows: tuple[int, ...]) -> dict[str, Any]:
     memory.adopt_orphans()
     shutil.rmtree(STATE, ignore_errors=True)
     began = time.monotonic()
@@ -88,10 +90,12 @@ def _measure(repetitions: int, starts: int) -> dict[str, Any]:
                 bundle, _ = ours.make(folder / "starts")
                 found["starts"] = ours.starts(bundle, starts, _NEW_STARTS)
                 _keep(found)
+                python = bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"]
+                _say(began, f"CSV of {' and '.join(f'{number:,}' for number in rows)} rows ...")
+                found["ingest"] = ingest.measure(python, STATE / "ingest", rows)
+                _keep(found)
                 _say(began, "stores of up to 20,000 runs ...")
-                found["history"] = history.measure(
-                    bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"], STATE / "history"
-                )
+                found["history"] = history.measure(python, STATE / "history")
                 _keep(found)
                 _say(began, "a month of retraining, with and without them ...")
                 old = STATE / "history" / "20000" / "metadata.db"
