@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -71,7 +72,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     splits = Splits.configured(outputs.split_config)
                 else:
                     splits = Splits((split.name,))
-                pattern = f"{exec_properties[standard_component_specs.INPUT_BASE_KEY]}/{split.pattern}"
+                pattern = os.path.join(
+                    exec_properties[standard_component_specs.INPUT_BASE_KEY], split.pattern
+                )
                 rows = pipeline | f"Read[{split.name}]" >> ReadSplits(pattern, splits)
                 for name in splits.names:
                     folder = artifact_utils.get_split_uri([examples], name)
@@ -141,9 +144,9 @@ class ArrowExampleGen(tfx.components.CsvExampleGen):
         input_config=Input(splits=[Input.Split(name="all", pattern="day-{SPAN}/*.csv")]),
     )
 
-    Differences: a byte order mark is no part of the first column's name, compressed CSV files (.gz, .bz2) are
-    read, what cannot be read is refused with file and line, and the bytes of an Example are deterministic. Within a
-    shard rows are in the order of the input; on the in-memory runner, TFX's are, too.
+    What differs: a byte order mark is no part of the first column's name, compressed CSV files (.gz) are read, what
+    cannot be read is refused with file and line, and the bytes of an Example are always the same. Rows stay in the
+    order of the input within a block, and on the in-memory runner altogether, as do TFX's but for a few.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -155,7 +158,8 @@ def _spread(pbegin: Any, files: list[str], find: Any) -> beam.PCollection:
         pbegin
         | beam.Create(files)
         | "SpreadFiles" >> beam.Reshuffle()
-        | "FindBlocks" >> beam.FlatMap(find)
+        | "FindBlocks"
+        >> beam.FlatMap(find).with_output_types(Any)  # pickled, whatever Beam makes of dataclasses
         | "SpreadBlocks" >> beam.Reshuffle()
     )
 

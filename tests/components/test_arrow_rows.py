@@ -133,6 +133,15 @@ def test_what_is_not_csv_is_refused_with_file_and_line(
         _csv(_written(tmp_path, data), block_bytes)
 
 
+def test_quote_that_swallows_the_file_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_blocks, "_MAX_RECORD_BYTES", 1 << 20)
+    path = _written(tmp_path, 'a,b\n1,2\n3,"x\n' + 400_000 * "4,5\n" + '6,"y\n')
+    with pytest.raises(InputFileError, match="data.csv, line 3: a record of more than 1 MiB"):
+        _csv(path, 1 << 16)
+
+
 def test_random_files_are_read_as_tfx_reads_them_or_refused_where_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

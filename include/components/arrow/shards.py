@@ -7,6 +7,7 @@ made, by any worker, and a shard is its blocks joined. TensorFlow, Beam and Pyth
 from __future__ import annotations
 
 import gzip
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +69,7 @@ class WriteShards(beam.PTransform):
     def __init__(self, folder: str):
         """Takes the folder of the split."""
         super().__init__()
-        self._prefix = f"{folder}/{write_split.DEFAULT_TF_RECORD_FILE_NAME}"
+        self._prefix = os.path.join(folder, write_split.DEFAULT_TF_RECORD_FILE_NAME)
 
     def expand(self, pcoll: beam.PCollection) -> Any:
         """Called by Beam."""
