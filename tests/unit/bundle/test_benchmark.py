@@ -29,6 +29,11 @@ def _found(**walls: float) -> dict[str, Any]:
         "starts": {"forked": [0.1] * 95 + [0.2] * 5, "new": [5.0]},
         "history": {runs: {"bundle": node, "local": node} for runs in ("0", "20000")},
         "retraining": {"0": 60.0, "20000": 61.0},
+        "ingest": {
+            "300000": {
+                side: {"seconds": s, "megabytes": 900.0} for side, s in (("tfx", 50.0), ("bundle", 4.0))
+            }
+        },
     }
 
 
