@@ -31,7 +31,7 @@ from include.components.arrow.splits import Splits
 
 _FORMAT = standard_component_specs.OUTPUT_DATA_FORMAT_KEY
 # Bounds memory: some tens of megabytes.
-_ROWS = 1 << 14
+_ROWS = 1 << 13
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from include.components.arrow.errors import InputFileError
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 # No record comes near it, unless a quote is missing.
 _MAX_RECORD_BYTES = 64 << 20
 

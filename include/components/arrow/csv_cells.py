@@ -66,7 +66,7 @@ def _is_plain(data: bytes) -> bool:
 def _by_arrow(data: bytes, count: int) -> list[pa.Array]:
     names = [str(number) for number in range(count)]
     # Not read_csv: on Python 3.10 it searches all objects of the process each time (pyarrow/error.pxi,
-    # have_signal_refcycle), which takes as long as reading 8 MB.
+    # have_signal_refcycle), which takes longer than reading a block.
     reader = arrow_csv.open_csv(
         pa.BufferReader(data),
         # One block: pyarrow does not cut it again, and its rows stay in order.
