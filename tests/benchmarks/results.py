@@ -90,9 +90,9 @@ def targets(found: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     add("slowest Resolver at 20,000 runs", slowest_resolver(full), 1, " s")
     month = found["retraining"]
     add("`taxi_retraining` at 20,000 runs / in an empty store", month["20000"] / month["0"], 1.05, "")
-    for rows, sides in found["ingest"].items():
+    for number, sides in found["ingest"].items():
         ratio = sides["bundle"]["seconds"] / sides["tfx"]["seconds"]
-        add(f"{int(rows):,} rows of CSV, `ArrowExampleGen` / `CsvExampleGen`", ratio, 0.1, "")
+        add(f"{int(number):,} rows of CSV, `ArrowExampleGen` / `CsvExampleGen`", ratio, 0.1, "")
     add("memory of that parse", median(found, "parse", "megabytes"), 20, " MB")
     return rows
 
