@@ -67,3 +67,9 @@ class NodeError(TfxAirflowError):
     """A node failed; a retry may help."""
 
     headline = "Node failed"
+
+
+class RetentionError(TfxAirflowError):
+    """A plan of what to delete cannot be made or carried out."""
+
+    headline = "Retention"

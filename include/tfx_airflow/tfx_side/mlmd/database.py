@@ -165,6 +165,26 @@ class Server:
         except Exception as error:
             raise self._mlmd_error(error) from None
 
+    def mark_unused(self, ids: Sequence[int], now: int) -> None:
+        """Marks artifacts for deletion, in one step, unless an execution that has not ended uses them.
+
+        Args:
+          ids: Of artifacts.
+          now: Milliseconds since the epoch.
+        """
+        unused = (
+            f"id in ({', '.join(['%s'] * len(ids))}) and state in (1, 2, 5) and not exists (select 1 from Event e"
+            " join Execution x on x.id = e.execution_id and x.last_known_state in (1, 2)"
+            " where e.artifact_id = Artifact.id)"
+        )
+        try:
+            self._run(
+                f"update Artifact set state = 3, last_update_time_since_epoch = %s where {unused}", (now, *ids)
+            )
+            self._connection.commit()
+        except Exception as error:
+            raise self._mlmd_error(error) from None
+
     def _rows(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Any]:
         return list(self._run(sql, arguments).fetchall())
 
