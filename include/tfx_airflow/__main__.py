@@ -17,6 +17,36 @@ OWN_ENVIRONMENT = {
 }
 
 
+def _number_or_all(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def _add_gc(parser: argparse.ArgumentParser) -> None:
+    keep = (
+        ("--keep-runs", int, "N", "keep the newest N runs of each pipeline; default: 10"),
+        ("--keep-days", float, "D", "keep what was made or used in the last D days; default: 30"),
+        ("--keep-pushed", _number_or_all, "N", "keep the newest N pushes of each pipeline; default: all"),
+        ("--keep-blessed", _number_or_all, "N", "keep the newest N blessed models of each pipeline; default: all"),
+    )
+    for name, kind, placeholder, text in keep:
+        parser.add_argument(name, type=kind, metavar=placeholder, help=text)
+    parser.add_argument(
+        "--grace",
+        dest="keep_grace",
+        type=float,
+        metavar="D",
+        help="days from setting files aside to deleting them; default: 7",
+    )
+    does = parser.add_mutually_exclusive_group()
+    does.add_argument("--apply", metavar="HASH", help="carry out the plan of that hash")
+    for action, text in (
+        ("pin", "keep artifacts for good, with all that they were made from"),
+        ("unpin", "let pinned artifacts go again"),
+        ("restore", "bring back artifacts that are set aside, and pin them"),
+    ):
+        does.add_argument(f"--{action}", type=int, nargs="+", metavar="ID", help=text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m include.tfx_airflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -50,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--metric", default="auc")
     demo = commands.add_parser("demo", help="run a DAG with 'airflow dags test' and show its report")
     demo.add_argument("dag_id")
+    _add_gc(
+        commands.add_parser("gc", help="plan which artifacts to delete, delete them, pin or restore some")
+    )
     serve = commands.add_parser("serve", help="run the node server in the foreground, or stop it")
     serve.add_argument("--stop", action="store_true", help="stop it; running nodes finish first")
     up = commands.add_parser("up", help="start Airflow; Ctrl-C stops everything")
@@ -113,6 +146,10 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow.commands import mlmd
 
             return mlmd.main(arguments.action)
+        if arguments.command == "gc":
+            from include.tfx_airflow.commands import gc
+
+            return gc.main(arguments)
         if arguments.command == "serve":
             from include.tfx_airflow.commands import serve
 

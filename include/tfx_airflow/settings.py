@@ -65,6 +65,10 @@ class Settings:
         True,
         "Take overhead out of Beam, TFMA and TensorFlow while a node runs; its outputs are the same. False: the "
         "libraries as they are.",
+    retention_roots: str = _field(
+        "",
+        "Folders, separated by `:`, below which retention may delete artifacts: those of your pipeline roots. "
+        "Empty: `home`.",
     )
 
     @property
@@ -83,6 +87,21 @@ class Settings:
         if self.python:
             roots["TFX_PREFIX"] = str(Path(self.python).parent.parent)
         return roots
+
+    def folders_of_retention(self) -> list[str]:
+        """Folders below which retention may delete artifacts.
+
+        Raises:
+          SettingsError: One is not absolute, or is a file system's root.
+        """
+        folders = [folder for folder in self.retention_roots.split(":") if folder] or [self.home]
+        for folder in folders:
+            if not os.path.isabs(folder) or os.path.normpath(folder).strip("/") == "":
+                raise SettingsError(
+                    f"[{SECTION}] retention_roots = {self.retention_roots!r}: {folder!r} is not the absolute path of a folder "
+                    "that retention may have for itself."
+                )
+        return [os.path.normpath(folder) for folder in folders]
 
     def interpreter(self) -> str:
         """Path of the TFX interpreter.
