@@ -24,7 +24,11 @@ _MOST = 1_000_000
 
 def _all_or_newest(what: str) -> Param:
     return Param(
-        None, type=["null", "integer"], minimum=1, maximum=_MOST, description=f"Newest {what} of each pipeline. Empty: all."
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=_MOST,
+        description=f"Newest {what} of each pipeline. Empty: all.",
     )
 
 
@@ -39,12 +43,20 @@ with DAG(
     tags=["tfx"],
     params={
         "apply": Param(False, type="boolean", description="Carry the plan out; otherwise it is only shown."),
-        "runs": Param(10, type="integer", minimum=1, maximum=_MOST, description="Newest runs of each pipeline."),
-        "days": Param(30, type="number", minimum=1, maximum=_MOST, description="Days since it was made or used."),
+        "runs": Param(
+            10, type="integer", minimum=1, maximum=_MOST, description="Newest runs of each pipeline."
+        ),
+        "days": Param(
+            30, type="number", minimum=1, maximum=_MOST, description="Days since it was made or used."
+        ),
         "pushed": _all_or_newest("pushes"),
         "blessed": _all_or_newest("blessed models"),
         "grace": Param(
-            7, type="number", minimum=1, maximum=_MOST, description="Days from setting files aside to deleting them."
+            7,
+            type="number",
+            minimum=1,
+            maximum=_MOST,
+            description="Days from setting files aside to deleting them.",
         ),
     },
 ) as dag:

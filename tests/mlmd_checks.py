@@ -282,6 +282,67 @@ def resolution(address: dict[str, Any]) -> None:
     assert len(found) > 10, found
 
 
+def retention(address: dict[str, Any]) -> None:
+    """Retention on a server: what an execution uses at the last moment is kept; the rest is set aside, deleted, and told."""
+    import os
+
+    from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
+
+    from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+    from include.tfx_airflow.tfx_side.retention import carry_out, plan, roots
+
+    carry_out.SETTLE_SECONDS = 0.1
+    states, names = mlmd_pb2.Artifact, ("old", "used", "new")
+    with tempfile.TemporaryDirectory() as folder:
+        home = f"{folder}/h\u00f6me"
+        with mlmd_store.open_store(address) as store:
+            kind = store.put_artifact_type(mlmd_pb2.ArtifactType(name="Examples"))
+            gen = store.put_execution_type(mlmd_pb2.ExecutionType(name="Gen"))
+            types = [
+                store.put_context_type(mlmd_pb2.ContextType(name=name))
+                for name in ("pipeline", "pipeline_run", "node")
+            ]
+            uris = []
+            for name in names:
+                [id_] = store.put_executions([mlmd_pb2.Execution(type_id=gen, last_known_state=3)])
+                uris.append(f"{home}/pipelines/flow/Gen/examples/{id_}")
+                os.makedirs(uris[-1])
+                artifact = mlmd_pb2.Artifact(type_id=kind, uri=uris[-1], state=states.LIVE)
+                of = zip(types, ("flow", f"run {name}", "flow.Gen"), strict=True)
+                contexts = [mlmd_pb2.Context(type_id=type_, name=title) for type_, title in of]
+                execution = mlmd_pb2.Execution(id=id_, type_id=gen, last_known_state=3)
+                event = mlmd_pb2.Event(type=mlmd_pb2.Event.OUTPUT)
+                store.put_execution(
+                    execution, [(artifact, event)], contexts, reuse_context_if_already_exist=True
+                )
+        keep, now = roots.Keep(runs=1, days=1), time.time() + 40 * roots.DAY
+        made = plan.make(address, [home], home, keep, now)
+        assert [one["uri"] for one in made.artifacts] == uris[:2], made
+        ids = [one["id"] for one in made.artifacts]
+        mark = carry_out.marks.mark
+
+        def late(store: Any, *arguments: Any) -> None:
+            [id_] = store.put_executions([mlmd_pb2.Execution(type_id=gen, last_known_state=2)])
+            store.put_events(
+                [mlmd_pb2.Event(artifact_id=ids[1], execution_id=id_, type=mlmd_pb2.Event.INPUT)]
+            )
+            mark(store, *arguments)
+
+        carry_out.marks.mark = late
+        done = carry_out.Retention(address, [home], home, keep, now).carry_out(made)
+        carry_out.marks.mark = mark
+        assert (done.set_aside, done.problems) == (1, []), done
+        assert [os.path.exists(uri) for uri in uris] == [False, True, True]
+        later = now + 8 * roots.DAY
+        again = plan.make(address, [home], home, keep, later)
+        assert carry_out.Retention(address, [home], home, keep, later).carry_out(again).deleted == 1
+        with mlmd_store.open_store(address) as store:
+            found = store.get_artifacts_by_id([*ids, ids[1] + 1])
+            assert [artifact.state for artifact in found] == [states.DELETED, states.LIVE, states.LIVE]
+            assert found[0].custom_properties["deleted_at"].int_value == int(later)
+            assert found[0].uri == uris[0] and not os.path.exists(f"{home}/pipelines/flow/.quarantine")
+
+
 def _run(address: dict[str, Any], sql: str) -> None:
     from include.tfx_airflow.tfx_side.mlmd.database import Server
 

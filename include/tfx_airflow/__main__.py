@@ -26,7 +26,12 @@ def _add_gc(parser: argparse.ArgumentParser) -> None:
         ("--keep-runs", int, "N", "keep the newest N runs of each pipeline; default: 10"),
         ("--keep-days", float, "D", "keep what was made or used in the last D days; default: 30"),
         ("--keep-pushed", _number_or_all, "N", "keep the newest N pushes of each pipeline; default: all"),
-        ("--keep-blessed", _number_or_all, "N", "keep the newest N blessed models of each pipeline; default: all"),
+        (
+            "--keep-blessed",
+            _number_or_all,
+            "N",
+            "keep the newest N blessed models of each pipeline; default: all",
+        ),
     )
     for name, kind, placeholder, text in keep:
         parser.add_argument(name, type=kind, metavar=placeholder, help=text)
@@ -115,6 +120,20 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
     return 0
 
 
+def _about_runs(arguments: argparse.Namespace) -> int:
+    if arguments.command == "report":
+        from include.tfx_airflow.commands import report
+
+        return report.main(arguments.dag_id, arguments.run_id)
+    if arguments.command == "history":
+        from include.tfx_airflow.commands import history
+
+        return history.main(arguments.dag_id, arguments.metric)
+    from include.tfx_airflow.commands import demo
+
+    return demo.main(arguments.dag_id)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs a command; returns its exit code."""
     arguments = _parser().parse_args(argv)
@@ -154,17 +173,7 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow.commands import serve
 
             return serve.stop() if arguments.stop else serve.main()
-        if arguments.command == "report":
-            from include.tfx_airflow.commands import report
-
-            return report.main(arguments.dag_id, arguments.run_id)
-        if arguments.command == "history":
-            from include.tfx_airflow.commands import history
-
-            return history.main(arguments.dag_id, arguments.metric)
-        from include.tfx_airflow.commands import demo
-
-        return demo.main(arguments.dag_id)
+        return _about_runs(arguments)
     except TfxAirflowError as error:
         print(error, file=sys.stderr)
         return 1

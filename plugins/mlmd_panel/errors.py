@@ -52,6 +52,13 @@ class PayloadGone(PayloadError):
     headline = "The artifact's files are missing"
 
 
+class PayloadDeleted(PayloadGone):
+    """Retention has deleted the artifact's files, or set them aside; its row stays."""
+
+    status = 410
+    headline = "The artifact was deleted"
+
+
 class NoUri(PayloadGone):
     """The store has no URI for the artifact."""
 

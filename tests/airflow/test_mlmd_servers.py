@@ -115,7 +115,9 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
 
 
 @pytest.mark.parametrize(
-    "check", ["order", "type_lock", "node_lock", "idle_lock", "in_flight", "lost_lock", "resolution"], ids=str
+    "check",
+    ["order", "type_lock", "node_lock", "idle_lock", "in_flight", "lost_lock", "resolution", "retention"],
+    ids=str,
 )
 def test_store_keeps_its_word(there: Bundle, server: servers.Server, check: str) -> None:
     """See `tests.mlmd_checks`, which says of each what it is."""

@@ -54,14 +54,18 @@ def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tm
         # The second run would come from the cache, and share what the first has made.
         _age(store, 40)
         with contextlib.closing(sqlite3.connect(store)) as connection, connection:
-            connection.execute("update Artifact set state = 5 where id <= 3 and (select count(*) from Artifact) = 3")
+            connection.execute(
+                "update Artifact set state = 5 where id <= 3 and (select count(*) from Artifact) = 3"
+            )
     before = _artifacts(store)
     assert len(before) == 6 and all(Path(uri).exists() for _, uri in before)
 
     text = retention()
     assert re.search(r"kept_a_while\s+String\s+3", text) and "3 artifacts are kept." in text, text[-3000:]
     assert "Only planned" in text and _artifacts(store) == before
-    [xcom] = bundle.airflow_rows("select value from xcom where dag_id = 'mlmd_retention' order by timestamp desc limit 1")
+    [xcom] = bundle.airflow_rows(
+        "select value from xcom where dag_id = 'mlmd_retention' order by timestamp desc limit 1"
+    )
     assert '"artifacts": 3' in str(json.loads(xcom[0])).replace("'", '"')
 
     retention(apply=True)
@@ -85,4 +89,3 @@ def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tm
     states = [state for state, _ in _artifacts(store)]
     assert states[0] != _MARKED and states.count(_DELETED) == 2 and states[3:] == [_LIVE] * 3, states
     assert len(list((tmp_path / "retention").glob("plan-*.json"))) >= 2
-

@@ -82,7 +82,12 @@ def as_text(answer: dict[str, Any]) -> str:
             ("total", "", sum(row[2] for row in answer["rows"]), sum(row[3] for row in answer["rows"])),
         ]
     ]
-    table = tabulate(rows, headers=("pipeline", "type", "number", "size"), tablefmt="plain", colalign=("left", "left", "right", "right"))
+    table = tabulate(
+        rows,
+        headers=("pipeline", "type", "number", "size"),
+        tablefmt="plain",
+        colalign=("left", "left", "right", "right"),
+    )
     return "\n".join([table, *answer["notes"], f"Plan {answer['hash']}: {answer['plan']}"])
 
 
@@ -93,4 +98,3 @@ def human(size: float) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-

@@ -38,5 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     answer = retention.ask(settings, "plan", keep=keep)
     print(retention.as_text(answer))
     if "hash" in answer:
-        print(f"Nothing was changed. To carry it out: python -m include.tfx_airflow gc --apply {answer['hash']}")
+        print(
+            f"Nothing was changed. To carry it out: python -m include.tfx_airflow gc --apply {answer['hash']}"
+        )
     return 0

@@ -6,9 +6,9 @@ import dataclasses
 import importlib
 from typing import Any, ClassVar, Protocol
 
-from mlmd_panel.errors import PayloadUnknown
+from mlmd_panel.errors import PayloadGone, PayloadUnknown
 from mlmd_panel.files.allowed import Files
-from mlmd_panel.payloads import other, values
+from mlmd_panel.payloads import other, tombstone, values
 from mlmd_panel.payloads.part import WHOLE, Part
 from mlmd_panel.store.records import Artifact
 
@@ -51,6 +51,7 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:
       part: Requested part, for payloads that have parts.
 
     Raises:
+      PayloadDeleted: Retention has taken the files.
       PayloadGone: There are no files.
       PayloadError: They cannot be shown.
     """
@@ -60,3 +61,6 @@ def read(artifact: Artifact, files: Files, part: Part = WHOLE) -> Payload:
         return reader(artifact, files, part) if module in _IN_PARTS else reader(artifact, files)
     except PayloadUnknown as error:
         return dataclasses.replace(other.read(artifact, files), problem=str(error))
+    except PayloadGone:
+        tombstone.check(artifact)
+        raise

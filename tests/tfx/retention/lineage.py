@@ -63,7 +63,9 @@ class Lineage:
 
     def _type(self, kind: str, name: str) -> int:
         if (kind, name) not in self._types:
-            proto = {"artifact": pb.ArtifactType, "context": pb.ContextType, "execution": pb.ExecutionType}[kind]
+            proto = {"artifact": pb.ArtifactType, "context": pb.ContextType, "execution": pb.ExecutionType}[
+                kind
+            ]
             self._types[kind, name] = getattr(self._store, f"put_{kind}_type")(proto(name=name))
         return self._types[kind, name]
 
@@ -92,7 +94,9 @@ class Lineage:
         assert self._store
         pipeline, name = run
         contexts = {"pipeline": pipeline, "pipeline_run": name, "node": f"{pipeline}.{node}"}
-        [id_] = self._store.put_executions([_Execution(type_id=self._type("execution", node), last_known_state=state)])
+        [id_] = self._store.put_executions(
+            [_Execution(type_id=self._type("execution", node), last_known_state=state)]
+        )
         [execution] = self._store.get_executions_by_id([id_])
         pairs = []
         for kind, key, artifact in [(_Event.INPUT, *i) for i in inputs] + [
@@ -121,11 +125,11 @@ class Lineage:
             outputs, out, pairs[len(inputs) + len(chosen) :], strict=True
         ):
             if not isinstance(made, int):
-                self.artifacts[artifact_id] = Made(artifact_id, made, proto.uri, day, properties, "{id}" in uri)
+                self.artifacts[artifact_id] = Made(
+                    artifact_id, made, proto.uri, day, properties, "{id}" in uri
+                )
                 write(proto.uri)
-        self.executions.append(
-            Ran(id_, pipeline, name, node, state, day, list(inputs), out, list(chosen))
-        )
+        self.executions.append(Ran(id_, pipeline, name, node, state, day, list(inputs), out, list(chosen)))
         return out
 
     def _set_times(self) -> None:
@@ -153,7 +157,11 @@ class Lineage:
         examples: list[int] = []
         models: list[int] = []
         [outside] = self.execute(
-            ("flow", "run 0"), "Importer", 100, outputs=[("result", "Schema", {"is_external": 1})], uri=f"{self.home}/schema"
+            ("flow", "run 0"),
+            "Importer",
+            100,
+            outputs=[("result", "Schema", {"is_external": 1})],
+            uri=f"{self.home}/schema",
         )
         for number in range(runs):
             day = 100 * (1 - number / runs) + 0.2
@@ -210,35 +218,11 @@ class Lineage:
 def expected(lineage: Lineage, keep: Keep) -> tuple[set[int], set[int]]:
     """What must be kept, and what goes: a plain reading of the rules."""
     artifacts, executions = lineage.artifacts, lineage.executions
-    roots: set[int] = set()
-    runs = {(e.pipeline, e.run) for e in executions}
-    for pipeline in {p for p, _ in runs}:
-        newest = sorted(
-            (r for r in runs if r[0] == pipeline),
-            key=lambda r: -max(e.id for e in executions if (e.pipeline, e.run) == r),
-        )[: keep.runs]
-        for run in runs:
-            of_run = [e for e in executions if (e.pipeline, e.run) == run]
-            if run in newest or any(e.state == _Execution.RUNNING or e.day <= 1 for e in of_run):
-                for e in of_run:
-                    roots |= {a for _, a in e.inputs} | set(e.outputs) | set(e.chosen)
+    roots = _of_runs(executions, keep.runs) | _chosen(artifacts, executions, keep)
     for id_, made in artifacts.items():
         used = [e.day for e in executions if id_ in [a for _, a in e.inputs] + e.outputs + e.chosen]
         if made.properties.get("pinned") or min([made.day, *used]) < keep.days:
             roots.add(id_)
-    pushes = [a for a in artifacts.values() if a.type == "PushedModel" and a.properties["pushed"]]
-    blessings = [a for a in artifacts.values() if a.type == "ModelBlessing" and a.properties["blessed"]]
-
-    def maker(id_: int) -> Ran:
-        return min((e for e in executions if id_ in e.outputs), key=lambda e: e.id)
-
-    for pipeline in {p for p, _ in runs}:
-        ours = sorted(a.id for a in pushes if maker(a.id).pipeline == pipeline)
-        for push in ours[-keep.pushed :] if keep.pushed else ours:
-            roots |= {push, *(a for _, a in maker(push).inputs)}
-        pairs = sorted((dict(maker(b.id).inputs)["model"], b.id) for b in blessings if maker(b.id).pipeline == pipeline)
-        for pair in pairs[-keep.blessed :] if keep.blessed else pairs:
-            roots |= set(pair)
     for e in executions:
         if e.node == "Evaluator" and dict(e.inputs)["model"] in roots:
             roots |= set(e.outputs)
@@ -248,16 +232,57 @@ def expected(lineage: Lineage, keep: Keep) -> tuple[set[int], set[int]]:
         if not more:
             break
         kept |= more
-    goes = {a.id for a in artifacts.values() if a.is_laid_out and a.id not in kept}
-    while True:  # no file of one that stays is in a folder that goes, nor the other way round
+    return kept, _alone(artifacts, {a.id for a in artifacts.values() if a.is_laid_out and a.id not in kept})
+
+
+def _of_runs(executions: list[Ran], newest: int) -> set[int]:
+    """What runs at work and the newest runs of each pipeline use."""
+    found: set[int] = set()
+    for pipeline in {e.pipeline for e in executions}:
+        runs: dict[str, list[Ran]] = {}
+        for e in executions:
+            if e.pipeline == pipeline:
+                runs.setdefault(e.run, []).append(e)
+        by_age = sorted(runs.values(), key=lambda of_run: -max(e.id for e in of_run))
+        for number, of_run in enumerate(by_age):
+            if number < newest or any(e.state == _Execution.RUNNING or e.day <= 1 for e in of_run):
+                for e in of_run:
+                    found |= {a for _, a in e.inputs} | set(e.outputs) | set(e.chosen)
+    return found
+
+
+def _chosen(artifacts: dict[int, Made], executions: list[Ran], keep: Keep) -> set[int]:
+    """What was pushed and blessed."""
+    found: set[int] = set()
+    for pipeline in {e.pipeline for e in executions}:
+        first: dict[int, Ran] = {}
+        for e in executions:
+            if e.pipeline == pipeline and e.state != _Execution.CACHED:
+                first.update({a: e for a in e.outputs})
+        pushes = sorted(a for a in first if artifacts[a].properties.get("pushed"))
+        for push in pushes[-(keep.pushed or len(pushes)) :]:
+            found |= {push, *(a for _, a in first[push].inputs)}
+        pairs = sorted(
+            (dict(first[b].inputs)["model"], b) for b in first if artifacts[b].properties.get("blessed")
+        )
+        for pair in pairs[-(keep.blessed or len(pairs)) :]:
+            found |= set(pair)
+    return found
+
+
+def _alone(artifacts: dict[int, Made], goes: set[int]) -> set[int]:
+    """Without those that have files in a folder of one that stays, or the other way round."""
+    while True:
         stay = [a.uri + "/" for a in artifacts.values() if a.id not in goes]
         shared = {
-            id_ for id_ in goes
-            if any(s.startswith(artifacts[id_].uri + "/") or (artifacts[id_].uri + "/").startswith(s) for s in stay)
-        }  # fmt: skip
+            id_
+            for id_ in goes
+            for s in stay
+            if s.startswith(artifacts[id_].uri + "/") or (artifacts[id_].uri + "/").startswith(s)
+        }
         if not shared:
-            return kept, goes
-        goes -= shared
+            return goes
+        goes = goes - shared
 
 
 def write(path: str) -> None:

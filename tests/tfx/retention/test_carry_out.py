@@ -43,7 +43,9 @@ def states(lineage: Lineage) -> dict[int, int]:
 
 
 def files(folder: str) -> list[str]:
-    return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file() and "/mlmd/" not in str(path))
+    return sorted(
+        str(path) for path in Path(folder).rglob("*") if path.is_file() and "/mlmd/" not in str(path)
+    )
 
 
 def check(lineage: Lineage, goes: set[int], state: int) -> None:
@@ -72,7 +74,10 @@ def test_files_are_set_aside_first_and_deleted_after_the_grace_time(again: Again
     assert not [path for path in files(lineage.home) if places.QUARANTINE in path]
     with mlmd_store.open_store(lineage.address) as store:
         for artifact in store.get_artifacts_by_id(sorted(goes)):
-            assert "nothing that is kept was made from it" in artifact.custom_properties["deleted_reason"].string_value
+            assert (
+                "nothing that is kept was made from it"
+                in artifact.custom_properties["deleted_reason"].string_value
+            )
             assert artifact.custom_properties["deleted_at"].int_value == int(NOW + 7.1 * DAY)
             assert artifact.uri == lineage.artifacts[artifact.id].uri, "rows stay"
     assert make(lineage).totals["artifacts"] == 0
@@ -146,7 +151,9 @@ def one(empty: Lineage) -> Lineage:
     """Two runs; of the old one the model goes."""
     with empty:
         for number, day in ((1, 50), (2, 0.1)):
-            [examples] = empty.execute(("flow", f"run {number}"), "Gen", day, outputs=[("examples", "Examples", {})])
+            [examples] = empty.execute(
+                ("flow", f"run {number}"), "Gen", day, outputs=[("examples", "Examples", {})]
+            )
             empty.execute(
                 ("flow", f"run {number}"), "Trainer", day, [("examples", examples)], [("model", "Model", {})]
             )
@@ -166,15 +173,17 @@ def _used(lineage: Lineage, artifact: int, state: int = pb.Execution.COMPLETE) -
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda l: _used(l, 2), "artifact 2 is now kept because it was made or used less than 5 days ago"),
-        (lambda l: _used(l, 2, pb.Execution.RUNNING), "artifact 1 is now kept because artifact 2 was made from it"),
-        (lambda l: marks.pin(l.address, [2], True), "artifact 2 is now kept because it is pinned"),
-        (lambda l: _set(l, "uri", f"{l.home}/elsewhere"), f"artifact 2 now has the URI"),
-        (lambda l: _set(l, "state", _DELETED), "artifact 2 is now kept because its state is 4"),
+        (lambda store: _used(store, 2), "artifact 2 is now kept because it was made or used less than 5 days ago"),
+        (lambda store: _used(store, 2, pb.Execution.RUNNING), "artifact 1 is now kept because artifact 2 was made from it"),
+        (lambda store: marks.pin(store.address, [2], True), "artifact 2 is now kept because it is pinned"),
+        (lambda store: _set(store, "uri", f"{store.home}/elsewhere"), "artifact 2 now has the URI"),
+        (lambda store: _set(store, "state", _DELETED), "artifact 2 is now kept because its state is 4"),
     ],
     ids=["used", "running", "pinned", "moved", "deleted by others"],
 )  # fmt: skip
-def test_plan_that_no_longer_holds_is_refused_by_name(one: Lineage, change: Callable[[Lineage], None], why: str) -> None:
+def test_plan_that_no_longer_holds_is_refused_by_name(
+    one: Lineage, change: Callable[[Lineage], None], why: str
+) -> None:
     made = make(one, KEEP_ONE)
     assert [found["id"] for found in made.artifacts] == [1, 2]
     change(one)
@@ -190,7 +199,9 @@ def _set(lineage: Lineage, column: str, value: Any, artifact: int = 2) -> None:
     connection.close()
 
 
-def test_what_begins_to_be_used_while_it_is_marked_is_kept(one: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_begins_to_be_used_while_it_is_marked_is_kept(
+    one: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make(one, KEEP_ONE)
     mark = marks.mark
 
@@ -267,7 +278,8 @@ def test_property_that_names_another_folder_deletes_nothing(one: Lineage) -> Non
     os.makedirs(precious)
     with sqlite3.connect(one.address["path"]) as connection:
         connection.execute(
-            "update ArtifactProperty set string_value = ? where name = 'deletion_place' and artifact_id = 2", (precious,)
+            "update ArtifactProperty set string_value = ? where name = 'deletion_place' and artifact_id = 2",
+            (precious,),
         )
     connection.close()
     made = make(one, KEEP_ONE)

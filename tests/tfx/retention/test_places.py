@@ -68,7 +68,9 @@ def test_imported_artifact_is_left_alone_wherever_it_lies(empty: Lineage) -> Non
     assert made.artifacts == [] and made.left_alone == {"it was imported": 1}
 
 
-@pytest.mark.parametrize("kept", ["{old}", "{old}/part", "{old}/..", "{old}/../../..", "file://{old}", "{link}/part"])
+@pytest.mark.parametrize(
+    "kept", ["{old}", "{old}/part", "{old}/..", "{old}/../../..", "file://{old}", "{link}/part"]
+)
 def test_files_that_something_kept_shares_stay(empty: Lineage, tmp_path: Path, kept: str) -> None:
     with empty:
         [id_] = empty.execute(OLD, "Gen", 50, outputs=[("examples", "Examples", {})])
@@ -125,7 +127,9 @@ def test_home_that_is_a_link_itself_works(empty: Lineage, tmp_path: Path) -> Non
 
 def test_value_goes_with_its_folder_and_comes_back(empty: Lineage) -> None:
     with empty:
-        [old] = empty.execute(OLD, "Gen", 50, outputs=[("text", "String", {})], uri="{root}/{node}/{key}/{id}/value")
+        [old] = empty.execute(
+            OLD, "Gen", 50, outputs=[("text", "String", {})], uri="{root}/{node}/{key}/{id}/value"
+        )
         newest(empty)
     uri = Path(empty.artifacts[old].uri)
     carry_out(empty, make(empty))
@@ -145,14 +149,19 @@ def test_artifacts_with_one_folder_go_together_or_not_at_all(empty: Lineage) -> 
         assert empty._store
         ids = empty._store.put_artifacts([same, inner])
         empty._store.put_events(
-            [pb.Event(artifact_id=id_, execution_id=empty.executions[0].id, type=pb.Event.OUTPUT) for id_ in ids]
+            [
+                pb.Event(artifact_id=id_, execution_id=empty.executions[0].id, type=pb.Event.OUTPUT)
+                for id_ in ids
+            ]
         )
         newest(empty)
     import sqlite3
 
     with sqlite3.connect(empty.address["path"]) as connection:
         for column, table in (("create_time_since_epoch", "Artifact"), ("milliseconds_since_epoch", "Event")):
-            connection.execute(f"update {table} set {column} = 1 where {column} > {int((NOW - DAY) * 1000)} and id in (2, 3)")
+            connection.execute(
+                f"update {table} set {column} = 1 where {column} > {int((NOW - DAY) * 1000)} and id in (2, 3)"
+            )
     connection.close()
     made = make(empty)
     assert {one["id"] for one in made.artifacts} == {outer, *ids}
@@ -172,7 +181,13 @@ def _orphan(empty: Lineage, *parts: str, days: float) -> Path:
 def test_orphans_wait_a_day_and_only_those_of_this_stores_failed_executions_go(empty: Lineage) -> None:
     failed = pb.Execution.FAILED
     with empty:
-        for day, state in ((50, failed), (0.5, failed), (50, pb.Execution.COMPLETE), (50, failed), (50, failed)):
+        for day, state in (
+            (50, failed),
+            (0.5, failed),
+            (50, pb.Execution.COMPLETE),
+            (50, failed),
+            (50, failed),
+        ):
             empty.execute((OLD[0], f"run of {day}"), "Gen", day, state=state)
         newest(empty)
     goes = [
@@ -208,7 +223,11 @@ def test_the_cache_does_not_serve_what_is_marked_or_deleted(
     [text] = first.outputs["text"]
     ids = [artifact["id"] for found in first.outputs.values() for artifact in found]
     later, keep = NOW + 90 * DAY, Keep(runs=1, days=1)
-    for run, state, now in (("3", "executed", later), ("4", "cached", later), ("5", "executed", later + 9 * DAY)):
+    for run, state, now in (
+        ("3", "executed", later),
+        ("4", "cached", later),
+        ("5", "executed", later + 9 * DAY),
+    ):
         if run != "4":
             _another_run(empty, f"newer than {run}")
             made = plan.make(empty.address, [empty.home], empty.home, keep, now)

@@ -43,13 +43,27 @@ def _run(*arguments: str) -> int:
     [
         ([], {"runs": 10, "days": 30, "pushed": None, "blessed": None, "grace": 7}),
         (
-            ["--keep-runs", "3", "--keep-days", "1.5", "--keep-pushed", "2", "--keep-blessed", "all", "--grace", "0"],
+            [
+                "--keep-runs",
+                "3",
+                "--keep-days",
+                "1.5",
+                "--keep-pushed",
+                "2",
+                "--keep-blessed",
+                "all",
+                "--grace",
+                "0",
+            ],
             {"runs": 3, "days": 1.5, "pushed": 2, "blessed": None, "grace": 0},
         ),
     ],
 )
 def test_gc_only_plans_with_what_it_is_told_to_keep(
-    asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], arguments: list[str], expected: dict[str, Any]
+    asked: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: dict[str, Any],
 ) -> None:
     assert _run(*arguments) == 0
     assert asked == [{"action": "plan", "keep": expected}]
@@ -85,7 +99,9 @@ def test_keep_beside_apply_is_refused_not_ignored(asked: list[dict[str, Any]]) -
     assert not asked
 
 
-@pytest.mark.parametrize("arguments", [["--apply", "a", "--pin", "1"], ["--pin", "x"], ["--keep-pushed", "some"]])
+@pytest.mark.parametrize(
+    "arguments", [["--apply", "a", "--pin", "1"], ["--pin", "x"], ["--keep-pushed", "some"]]
+)
 def test_arguments_that_mean_nothing_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         _run(*arguments)
@@ -93,7 +109,10 @@ def test_arguments_that_mean_nothing_are_refused(arguments: list[str]) -> None:
 
 def test_only_absolute_folders_that_are_no_disk_are_roots() -> None:
     assert Settings(home="/srv/tfx").folders_of_retention() == ["/srv/tfx"]
-    assert Settings(home="/srv/tfx", retention_roots="/data/a/:/data/b").folders_of_retention() == ["/data/a", "/data/b"]
+    assert Settings(home="/srv/tfx", retention_roots="/data/a/:/data/b").folders_of_retention() == [
+        "/data/a",
+        "/data/b",
+    ]
     for wrong in ("/", "//", "data", "s3://bucket/x"):
         with pytest.raises(SettingsError, match="is not the absolute path of a folder"):
             Settings(home="/srv/tfx", retention_roots=wrong).folders_of_retention()

@@ -179,7 +179,8 @@ class Server:
         )
         try:
             self._run(
-                f"update Artifact set state = 3, last_update_time_since_epoch = %s where {unused}", (now, *ids)
+                f"update Artifact set state = 3, last_update_time_since_epoch = %s where {unused}",
+                (now, *ids),
             )
             self._connection.commit()
         except Exception as error:

@@ -79,7 +79,9 @@ class Retention:
           MlmdError: The store cannot be used.
         """
         if wanted.keep != dataclasses.asdict(self._keep):
-            raise RetentionError(f"plan {wanted.hash} was made with {wanted.keep}, not {self._keep}; make a new one.")
+            raise RetentionError(
+                f"plan {wanted.hash} was made with {wanted.keep}, not {self._keep}; make a new one."
+            )
         with StoreLock(_own_lock(self._address), "retention"):
             self._mark(wanted)
             if self._address["kind"] != "sqlite":
@@ -102,12 +104,16 @@ class Retention:
             for place, ids in self._survey().marked.items():
                 if artifact in ids:
                     if not _back(place):
-                        raise RetentionError(f"the files of artifact {artifact} are gone: {place.quarantine!r} does not exist.")
+                        raise RetentionError(
+                            f"the files of artifact {artifact} are gone: {place.quarantine!r} does not exist."
+                        )
                     with marks.opened(self._address) as store:
                         marks.unmark(store, [id_ for id_ in ids if id_ != artifact])
                         marks.unmark(store, [artifact], pin=True)
                     return
-        raise RetentionError(f"artifact {artifact} is not set aside, so it cannot be restored; the panel shows its state.")
+        raise RetentionError(
+            f"artifact {artifact} is not set aside, so it cannot be restored; the panel shows its state."
+        )
 
     def _survey(self) -> Survey:
         return survey(self._address, self._roots, self._keep, self._now)
@@ -124,9 +130,7 @@ class Retention:
                     plan.check(wanted, current, self._address, self._roots)
                     found = current
                 ids = {id_: place.quarantine for place in batch for id_ in found.going.get(place, ())}
-                marks.mark(
-                    store, self._address, ids, {id_: planned[id_]["reason"] for id_ in ids}, self._now
-                )
+                marks.mark(store, self._address, ids, {id_: planned[id_]["reason"] for id_ in ids}, self._now)
 
     def _current(self, found: Survey) -> Survey:
         """The same survey, or a new one if something may have to be kept since."""

@@ -171,12 +171,12 @@ class Graph:
         return found
 
 
-def read(reader: Reader, full_uris: Callable[[list[int]], Mapping[int, str]]) -> Graph:
+def read(reader: Reader, load: Callable[[list[int]], list[metadata_store_pb2.Artifact]]) -> Graph:
     """Reads the graph.
 
     Args:
       reader: Open.
-      full_uris: Gives the URIs of artifacts whose rows hold letters that ml_metadata stores in its own way on servers.
+      load: Gives artifacts as ml_metadata reads them: on servers it has its own way of storing some letters.
     """
     seen = look(reader)
     types: dict[int, str] = {id_: name for id_, name in reader.rows("select id, name from Type")}
@@ -188,9 +188,13 @@ def read(reader: Reader, full_uris: Callable[[list[int]], Mapping[int, str]]) ->
             "id, type_id, uri, state, create_time_since_epoch, last_update_time_since_epoch",
         )
     }
-    odd = [artifact.id for artifact in artifacts.values() if not artifact.uri.isascii()]
-    for id_, uri in full_uris(odd).items():
-        artifacts[id_] = dataclasses.replace(artifacts[id_], uri=uri)
+    properties = {name: dict(_property_rows(reader, name)) for name in _READ}
+    odd = {artifact.id for artifact in artifacts.values() if not artifact.uri.isascii()}
+    odd |= {id_ for id_, place in properties[PLACE].items() if not str(place).isascii()} & artifacts.keys()
+    for found in load(sorted(odd)):
+        artifacts[found.id] = dataclasses.replace(artifacts[found.id], uri=found.uri)
+        if found.id in properties[PLACE]:
+            properties[PLACE][found.id] = found.custom_properties[PLACE].string_value
     executions = _executions(reader)
     events = [
         Event(*(int(v or 0) for v in row[1:]))
@@ -206,7 +210,7 @@ def read(reader: Reader, full_uris: Callable[[list[int]], Mapping[int, str]]) ->
             (_JUDGED_AS,),
         )
     }
-    return Graph(artifacts, executions, events, _properties(reader), keys, seen)
+    return Graph(artifacts, executions, events, properties, keys, seen)
 
 
 def look(reader: Reader) -> Seen:
@@ -237,11 +241,13 @@ def _executions(reader: Reader) -> dict[int, Execution]:
             of[execution][kind].add(context if kind == "pipeline_run" else name)
     found = {}
     columns = "id, last_known_state, create_time_since_epoch, last_update_time_since_epoch"
-    for id_, *numbers in _pages(reader, "Execution", columns):
+    for id_, state, created, updated in _pages(reader, "Execution", columns):
         pipelines, nodes = of[id_]["pipeline"], of[id_]["node"]
         found[id_] = Execution(
             id_,
-            *(int(v or 0) for v in numbers),
+            int(state or 0),
+            int(created),
+            int(updated),
             frozenset(pipelines),
             frozenset(of[id_]["pipeline_run"]),
             frozenset(
@@ -252,10 +258,6 @@ def _executions(reader: Reader) -> dict[int, Execution]:
             ),
         )
     return found
-
-
-def _properties(reader: Reader) -> dict[str, dict[int, Any]]:
-    return {name: dict(_property_rows(reader, name)) for name in _READ}
 
 
 def _property_rows(reader: Reader, name: str) -> list[tuple[int, Any]]:

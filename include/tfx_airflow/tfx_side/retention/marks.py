@@ -20,7 +20,11 @@ _OURS = (REASON, MARKED_AT, PLACE, _FORMER)
 
 
 def mark(
-    store: MetadataStore, address: dict[str, Any], quarantines: Mapping[int, str], why: Mapping[int, str], now: float
+    store: MetadataStore,
+    address: dict[str, Any],
+    quarantines: Mapping[int, str],
+    why: Mapping[int, str],
+    now: float,
 ) -> None:
     """Marks artifacts for deletion: Resolvers, the cache and consumers take LIVE ones only.
 
@@ -90,7 +94,9 @@ def pin(address: dict[str, Any], ids: list[int], pinned: bool) -> None:
             if pinned and artifact.state == _Artifact.DELETED:
                 raise RetentionError(f"artifact {artifact.id} is deleted; run its node again.")
             if pinned and artifact.state == _Artifact.MARKED_FOR_DELETION:
-                raise RetentionError(f"artifact {artifact.id} is set aside; bring it back with 'gc --restore {artifact.id}'.")
+                raise RetentionError(
+                    f"artifact {artifact.id} is set aside; bring it back with 'gc --restore {artifact.id}'."
+                )
             artifact.custom_properties[PINNED].int_value = int(pinned)
         store.put_artifacts(artifacts)
 

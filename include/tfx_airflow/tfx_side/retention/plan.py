@@ -80,9 +80,7 @@ class Plan:
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, f"plan-{self.hash}.json")
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            json.dump(
-                {"hash": self.hash, **dataclasses.asdict(self), "totals": self.totals}, file, indent=1
-            )
+            json.dump({"hash": self.hash, **dataclasses.asdict(self), "totals": self.totals}, file, indent=1)
         os.replace(file.name, path)
         return path
 
@@ -123,7 +121,9 @@ def read(folder: str, hash_: str) -> Plan:
     """
     path = Path(folder, f"plan-{hash_}.json")
     if not hash_.isalnum() or not path.is_file():
-        raise RetentionError(f"there is no plan {hash_!r} in {folder!r}; make one with 'gc', whose last line is its hash.")
+        raise RetentionError(
+            f"there is no plan {hash_!r} in {folder!r}; make one with 'gc', whose last line is its hash."
+        )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         plan = Plan(**{field.name: found[field.name] for field in dataclasses.fields(Plan)})
@@ -148,9 +148,7 @@ def make(address: dict[str, Any], roots: list[str], home: str, keep: Keep, now: 
     return of(survey(address, roots, keep, now), address, roots, home, keep, now)
 
 
-def of(
-    found: Survey, address: dict[str, Any], roots: list[str], home: str, keep: Keep, now: float
-) -> Plan:
+def of(found: Survey, address: dict[str, Any], roots: list[str], home: str, keep: Keep, now: float) -> Plan:
     """The plan that a survey leads to; arguments as for `make`."""
     artifacts = []
     for place, ids in found.going.items():

@@ -33,4 +33,3 @@ def reachable(graph: Graph, roots: Mapping[int, str]) -> dict[int, str]:
                     kept[ancestor] = f"artifact {descendant} was made from it"
                     waiting.append(ancestor)
     return kept
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.tfx_side.retention.graph import PINNED, Execution, Graph
@@ -78,29 +78,38 @@ def _of_runs(graph: Graph, keep: Keep, now: float) -> Iterator[tuple[int, str]]:
     for execution in graph.executions.values():
         for run in execution.runs:
             members[run].append(execution)
+    newest = _newest_runs(members, keep.runs)
+    for run, executions in members.items():
+        reason = _at_work(executions, now)
+        if not reason and run in newest:
+            reason = f"its run is one of the pipeline's newest {keep.runs}"
+        for execution in executions if reason else ():
+            for event in graph.of_execution.get(execution.id, ()):
+                yield event.artifact, reason
+
+
+def _newest_runs(members: Mapping[int, Iterable[Execution]], most: int) -> set[int]:
+    """Of each pipeline those with the latest executions."""
     latest: dict[str, dict[int, int]] = defaultdict(dict)
     for run, executions in members.items():
         for execution in executions:
             for pipeline in execution.pipelines:
                 latest[pipeline][run] = max(latest[pipeline].get(run, 0), execution.id)
-    newest = {
+    return {
         run
         for runs in latest.values()
-        for run in sorted(runs, key=lambda run: runs[run], reverse=True)[: keep.runs]
+        for run in sorted(runs, key=lambda run: runs[run], reverse=True)[:most]
     }
+
+
+def _at_work(executions: Iterable[Execution], now: float) -> str:
+    """Why a run counts as at work; "" if it does not."""
     since = (now - _AT_WORK_DAYS * DAY) * 1000
-    for run, executions in members.items():
-        if any(execution.is_running for execution in executions):
-            reason = "its run is at work"
-        elif any(max(execution.created, execution.updated) >= since for execution in executions):
-            reason = "its run was at work less than a day ago"
-        elif run in newest:
-            reason = f"its run is one of the pipeline's newest {keep.runs}"
-        else:
-            continue
-        for execution in executions:
-            for event in graph.of_execution.get(execution.id, ()):
-                yield event.artifact, reason
+    if any(execution.is_running for execution in executions):
+        return "its run is at work"
+    if any(max(execution.created, execution.updated) >= since for execution in executions):
+        return "its run was at work less than a day ago"
+    return ""
 
 
 def _pushed(graph: Graph, most: int | None) -> Iterator[tuple[int, str]]:

@@ -36,7 +36,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if action == "plan":
         made = plan.make(address, roots, home, Keep(**request["keep"]))
         path = made.write(request["folder"])
-        return {"plan": path, "hash": made.hash, "totals": made.totals, "rows": made.rows, "notes": made.notes}
+        return {
+            "plan": path,
+            "hash": made.hash,
+            "totals": made.totals,
+            "rows": made.rows,
+            "notes": made.notes,
+        }
     if action == "apply":
         wanted = plan.read(request["folder"], request["hash"])
         done = Retention(address, roots, home, Keep(**wanted.keep)).carry_out(wanted)

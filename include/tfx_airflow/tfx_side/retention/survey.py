@@ -76,14 +76,14 @@ def survey(address: dict[str, Any], roots_: list[str], keep: Keep, now: float) -
       now: Seconds since the epoch.
     """
 
-    def uris(ids: list[int]) -> dict[int, str]:
+    def load(ids: list[int]) -> list[metadata_store_pb2.Artifact]:
         if not ids or address["kind"] == "sqlite":
-            return {}
+            return []
         with mlmd_store.open_store(address) as store:
-            return {artifact.id: artifact.uri for artifact in store.get_artifacts_by_id(ids)}
+            return list(store.get_artifacts_by_id(ids))
 
     with Reader(address) as reader:
-        graph = graphs.read(reader, uris)
+        graph = graphs.read(reader, load)
     return decide(graph, Places(roots_), keep, now)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from mlmd_panel.errors import PayloadError, PayloadGone
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.payloads import tombstone
 from mlmd_panel.payloads.evaluation import attributions, eval_config, plots, slice_metrics, validation
 from mlmd_panel.payloads.evaluation.attributions import AttributionsPayload
 from mlmd_panel.payloads.evaluation.eval_config import EvalConfig
@@ -149,8 +150,10 @@ def read(
       lazy: Slices are parsed each time they are asked for, so that never all are in memory.
 
     Raises:
+      PayloadDeleted: Retention has taken the files.
       PayloadError: The metrics are gone or cannot be read.
     """
+    tombstone.check(artifact)
     problems: list[str] = []
     config = EvalConfig()
     try:

@@ -10,8 +10,9 @@ from fastapi import Depends, Query
 from mlmd_panel.errors import PayloadError
 from mlmd_panel.evaluation.table import Choice, table
 from mlmd_panel.payloads import read as payloads
+from mlmd_panel.payloads import tombstone
 from mlmd_panel.payloads.evaluation import evaluation
-from mlmd_panel.payloads.part import Part
+from mlmd_panel.payloads.part import WHOLE, Part
 from mlmd_panel.store.filters import ArtifactFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, Artifact
 from mlmd_panel.web.answer import Answer, ExecutionRow
@@ -90,6 +91,8 @@ Wanted = Annotated[Part, Depends(part)]
 def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
     """An artifact: its contents and properties, and which executions produced, used or reused it."""
     found = visit.store.artifact(id, visit.dags)
+    if wanted != WHOLE:  # asks for files, not for what is known without them
+        tombstone.check(found)
     events = visit.store.events_of_artifact(id, visit.dags)
     rows: list[ExecutionRow] = [{"event": event, "execution": execution} for event, execution in events.rows]
     return Answer(
@@ -97,6 +100,7 @@ def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answe
         f"{found.type} #{found.id}",
         {
             "artifact": found,
+            "deleted": tombstone.text(found),
             "made_by": [r for r in rows if r["event"].is_output and r["execution"].state != "CACHED"],
             "reused_by": [r for r in rows if r["event"].is_output and r["execution"].state == "CACHED"],
             "used_by": [r for r in rows if r["event"].is_input],
@@ -118,7 +122,8 @@ def typed_view(visit: Visit, artifact: Artifact, choice: Choice, wanted: Part) -
             payload = payloads.read(artifact, visit.panel.files, wanted)
         return {"payload": payload, "payload_problem": None}
     except PayloadError as error:
-        return {"payload": None, "payload_problem": {"headline": error.headline, "error": str(error)}}
+        problem = {"headline": error.headline, "error": str(error), "status": error.status}
+        return {"payload": None, "payload_problem": problem}
 
 
 def _evaluation(visit: Visit, artifact: Artifact, choice: Choice) -> evaluation.EvaluationPayload:
