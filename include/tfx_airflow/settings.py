@@ -65,6 +65,7 @@ class Settings:
         True,
         "Take overhead out of Beam, TFMA and TensorFlow while a node runs; its outputs are the same. False: the "
         "libraries as they are.",
+    )
     retention_roots: str = _field(
         "",
         "Folders, separated by `:`, below which retention may delete artifacts: those of your pipeline roots. "
