@@ -108,8 +108,7 @@ class Retention:
                             f"the files of artifact {artifact} are gone: {place.quarantine!r} does not exist."
                         )
                     with marks.opened(self._address) as store:
-                        marks.unmark(store, [id_ for id_ in ids if id_ != artifact])
-                        marks.unmark(store, [artifact], pin=True)
+                        marks.unmark(store, ids, pinned=artifact)
                     return
         raise RetentionError(
             f"artifact {artifact} is not set aside, so it cannot be restored; the panel shows its state."

@@ -52,20 +52,20 @@ def mark(
             server.mark_unused(list(quarantines), int(now * 1000))
 
 
-def unmark(store: MetadataStore, ids: Collection[int], pin: bool = False) -> None:
+def unmark(store: MetadataStore, ids: Collection[int], pinned: int = 0) -> None:
     """Gives marked artifacts their former state again.
 
     Args:
       store: Open.
       ids: Of artifacts whose files are back.
-      pin: Also pins them.
+      pinned: The one of them that is also pinned; 0 for none.
     """
     artifacts = store.get_artifacts_by_id(list(ids))
     for artifact in artifacts:
         artifact.state = artifact.custom_properties[_FORMER].int_value or _Artifact.LIVE
         for name in _OURS:
             del artifact.custom_properties[name]
-        if pin:
+        if artifact.id == pinned:
             artifact.custom_properties[PINNED].int_value = 1
     store.put_artifacts(artifacts)
 

@@ -6,6 +6,7 @@ execution that the store knows as the artifact's maker. What an Importer or a co
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -130,7 +131,10 @@ def move(path: str, target: str) -> bool:
     if os.path.lexists(target):
         raise FileExistsError(f"there is already {target!r}")
     os.rename(path, target)
-    _remove_empty(os.path.dirname(path), 1)
+    folder = os.path.dirname(path)
+    if os.path.basename(folder).isdecimal():  # `<execution id>` of a value, which is a file in it
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
     return True
 
 
@@ -153,9 +157,9 @@ def remove_quarantined(path: str) -> None:
 
 
 def _remove_empty(folder: str, most: int) -> None:
-    """Removes a folder that only held what is gone, such as `<execution id>` of a value, and those above."""
+    """Removes folders of quarantine that are empty, from the inside out."""
     for _ in range(most):
-        if not os.path.basename(folder).isdecimal() and QUARANTINE not in folder.split("/"):
+        if QUARANTINE not in folder.split("/"):
             return
         try:
             os.rmdir(folder)

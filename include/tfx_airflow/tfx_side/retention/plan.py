@@ -22,6 +22,7 @@ from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
 from include.tfx_airflow.tfx_side.retention.survey import DELETED, MARKED, Survey, survey
 
 FORMAT = 1
+_PLANS = 20  # that are kept on disk
 _REFUSED = 10  # reasons that an error names
 
 
@@ -76,12 +77,15 @@ class Plan:
         }
 
     def write(self, folder: str) -> str:
-        """Writes `plan-<hash>.json` into a folder, whole or not at all; returns its path."""
+        """Writes `plan-<hash>.json` into a folder, where only the newest stay; returns its path."""
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, f"plan-{self.hash}.json")
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump({"hash": self.hash, **dataclasses.asdict(self), "totals": self.totals}, file, indent=1)
         os.replace(file.name, path)
+        plans = sorted(Path(folder).glob("plan-*.json"), key=os.path.getmtime)
+        for old in plans[:-_PLANS]:
+            old.unlink(missing_ok=True)
         return path
 
     @property
