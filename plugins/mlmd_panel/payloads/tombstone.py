@@ -12,17 +12,18 @@ _STATES = ("MARKED_FOR_DELETION", "DELETED")
 
 
 def text(artifact: Artifact) -> str:
-    """What became of an artifact, one or more sentences; "" if it was not deleted."""
+    """What became of an artifact, in one or two sentences; "" if it was not deleted. Why and when, its properties say."""
     if artifact.state not in _STATES:
         return ""
     reason = artifact.property("deleted_reason")
     because = f", because {reason}" if isinstance(reason, str) and reason else ""
+    files = f"The files of {artifact.type} #{artifact.id} were"
     if artifact.state == "DELETED":
-        return f"Its files were deleted{_at(artifact.property('deleted_at'))}{because}."
+        return f"{files} deleted{_at(artifact.property('deleted_at'))}{because}."
     if not because:
-        return "It is marked for deletion: no node uses it any more."
+        return f"{artifact.type} #{artifact.id} is marked for deletion: no node uses it any more."
     return (
-        f"Its files were set aside{_at(artifact.property('deletion_marked_at'))}{because}. Until they are deleted, "
+        f"{files} set aside{_at(artifact.property('deletion_marked_at'))}{because}. Until they are deleted, "
         f"'python -m include.tfx_airflow gc --restore {artifact.id}' brings them back."
     )
 

@@ -68,8 +68,8 @@ def _of_type(kind: str, run: str = FIRST) -> int:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (_DELETED, f"Its files were deleted at 2023-11-23 00:40 UTC, because {_WHY}."),
-        (_MARKED, f"Its files were set aside at 2023-11-14 22:13 UTC, because {_WHY}."),
+        (_DELETED, f" were deleted at 2023-11-23 00:40 UTC, because {_WHY}."),
+        (_MARKED, f" were set aside at 2023-11-14 22:13 UTC, because {_WHY}."),
     ],
     ids=["deleted", "marked"],
 )
@@ -77,6 +77,7 @@ def test_deleted_artifact_says_what_it_was_why_and_when(
     buried: Buried, kind: str, state: int, said: str
 ) -> None:
     client, id_ = buried(_of_type(kind), state)
+    said = f"The files of {kind} #{id_}{said}"
     with client:
         page = client.get(f"/artifacts/{id_}")
         soup = BeautifulSoup(page.text, "html.parser")
@@ -105,12 +106,12 @@ def test_part_of_deleted_files_answers_410_as_page_and_as_json(buried: Buried) -
 
 
 def test_pages_that_need_a_deleted_evaluation_say_so(buried: Buried) -> None:
-    client, _ = buried(_of_type("ModelEvaluation", SECOND), _DELETED)
+    client, id_ = buried(_of_type("ModelEvaluation", SECOND), _DELETED)
     made = written()
     runs = {"candidate": made.ids[f"run {SECOND}"], "baseline": made.ids[f"run {FIRST}"]}
     with client:
         for url in ("/compare", "/compare.json"):
-            assert "Its files were deleted at 2023" in client.get(url, params=runs).text
+            assert f"The files of ModelEvaluation #{id_} were deleted" in client.get(url, params=runs).text
         assert client.get(f"/runs/{made.ids[f'run {SECOND}']}").status_code == 200
 
 
