@@ -18,7 +18,8 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from include.tfx_airflow.contract.errors import RetentionError
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
-from include.tfx_airflow.tfx_side.retention import marks, places, plan
+from include.tfx_airflow.tfx_side.mlmd.reader import Reader
+from include.tfx_airflow.tfx_side.retention import marks, places, plan, survey
 from include.tfx_airflow.tfx_side.retention.carry_out import Done, Retention
 from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
 from tests.tfx.retention.lineage import NOW, Lineage, expected, is_whole
@@ -286,3 +287,26 @@ def test_property_that_names_another_folder_deletes_nothing(one: Lineage) -> Non
     assert any("is no place in quarantine" in reason for reason in made.left_alone)
     carry_out(one, made, days=8)
     assert os.path.isdir(precious) and states(one)[2] == _MARKED and states(one)[1] == _DELETED
+
+
+@pytest.mark.parametrize(
+    ("run", "state", "expected"),
+    [
+        ("run 1", pb.Execution.RUNNING, True),  # its task was cleared
+        ("run 1", pb.Execution.COMPLETE, True),
+        ("run 2", pb.Execution.RUNNING, False),  # kept anyway
+        ("run 3", pb.Execution.RUNNING, False),
+    ],
+)
+def test_survey_is_made_anew_only_when_something_loose_may_be_needed(
+    one: Lineage, run: str, state: int, expected: bool
+) -> None:
+    found = survey.survey(one.address, [one.home], KEEP_ONE, NOW)
+    with mlmd_store.open_store(one.address) as store:
+        types = {name: store.get_context_type(name).id for name in ("pipeline", "pipeline_run", "node")}
+        names = {"pipeline": "flow", "pipeline_run": run, "node": "flow.Gen"}
+        execution = pb.Execution(type_id=store.get_execution_type("Gen").id, last_known_state=state)
+        contexts = [pb.Context(type_id=types[kind], name=name) for kind, name in names.items()]
+        store.put_execution(execution, [], contexts, reuse_context_if_already_exist=True)
+    with Reader(one.address) as reader:
+        assert found.changed(reader) is expected
