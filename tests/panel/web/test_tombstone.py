@@ -100,7 +100,7 @@ def test_part_of_deleted_files_answers_410_as_page_and_as_json(buried: Buried) -
         assert page.status_code == 410 and "The artifact was deleted" in page.text
         answer = client.get(f"/artifacts/{id_}.json", params={"split": "train"})
         assert answer.status_code == 410 and answer.json()["error"].startswith(
-            "Its files were deleted at 2023"
+            f"The files of Examples #{id_} were deleted at 2023"
         )
         assert client.get(f"/artifacts/{id_}/lineage").status_code == 200
 
