@@ -24,6 +24,8 @@ from include.components.arrow_example_gen import ArrowExampleGen, Executor
 from include.tfx_airflow.tfx_side.node import record_counts
 from tests.components import example_gens
 
+pytestmark = pytest.mark.slow
+
 _WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 

@@ -19,6 +19,8 @@ from include.components.arrow.examples import Column, encode
 from include.components.arrow.splits import Splits
 from tests.components import tfx_rows
 
+pytestmark = pytest.mark.slow
+
 _CONFIG = example_gen_pb2.SplitConfig(
     splits=[
         example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=buckets)

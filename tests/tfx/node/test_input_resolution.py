@@ -6,10 +6,14 @@ import collections
 import shutil
 from pathlib import Path
 
+import pytest
+
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import input_resolution
 from include.tfx_airflow.tfx_side.node.launch import LockedMetadata
 from tests.tfx import random_history
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_strategy_chooses_what_it_chooses_from_the_whole_history(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tensorflow_model_analysis.metrics.binary_confusion_matrices import Matrices
 
 from include.tfx_airflow.tfx_side.patches import applied, patch
 
+pytestmark = pytest.mark.slow
+
 
 def test_all_patches_fit_the_installed_libraries() -> None:
     problems = {f"{p.module}.{p.name}": p.problem() for p in applied.PATCHES}

@@ -16,6 +16,8 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from include.tfx_airflow.tfx_side.patches import applied, tfma_jackknife
 
+pytestmark = pytest.mark.slow
+
 _METRICS = (
     'class_name: "AUC" config: \'{"num_thresholds": 20}\'',
     'class_name: "BinaryAccuracy"',

@@ -24,6 +24,8 @@ from include.tfx_airflow.tfx_side.retention.carry_out import Done, Retention
 from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
 from tests.tfx.retention.lineage import NOW, Lineage, expected, is_whole
 
+pytestmark = pytest.mark.slow
+
 KEEP = Keep(runs=1, days=0, pushed=1, blessed=1)
 _LIVE, _MARKED, _DELETED = pb.Artifact.LIVE, pb.Artifact.MARKED_FOR_DELETION, pb.Artifact.DELETED
 Again = Callable[[], Lineage]
