@@ -19,6 +19,9 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.tfx_airflow.contract.keep import Keep
+
+_KEEP = Keep()  # unless told otherwise
 _MOST = 1_000_000
 
 
@@ -44,15 +47,15 @@ with DAG(
     params={
         "apply": Param(False, type="boolean", description="Carry the plan out; otherwise it is only shown."),
         "runs": Param(
-            10, type="integer", minimum=1, maximum=_MOST, description="Newest runs of each pipeline."
+            _KEEP.runs, type="integer", minimum=1, maximum=_MOST, description="Newest runs of each pipeline."
         ),
         "days": Param(
-            30, type="number", minimum=1, maximum=_MOST, description="Days since it was made or used."
+            _KEEP.days, type="number", minimum=1, maximum=_MOST, description="Days since it was made or used."
         ),
         "pushed": _all_or_newest("pushes"),
         "blessed": _all_or_newest("blessed models"),
         "grace": Param(
-            7,
+            _KEEP.grace,
             type="number",
             minimum=1,
             maximum=_MOST,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from typing import Any
 
 from include.tfx_airflow.airflow_side import retention
 from include.tfx_airflow.contract.errors import RetentionError
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.settings import read_settings
 
 ALL = "all"
-# What is kept unless told otherwise; None: all.
-_KEEP: dict[str, float | None] = {"runs": 10, "days": 30, "pushed": None, "blessed": None, "grace": 7}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -20,7 +21,8 @@ def main(arguments: argparse.Namespace) -> int:
       TfxAirflowError: It was refused.
     """
     settings = read_settings()
-    given = {name: value for name in _KEEP if (value := getattr(arguments, f"keep_{name}")) is not None}
+    names = [field.name for field in dataclasses.fields(Keep)]
+    given = {name: value for name in names if (value := getattr(arguments, f"keep_{name}")) is not None}
     actions = {name: ids for name in ("pin", "unpin", "restore") if (ids := getattr(arguments, name))}
     if given and (arguments.apply or actions):
         raise RetentionError(
@@ -34,8 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     for action, ids in actions.items():
         print(retention.as_text(retention.ask(settings, action, ids=ids)))
         return 0
-    keep = {**_KEEP, **{name: None if value == ALL else value for name, value in given.items()}}
-    answer = retention.ask(settings, "plan", keep=keep)
+    wanted: dict[str, Any] = {name: None if value == ALL else value for name, value in given.items()}
+    answer = retention.ask(settings, "plan", keep=dataclasses.asdict(Keep(**wanted)))
     print(retention.as_text(answer))
     if "hash" in answer:
         print(

@@ -16,8 +16,9 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
-from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
+from include.tfx_airflow.tfx_side.retention.roots import DAY
 
 _Event, _Execution = pb.Event, pb.Execution
 NOW = float(int(time.time()))

@@ -16,12 +16,13 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from include.tfx_airflow.contract.errors import RetentionError
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
 from include.tfx_airflow.tfx_side.mlmd.reader import Reader
 from include.tfx_airflow.tfx_side.retention import marks, places, plan, survey
 from include.tfx_airflow.tfx_side.retention.carry_out import Done, Retention
-from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
+from include.tfx_airflow.tfx_side.retention.roots import DAY
 from tests.tfx.retention.lineage import NOW, Lineage, expected, is_whole
 
 pytestmark = pytest.mark.slow

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import node
 from include.tfx_airflow.tfx_side.retention import marks, plan
 from include.tfx_airflow.tfx_side.retention.carry_out import Retention
-from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
+from include.tfx_airflow.tfx_side.retention.roots import DAY
 from tests.pipelines import small
 from tests.tfx.retention.lineage import NOW, Lineage, is_whole, write
 

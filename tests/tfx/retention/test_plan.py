@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.retention import plan
-from include.tfx_airflow.tfx_side.retention.roots import Keep
 from tests.tfx.retention.lineage import NOW, Lineage, expected
 
 KEEPS = (Keep(runs=2, days=5), Keep(runs=1, days=0, pushed=1, blessed=1), Keep(runs=3, days=40, blessed=2))

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract.errors import RetentionError
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.mlmd.reader import Reader
 from include.tfx_airflow.tfx_side.retention import marks, places, plan
 from include.tfx_airflow.tfx_side.retention.orphans import orphans, pipeline_roots
 from include.tfx_airflow.tfx_side.retention.places import QUARANTINE, LeftAlone, Place, Places
-from include.tfx_airflow.tfx_side.retention.roots import DAY, Keep
+from include.tfx_airflow.tfx_side.retention.roots import DAY
 from include.tfx_airflow.tfx_side.retention.survey import Survey, survey
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ import sys
 from typing import Any
 
 from include.tfx_airflow.contract.errors import TfxAirflowError
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.retention import marks, plan
 from include.tfx_airflow.tfx_side.retention.carry_out import Retention
-from include.tfx_airflow.tfx_side.retention.roots import Keep
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
+from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.reader import Reader, among
 from include.tfx_airflow.tfx_side.retention import graph as graphs
@@ -16,7 +17,7 @@ from include.tfx_airflow.tfx_side.retention import overlap
 from include.tfx_airflow.tfx_side.retention.graph import MARKED_AT, PLACE, Artifact, Graph
 from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places
 from include.tfx_airflow.tfx_side.retention.reachability import reachable
-from include.tfx_airflow.tfx_side.retention.roots import Keep, roots
+from include.tfx_airflow.tfx_side.retention.roots import roots
 
 _State = metadata_store_pb2.Artifact
 MARKED, DELETED = _State.MARKED_FOR_DELETION, _State.DELETED
