@@ -1,19 +1,14 @@
-"""Plans or carries out retention in the TFX interpreter, see `tfx_side/retention`.
-
-The store's address goes through standard input, because it may contain a password.
-"""
+"""Plans or carries out retention in the TFX interpreter, see `tfx_side/retention`."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 from typing import Any
 
 from tabulate import tabulate
 
 from include.tfx_airflow.airflow_side import mlmd_connection
-from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import RetentionError
 from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
@@ -46,19 +41,13 @@ def ask(settings: Settings, action: str, **arguments: Any) -> dict[str, Any]:
         "folder": os.path.join(settings.home, _FOLDER),
         **arguments,
     }
-    done = subprocess.run(
-        [settings.interpreter(), "-m", "include.tfx_airflow.tfx_side.retention.run"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        env=process.child_environment(settings),
-        cwd=BUNDLE_ROOT,
-    )
+    done = process.ask(settings, "retention.run", question=request)
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        tail = "\n".join(done.stderr.splitlines()[-5:])
-        raise RetentionError(f"{settings.python} cannot run '{action}'; its last lines:", tail) from None
+        raise RetentionError(
+            f"{settings.python} cannot run '{action}'; its last lines:", process.last_lines(done)
+        ) from None
     if "error" in found:
         raise RetentionError(found["error"].removeprefix(f"{RetentionError.headline}: "))
     return found

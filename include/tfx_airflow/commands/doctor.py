@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -59,18 +58,9 @@ def _tfx_side(settings: Settings) -> list[str]:
         address = mlmd_connection.address(settings)
     except MlmdError as error:
         return [*lines, f"{_BAD}{error}"]
-    done = subprocess.run(
-        [python, "-m", "include.tfx_airflow.tfx_side.doctor"],
-        input=json.dumps(address),
-        capture_output=True,
-        text=True,
-        env=process.child_environment(settings),
-        cwd=BUNDLE_ROOT,
-        timeout=300,
-    )
+    done = process.ask(settings, "doctor", question=address, timeout=300)
     if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-5:])
-        return [*lines, f"{_BAD}{python} cannot run the TFX side:\n{last}"]
+        return [*lines, f"{_BAD}{python} cannot run the TFX side:\n{process.last_lines(done)}"]
     lines += [f"{_GOOD if good else _BAD}{text}" for good, text in json.loads(done.stdout)]
     return [*lines, *_node_server(settings)]
 

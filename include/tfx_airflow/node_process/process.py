@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
 import subprocess
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.node_process import server_client
@@ -54,6 +55,37 @@ def child_environment(settings: Settings) -> dict[str, str]:
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     env.setdefault("GLOG_minloglevel", "3")  # ml-metadata logs every connection
     return env
+
+
+def ask(
+    settings: Settings, module: str, *arguments: str, question: Any, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a module of the TFX side that answers a question and ends.
+
+    Args:
+      settings: Say which interpreter.
+      module: Its name below `include.tfx_airflow.tfx_side`.
+      *arguments: Of its command line.
+      question: Written as JSON to its standard input: an address may contain a password.
+      timeout: Seconds; None for no limit.
+
+    Raises:
+      SettingsError: There is no usable interpreter.
+    """
+    return subprocess.run(
+        [settings.interpreter(), "-m", f"include.tfx_airflow.tfx_side.{module}", *arguments],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        env=child_environment(settings),
+        cwd=BUNDLE_ROOT,
+        timeout=timeout,
+    )
+
+
+def last_lines(done: subprocess.CompletedProcess[str]) -> str:
+    """The end of what a process wrote to standard error."""
+    return "\n".join(done.stderr.strip().splitlines()[-5:])
 
 
 def end_of(code: int) -> str:
