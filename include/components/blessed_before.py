@@ -10,6 +10,9 @@ from tfx import v1 as tfx
 
 from include.components.lineage import SPAN, number, spans_behind
 
+# Inputs: of the node that decides, and of the one that decided before.
+_BLESSINGS = ("model_blessing", "former_blessing")
+
 
 class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
     """Picks the baseline of a run, and the model that training starts from.
@@ -46,22 +49,9 @@ class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
         """
         [newest] = input_dict["newest"]
         models = {model.id: model for model in input_dict["model"]}
-        blessings = {
-            blessing.id: blessing
-            for key in ("model_blessing", "former_blessing")
-            for blessing in input_dict.get(key, [])
-        }
-        judgements = {
-            key: [
-                _Judgement(
-                    blessing.id,
-                    blessing.get_int_custom_property("current_model_id"),
-                    blessing.get_int_custom_property("blessed") == 1,
-                )
-                for blessing in input_dict.get(key, [])
-            ]
-            for key in ("model_blessing", "former_blessing")
-        }
+        given = {key: input_dict.get(key, []) for key in _BLESSINGS}
+        blessings = {blessing.id: blessing for some in given.values() for blessing in some}
+        judgements = {key: [_judgement(blessing) for blessing in some] for key, some in given.items()}
         span = number(newest, SPAN)
         nothing: dict[str, list[tfx.dsl.Artifact]] = {key: [] for key in input_dict}
         found = _last(store, span, models, **judgements)
@@ -82,7 +72,7 @@ class BlessedBefore(tfx.dsl.experimental.ResolverStrategy):
         """The model and blessing that `resolve_artifacts` will choose; see `tfx_side/node/needed.py`."""
         [newest] = candidates["newest"].artifacts()
         judgements = {}
-        for key in ("model_blessing", "former_blessing"):
+        for key in _BLESSINGS:
             offered = candidates.get(key)
             models, blessed = (
                 (offered.property(name) if offered else {}) for name in ("current_model_id", "blessed")
@@ -106,6 +96,14 @@ class _Judgement(NamedTuple):
     blessing: int
     model: int
     is_blessed: bool
+
+
+def _judgement(blessing: tfx.dsl.Artifact) -> _Judgement:
+    return _Judgement(
+        blessing.id,
+        blessing.get_int_custom_property("current_model_id"),
+        blessing.get_int_custom_property("blessed") == 1,
+    )
 
 
 def _last(

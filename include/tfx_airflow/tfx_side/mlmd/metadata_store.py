@@ -22,6 +22,7 @@ _READ_FOR = (
     " and span.name = 'span' and span.is_custom_property = true"
     f" where made.type = {_Event.OUTPUT} and "
 )
+SUCCESSFUL = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract.errors import MlmdSchemaError
 from include.tfx_airflow.contract.mlmd_facts import SCHEMA_VERSION
 from include.tfx_airflow.tfx_side.mlmd.database import Server, describe, unusable
+from include.tfx_airflow.tfx_side.mlmd.reader import Reader
 
 INIT = "python -m include.tfx_airflow mlmd init"
 LOCK_SECONDS = 60.0
@@ -102,12 +101,7 @@ def sqlite_rows(address: dict[str, Any], queries: list[str]) -> list[list[Any]]:
     """
     if not os.path.exists(address["path"]):
         return [[] for _ in queries]
-    try:
-        # Not read-only: what a killed writer left must be rolled back. A missing file is not created.
-        uri = Path(address["path"]).absolute().as_uri() + "?mode=rw"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS)) as connection:
-            if not connection.execute("select 1 from sqlite_master where name = 'MLMDEnv'").fetchall():
-                return [[] for _ in queries]
-            return [connection.execute(query).fetchall() for query in queries]
-    except sqlite3.Error as error:
-        raise unusable(address, error) from None
+    with Reader(address) as reader:
+        if not reader.rows("select 1 from sqlite_master where name = 'MLMDEnv'"):
+            return [[] for _ in queries]
+        return [reader.rows(query) for query in queries]

@@ -20,16 +20,15 @@ from tfx.proto.orchestration import pipeline_pb2
 from include.tfx_airflow.contract import identity, mlmd_facts
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
+from include.tfx_airflow.tfx_side.mlmd.metadata_store import SUCCESSFUL
 from include.tfx_airflow.tfx_side.pipeline import skippable
 
 log = logging.getLogger(__name__)
 
-_Execution = metadata_store_pb2.Execution
-
 
 def succeeded(execution: metadata_store_pb2.Execution) -> bool:
     """Whether an execution has usable outputs."""
-    return execution.last_known_state in (_Execution.COMPLETE, _Execution.CACHED)
+    return execution.last_known_state in SUCCESSFUL
 
 
 def prepare(

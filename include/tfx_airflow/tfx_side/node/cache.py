@@ -21,6 +21,8 @@ from tfx.orchestration.portable.mlmd import event_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import artifact_utils
 
+from include.tfx_airflow.tfx_side.mlmd.metadata_store import SUCCESSFUL
+
 log = logging.getLogger(__name__)
 
 _Artifact = metadata_store_pb2.Artifact
@@ -28,7 +30,6 @@ _Execution = metadata_store_pb2.Execution
 _Outputs = dict[str, list[types.Artifact]]
 _MAKERS = 100  # executions that a cached one is compared with
 _PAGE = 20
-_SUCCESSFUL = (_Execution.COMPLETE, _Execution.CACHED)
 # Where TFX puts an output: <root>/<node>/<key>/<execution id>, and below it the file of a value.
 _URI = re.compile(r"/([^/]+)/\d+(?:/[^/]*)?$")
 
@@ -133,7 +134,7 @@ def _check_maker(candidate: _Outputs, makers: dict[int, dict[str, tuple[int, ...
 def _newest(store: Any, context: int) -> Iterator[metadata_store_pb2.Execution]:
     """Successful executions of a context, newest first: a node that is always cached has one for each run."""
     before = 0
-    while some := store.newest_executions([context], _SUCCESSFUL, _PAGE, before):
+    while some := store.newest_executions([context], SUCCESSFUL, _PAGE, before):
         yield from some
         before = some[-1].id
 

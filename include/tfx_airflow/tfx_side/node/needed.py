@@ -46,19 +46,18 @@ def of_node(
     Returns:
       By input, as the IR names it, ids of the candidates to resolve; all of an input that is left out.
     """
-    found: dict[str, Collection[int]] = {}
-    for graph in node.inputs.input_graphs.values():
-        strategy, names = _strategy(graph)
-        if strategy is None or any(not node.inputs.inputs[name].channels for name in names.values()):
-            continue
-        offered = {key: candidates(node.inputs.inputs[name]) for key, name in names.items()}
-        for key, ids in _ask(strategy, store, offered).items():
-            # An input of two graphs is needed by both; one with a minimum is counted by TFX.
-            shared = names[key] in found or list(names.values()).count(names[key]) > 1
-            if not shared and not node.inputs.inputs[names[key]].min_count:
-                found[names[key]] = ids
-    graphs = node.inputs.input_graphs.values()
-    return found if len(graphs) == 1 else {}
+    graphs = list(node.inputs.input_graphs.values())
+    if len(graphs) != 1:  # several may need the same input
+        return {}
+    strategy, names = _strategy(graphs[0])
+    specs = {key: node.inputs.inputs[name] for key, name in names.items()}
+    if strategy is None or not all(spec.channels for spec in specs.values()):
+        return {}
+    offered = {key: candidates(spec) for key, spec in specs.items()}
+    # TFX counts the candidates of an input that has a minimum.
+    return {
+        names[key]: ids for key, ids in _ask(strategy, store, offered).items() if not specs[key].min_count
+    }
 
 
 def _strategy(graph: pipeline_pb2.InputGraph) -> tuple[resolver.ResolverStrategy | None, dict[str, str]]:

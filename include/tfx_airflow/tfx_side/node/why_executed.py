@@ -18,6 +18,7 @@ from tfx.orchestration.portable.mlmd import event_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import mlmd_facts
+from include.tfx_airflow.tfx_side.mlmd.metadata_store import SUCCESSFUL
 from include.tfx_airflow.tfx_side.node import beam_work
 from include.tfx_airflow.tfx_side.node.code_version import FILES_PROPERTY, VERSION_PROPERTY
 from include.tfx_airflow.tfx_side.node.user_code import FINGERPRINT_PROPERTY
@@ -28,12 +29,7 @@ log = logging.getLogger(__name__)
 PROPERTY, EXECUTOR_PROPERTY = "not_cached", "executor_hash"
 _COMPARED = 10  # earlier executions, of which the one with the fewest differences is told
 _MAX_CHANGES, _MAX_TEXT = 20, 300
-_Artifact, _Event, _Execution = (
-    metadata_store_pb2.Artifact,
-    metadata_store_pb2.Event,
-    metadata_store_pb2.Execution,
-)
-_SUCCESSFUL = (_Execution.COMPLETE, _Execution.CACHED)
+_Artifact, _Event = metadata_store_pb2.Artifact, metadata_store_pb2.Event
 # Of an execution, not of what it works with.
 _NOT_COMPARED = (
     PROPERTY,
@@ -69,18 +65,17 @@ def explain(
       `reason` in words; and of the earlier execution, if there is one, `compared_with` (its id), `run` (the name of
       its run), `changes` (lists of what, before and now) and `left_out`, how many more there are.
     """
-    earlier = store.newest_executions(_contexts(store, node), _SUCCESSFUL, _COMPARED, execution_id)
+    earlier = store.newest_executions(_contexts(store, node), SUCCESSFUL, _COMPARED, execution_id)
     if not earlier:
         return {"reason": without_cache or "the node has not run before"}
     [execution] = store.get_executions_by_id([execution_id])
     described = _Described(store, [execution, *earlier])
-    found = [
-        (described.changes(other, execution), -number, other) for number, other in enumerate(earlier[::-1])
-    ]
-    changes, _, nearest = min(found, key=lambda item: (len(item[0]), item[1]))
-    reason = without_cache or ("" if changes else _gone(store, described, nearest))
+    # Of several that are as near, the first is the newest.
+    compared = [(described.changes(other, execution), other) for other in earlier]
+    changes, nearest = min(compared, key=lambda one: len(one[0]))
+    differs = "it differs from the earlier execution"
     return {
-        "reason": reason or "it differs from the earlier execution",
+        "reason": without_cache or (differs if changes else _unusable(store, described, nearest)),
         "compared_with": nearest.id,
         "run": store.run_of(nearest.id),
         "changes": [[_cut(text) for text in change] for change in changes[:_MAX_CHANGES]],
@@ -217,8 +212,8 @@ def _code_changes(before: dict[str, str], now: dict[str, str]) -> list[_Change]:
     ]
 
 
-def _gone(store: Any, described: _Described, nearest: metadata_store_pb2.Execution) -> str:
-    """Which outputs of an execution with the same inputs cannot serve; "" if that is not why."""
+def _unusable(store: Any, described: _Described, nearest: metadata_store_pb2.Execution) -> str:
+    """Why the outputs of an execution that differs in nothing do not serve."""
     for artifact in store.get_artifacts_by_id(described.outputs.get(nearest.id, [])):
         if artifact.state != _Artifact.LIVE:
             state = _Artifact.State.Name(artifact.state).lower().replace("_", " ")
