@@ -82,9 +82,10 @@ def _facets(one: Mapping[str, Any]) -> dict[str, Any]:
         span: int | None = None
         version: int | None = None
         facts: dict[str, Any] | None = None
+        fields_left_out: int | None = None
         unreadable: str | None = None
 
-    names = ("id", "type", "uri", "key", "span", "version", "facts", "unreadable")
+    names = ("id", "type", "uri", "key", "span", "version", "facts", "fields_left_out", "unreadable")
     found: dict[str, Any] = {
         "tfx_artifact": TfxArtifactDatasetFacet(**{name: one[name] for name in names if name in one}),
         "version": facet_v2.dataset_version_dataset.DatasetVersionDatasetFacet(str(one["id"])),

@@ -102,16 +102,19 @@ def read(execution: Execution) -> BeamWork | None:
 
 def _of(value: dict[str, Any]) -> BeamWork:
     seconds = value.get("seconds")
+    steps = [Step(*_row(row, 1)) for row in value["steps"]]
     other_steps, other_seconds = value.get("steps_left_out", (0, 0))
+    counters, distributions = value["counters"], value["distributions"]
+    more = len(counters[MAX_ROWS:]) + len(distributions[MAX_ROWS:])
     return BeamWork(
         pipelines=int(_number(value["pipelines"])),
         seconds=None if seconds is None else _number(seconds),
-        steps=tuple(Step(*_row(row, 1)) for row in value["steps"][:MAX_ROWS]),
-        other_steps=int(_number(other_steps)),
-        other_seconds=_number(other_seconds),
-        counters=tuple(Counter(*_row(row, 1)) for row in value["counters"][:MAX_ROWS]),
-        distributions=tuple(Distribution(*_row(row, 4)) for row in value["distributions"][:MAX_ROWS]),
-        counters_left_out=int(_number(value.get("counters_left_out", 0))),
+        steps=tuple(steps[:MAX_ROWS]),
+        other_steps=int(_number(other_steps)) + len(steps[MAX_ROWS:]),
+        other_seconds=_number(other_seconds) + sum(step.seconds for step in steps[MAX_ROWS:]),
+        counters=tuple(Counter(*_row(row, 1)) for row in counters[:MAX_ROWS]),
+        distributions=tuple(Distribution(*_row(row, 4)) for row in distributions[:MAX_ROWS]),
+        counters_left_out=int(_number(value.get("counters_left_out", 0))) + more,
     )
 
 

@@ -67,7 +67,9 @@ def _of(visit: Visit, execution: Execution, record: dict[str, Any]) -> NotCached
         raise TypeError(reason)
     if "compared_with" not in record:
         return NotCached(reason, None, False, (), 0, None)
-    rows = [Difference(*map(str, row)) for row in record["changes"][:MAX_ROWS]]
+    changes, left_out = record["changes"], int(record["left_out"])
+    rows = [Difference(*map(str, row)) for row in changes[:MAX_ROWS]]
+    left_out += len(changes) - len(rows)
     try:
         earlier = visit.store.execution(int(record["compared_with"]), visit.dags)
     except NotFound:
@@ -75,7 +77,7 @@ def _of(visit: Visit, execution: Execution, record: dict[str, Any]) -> NotCached
     changed, unknown = code.between(execution.label, earlier, execution), list[str]()
     if changed and visit.code:
         changed, unknown = of_item(changed, visit.code)
-    return NotCached(reason, earlier, False, tuple(rows), int(record["left_out"]), changed, tuple(unknown))
+    return NotCached(reason, earlier, False, tuple(rows), left_out, changed, tuple(unknown))
 
 
 def computed_by(visit: Visit, execution: Execution, outputs: list[Event]) -> Execution | None:
@@ -83,7 +85,6 @@ def computed_by(visit: Visit, execution: Execution, outputs: list[Event]) -> Exe
     if execution.state != "CACHED" or not outputs:
         return None
     rows = visit.store.events_of_artifact(outputs[0].artifact_id, visit.dags).rows
-    makers = [
-        other for event, other in rows if event.is_output and not other.hidden and other.id < execution.id
-    ]
-    return min(makers, key=lambda other: other.id, default=None)
+    # Of very many executions that took it from the cache not all are read: the maker is the one that is not cached.
+    makers = (other for event, other in rows if event.is_output and not other.hidden)
+    return next((other for other in makers if other.state == "COMPLETE"), None)

@@ -66,3 +66,11 @@ def test_what_cannot_be_read_is_said_and_fails_nothing(store: Any, tmp_path: Pat
     id_ = _execution(store, ("Schema", str(tmp_path / "gone")), ("ExampleStatistics", str(tmp_path / "gone")))
     made = lineage_facts.describe(store, id_, {}, {})["outputs"]
     assert all(one["unreadable"] and "fields" not in one for one in made)
+
+
+def test_fields_that_are_left_out_are_counted(store: Any, tmp_path: Path) -> None:
+    features = "".join(f'feature {{ name: "f{number}" type: INT }}\n' for number in range(1003))
+    (tmp_path / "schema.pbtxt").write_text(features)
+    [one] = lineage_facts.describe(store, _execution(store, ("Schema", str(tmp_path))), {}, {})["outputs"]
+    assert one["fields"][0] == ["f0", "INT"]
+    assert (len(one["fields"]), one["fields_left_out"]) == (1000, 3)

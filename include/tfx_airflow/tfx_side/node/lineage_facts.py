@@ -33,7 +33,7 @@ def describe(
 
     Returns:
       `inputs` and `outputs`, each a list of {key, id, type, uri, channel}, and where known span, version, rows, fields
-      (a list of [name, type]), columns (by name, what statistics say of it) and facts (such as metrics of an
+      (a list of [name, type]), fields_left_out (how many more there are), columns (by name, what statistics say of it) and facts (such as metrics of an
       evaluation); `unreadable` says why something known is missing.
     """
     events = store.get_events_by_execution_ids([execution_id])
@@ -57,7 +57,19 @@ def describe(
         if one["type"] == "ExampleStatistics":
             examples = [source for source in found["inputs"] if source["type"] == "Examples"]
             _describe_columns(artifacts[one["id"]], [one, *examples])
+    for one in (*found["inputs"], *found["outputs"]):
+        _limit_fields(one)
     return found
+
+
+def _limit_fields(one: dict[str, Any]) -> None:
+    """Keeps the first fields, and says how many more there are: an event has a greatest size."""
+    fields = one.get("fields", [])
+    if len(fields) > _MAX_FIELDS:
+        one["fields"], one["fields_left_out"] = fields[:_MAX_FIELDS], len(fields) - _MAX_FIELDS
+        kept = {name for name, _ in one["fields"]}
+        if "columns" in one:
+            one["columns"] = {name: column for name, column in one["columns"].items() if name in kept}
 
 
 def _described(artifact: metadata_store_pb2.Artifact, key: str) -> dict[str, Any]:
@@ -97,9 +109,7 @@ def _schema_fields(uri: str) -> list[list[str]]:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(uri))
-    return [
-        [feature.name, schema_pb2.FeatureType.Name(feature.type)] for feature in schema.feature[:_MAX_FIELDS]
-    ]
+    return [[feature.name, schema_pb2.FeatureType.Name(feature.type)] for feature in schema.feature]
 
 
 def _describe_columns(statistics: metadata_store_pb2.Artifact, datasets: Iterable[dict[str, Any]]) -> None:
@@ -132,7 +142,7 @@ def _columns(
             found.ParseFromString(file.read())
         for dataset in found.datasets[:1]:  # all examples; then slices
             rows += dataset.num_examples
-            for feature in dataset.features[:_MAX_FIELDS]:
+            for feature in dataset.features:
                 name = feature.name or ".".join(feature.path.step)
                 kinds[name] = statistics_pb2.FeatureNameStatistics.Type.Name(feature.type)
                 _add(columns.setdefault(name, {}), feature)
