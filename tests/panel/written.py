@@ -35,6 +35,11 @@ class Written:
         store = Store(make_engine(address.of_file(self.folder / "metadata.db")))
         return Panel(store, Files([str(self.folder)]), AirflowLinks("/air"))
 
+    def panel_on_copy(self, path: Path) -> Panel:
+        """A panel over a copy of the store, at this path, which a test may change."""
+        shutil.copy(self.folder / "metadata.db", path)
+        return dataclasses.replace(self.panel, store=Store(make_engine(address.of_file(path))))
+
     def paths(self) -> list[str]:
         """A path of every page, and of every artifact and run."""
         run, other = self.ids[f"run {FIRST}"], self.ids[f"run {SECOND}"]

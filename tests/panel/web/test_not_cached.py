@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,6 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup, Tag
 from fastapi.testclient import TestClient
-from mlmd_panel.store import address
-from mlmd_panel.store.engine import make_engine
-from mlmd_panel.store.store import Store
 from mlmd_panel.web import not_cached
 from mlmd_panel.web.app import create_app
 
@@ -30,8 +25,7 @@ def ask(tmp_path: Path) -> Ask:
     """Gives the Trainer of the first run a record; its JSON and its part of the page, None without one."""
     made = written()
     path = tmp_path / "metadata.db"
-    shutil.copy(made.folder / "metadata.db", path)
-    panel = dataclasses.replace(made.panel, store=Store(make_engine(address.of_file(path))))
+    panel = made.panel_on_copy(path)
 
     def answer(record: Any, *properties: tuple[str, str, str]) -> tuple[Any, Tag | None]:
         text = record if isinstance(record, str) else json.dumps(record)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +11,6 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from fastapi.testclient import TestClient
-from mlmd_panel.store import address
-from mlmd_panel.store.engine import make_engine
-from mlmd_panel.store.store import Store
 from mlmd_panel.web.app import create_app
 
 from tests.panel.written import FIRST, SECOND, written
@@ -30,8 +25,7 @@ def buried(tmp_path: Path) -> Buried:
     """A panel on a copy of the store, in which one artifact of the type is in a state, with its files gone."""
     made = written()
     path = tmp_path / "metadata.db"
-    shutil.copy(made.folder / "metadata.db", path)
-    panel = dataclasses.replace(made.panel, store=Store(make_engine(address.of_file(path))))
+    panel = made.panel_on_copy(path)
 
     def bury(artifact: int, state: int) -> tuple[TestClient, int]:
         properties: list[tuple[str, Any, Any]] = [
