@@ -82,6 +82,7 @@ def test_transform_labels_missing_and_zero_values_as_no_big_tip(tmp_path: pathli
     assert [row[features.LABEL] for row in transform(trips, tmp_path)] == [1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_tip_does_not_reach_any_model_input(tmp_path: pathlib.Path) -> None:
     trips = [{**TRIP, "tips": tips} for tips in (0.0, 1.0, 50.0, None)]
     rows = transform(trips, tmp_path)

@@ -14,6 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from include.taxi import ingest
 from include.taxi.trips import COLUMNS
 
+pytestmark = pytest.mark.slow
+
 JANUARY, FEBRUARY = 1389000000, 1392000000  # 2014-01-06 and 2014-02-10
 TRIP = {
     "fare": "12.5",
@@ -232,7 +234,6 @@ def test_a_pattern_without_files_fails_the_job(tmp_path: Path) -> None:
         _run(tmp_path / "taxi", tmp_path / "nothing-*.csv")
 
 
-@pytest.mark.slow
 def test_the_job_does_the_same_in_several_processes(tmp_path: Path) -> None:
     trips = [_trip(fare=fare, trip_start_timestamp=JANUARY + 86400 * fare) for fare in range(60)]
     raw = _write(tmp_path / "raw.csv", *trips)

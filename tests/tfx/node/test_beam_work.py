@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
+import pytest
 from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.node import NodeRequest
@@ -15,6 +16,8 @@ from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import beam_work, node
 from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
 from tests.pipelines import beaming, small
+
+pytestmark = pytest.mark.slow
 
 MakeRequest = Callable[..., NodeRequest]
 

@@ -76,6 +76,7 @@ def test_a_cached_result_is_not_published_for_an_attempt_that_was_given_up(
     assert _states(address, "write_and_read.Write") == ["FAILED"]
 
 
+@pytest.mark.slow
 def test_who_gives_an_attempt_up_waits_until_it_has_published(
     make_request: MakeRequest, address: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,7 @@ def _working(
     return result
 
 
+@pytest.mark.slow
 def test_node_whose_task_has_died_publishes_nothing(
     make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_node_whose_task_has_died_publishes_nothing(
     assert _states(address, "sleep.Sleep") == ["RUNNING"]
 
 
+@pytest.mark.slow
 def test_node_that_a_later_attempt_took_for_dead_publishes_nothing(
     make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_file_that_ends_in_the_middle_of_a_record_is_an_error(tmp_path: Path) ->
         record_counts.count(_examples(tmp_path, "train"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "told"), [(0, "train 0, eval 0 records"), (40, " records")])
 def test_example_gen_tells_its_records_and_warns_of_empty_splits(
     make_request: Any, tmp_path: Path, rows: int, told: str

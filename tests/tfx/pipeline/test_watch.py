@@ -147,6 +147,7 @@ def test_module_in_a_zip_is_an_input_by_its_zip(tmp_path: Path) -> None:
     assert f"{tmp_path}/library.zip" in found["files"]
 
 
+@pytest.mark.slow
 def test_files_that_tensorflow_reads_are_inputs(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     (bundle / "data").mkdir(parents=True)
