@@ -83,7 +83,9 @@ class Airflow:
             )
         wait_until(self._is_up, 120, f"Airflow's API server ({folder}/api-server.log)")
         self._token = json.loads(self._read("/auth/token"))["access_token"]
-        for _ in range(20):  # Airflow's own pages, which a user opens before the panel and which load Airflow's models
+        for _ in range(
+            20
+        ):  # Airflow's own pages, which a user opens before the panel and which load Airflow's models
             for path in _AIRFLOW_PAGES:
                 self._read(path)
 
