@@ -11,12 +11,13 @@ from urllib.parse import urlencode
 from airflow.configuration import AIRFLOW_HOME, conf
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from sqlalchemy.engine import Engine
 
 from mlmd_panel.errors import BadQuery, NotFound, PanelError, SettingsError
 from mlmd_panel.evaluation import reports
-from mlmd_panel.evaluation.baseline import OWN
+from mlmd_panel.evaluation.baseline import OWN, choose
 from mlmd_panel.evaluation.diff import Diff, Options, diff
-from mlmd_panel.evaluation.named_baseline import named_baseline
+from mlmd_panel.evaluation.named_baseline import choice, named_baseline
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.json_text import plain
 from mlmd_panel.settings import SECTION, read_settings
@@ -27,6 +28,8 @@ from mlmd_panel.store.run_summaries import RunSummary, summaries
 from mlmd_panel.store.store import Store
 
 ROWS = 10
+# Some hundred runs. Reading those of years, which a task's process would do each time, takes seconds.
+_RECENT = 20_000
 # Outcomes beside those of `diff.Diff`.
 NO_BASELINE, UNKNOWN = "no baseline", "unknown"
 
@@ -89,9 +92,29 @@ def report(asked: Asked) -> Report:
     engine = make_engine(address.in_airflow(settings.mlmd, name or "", home, _connection))
     try:
         files = Files(settings.root_list() or (home,), settings.max_bytes, settings.max_entries)
-        return _report(Store(engine).for_request(), files, asked)
+        return _of_store(engine, files, asked, _RECENT)
     finally:
         engine.dispose()
+
+
+def _of_store(engine: Engine, files: Files, asked: Asked, recent: int) -> Report:
+    """The report by the newest runs, if candidate and baseline are among them; else by all."""
+    store = Store(engine, recent=recent).for_request()
+    if not _has_both(store, asked):
+        store = Store(engine).for_request()
+    return _report(store, files, asked)
+
+
+def _has_both(store: Store, asked: Asked) -> bool:
+    kind = choice(asked.against)
+    if kind is None:  # a name that is the only one of its kind here may be one of several
+        return False
+    try:
+        chosen = choose(store, None, _candidate(store, asked), kind)
+    except (NotFound, NoEvaluation):
+        return False
+    # Where no blessed run is found, the one before stands for it.
+    return chosen.run is not None and chosen.against == kind
 
 
 def without_diff(outcome: str, sentence: str, url: str = "") -> Report:

@@ -12,6 +12,11 @@ from mlmd_panel.store.store import Dags, Store
 _CHOICES = {PREVIOUS: PREVIOUS, BLESSED: BLESSED, LAST_BLESSED: BLESSED, OWN: OWN}
 
 
+def choice(text: str) -> str | None:
+    """How a baseline of that name is chosen; None for a run that is named itself."""
+    return _CHOICES.get(text)
+
+
 def named_baseline(store: Store, dags: Dags, text: str, candidate: RunSummary, pipeline: str = "") -> Chosen:
     """The baseline of a candidate.
 
@@ -29,8 +34,8 @@ def named_baseline(store: Store, dags: Dags, text: str, candidate: RunSummary, p
       BadQuery: There is no such run, or there are several.
       NotFound: The run has branches, and none with the candidate's name.
     """
-    if text in _CHOICES:
-        return choose(store, dags, candidate, _CHOICES[text])
+    if chosen := choice(text):
+        return choose(store, dags, candidate, chosen)
     referred = refer(store, dags, text, pipeline or candidate.run.pipeline)
     found = choose(store, dags, candidate, RUN, referred.run.run)
     return dataclasses.replace(found, note=" ".join(filter(None, (found.note, referred.note))))

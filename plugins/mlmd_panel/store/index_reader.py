@@ -30,7 +30,16 @@ _LATE = 500
 class IndexReader:
     """The index of one store, shared by all threads."""
 
-    def __init__(self, tables: Tables, letters: Letters):
+    def __init__(self, tables: Tables, letters: Letters, recent: int = 0):
+        """Makes the reader of a store.
+
+        Args:
+          tables: Its tables.
+          letters: How it keeps text.
+          recent: Begin with so many of the newest rows of Association: for a process that looks at a late run and
+            then ends. Earlier runs are not in the index, those that are in it are whole. 0 for all.
+        """
+        self._recent = recent
         self._tables = tables
         self._letters = letters
         self._lock = threading.Lock()
@@ -41,6 +50,8 @@ class IndexReader:
         self._index = RunIndex()
         self._changed = True
         self._contexts = self._associations = 0
+        # What is left out: contexts and associations up to these.
+        self._first_context = self._first_association = 0
         # Executions of runs whose pipeline is still unknown.
         self._undecided: list[int] = []
         # How many contexts without a parent were looked up in this round.
@@ -55,6 +66,8 @@ class IndexReader:
             if self._is_another_store(connection, newest):
                 self._forget()
             self._changed = False
+            if self._recent and not self._associations:
+                self._skip(connection, newest - self._recent)
             try:
                 self._read(connection, newest, context)
             except BaseException:
@@ -62,6 +75,17 @@ class IndexReader:
                 self._forget()
                 raise
             return self._index
+
+    def _skip(self, connection: sa.engine.Connection, association: int) -> None:
+        """Leaves out associations up to this one, and runs that have any of them, with all runs before these."""
+        table = self._tables.association
+        newest = sa.select(sa.func.max(table.c.context_id)).where(table.c.id <= association)
+        # Contexts are mostly as old as their associations, so this leaves few for the second question.
+        near = connection.execute(newest.where(table.c.id > association - _LATE)).scalar() or 0
+        skipped = connection.execute(newest.where(table.c.context_id > near)).scalar() or near
+        if skipped:
+            self._contexts = self._first_context = skipped
+            self._associations = self._first_association = association
 
     def _writable(self) -> RunIndex:
         """An index to add to: a copy that no other thread has."""
@@ -87,7 +111,7 @@ class IndexReader:
         new = self._read_contexts(connection, kinds, last_context)
         if self._index.orphans:
             self._read_parents(connection, new)
-        windows = list(self._windows(self._associations, last_association))
+        windows = list(self._windows(self._associations, last_association, self._first_association))
         self._read_associations(connection, kinds, windows)
         self._associations = max(last_association, self._associations)
         if self._undecided:
@@ -99,9 +123,9 @@ class IndexReader:
     def _newest(connection: sa.engine.Connection, table: sa.Table) -> int:
         return connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
 
-    def _windows(self, mark: int, last: int) -> Iterator[tuple[int, int]]:
-        """Ranges (low, high] of ids that may hold rows not seen yet."""
-        for low in range(max(0, mark - self._late), last, _ROWS_AT_ONCE):
+    def _windows(self, mark: int, last: int, first: int) -> Iterator[tuple[int, int]]:
+        """Ranges (low, high] of ids that may hold rows not seen yet, and none that are left out."""
+        for low in range(max(first, mark - self._late), last, _ROWS_AT_ONCE):
             yield low, min(low + _ROWS_AT_ONCE, last)
 
     def _read_contexts(self, connection: sa.engine.Connection, kinds: dict[int, str], last: int) -> list[int]:
@@ -110,7 +134,11 @@ class IndexReader:
         new: list[int] = []
         wanted = [id_ for id_, name in kinds.items() if name != OLD_NODE]
         query = sa.select(context.c.id, context.c.type_id, context.c.name, context.c.create_time_since_epoch)
-        for low, high in self._windows(self._contexts, last):
+        if self._first_context and not index.pipelines:
+            self._read_names(
+                connection, {id_: kinds[id_] for id_ in wanted if kinds[id_] in (PIPELINE, NODE)}
+            )
+        for low, high in self._windows(self._contexts, last, self._first_context):
             within = query.where(context.c.id > low, context.c.id <= high, _plain(context.c.type_id, wanted))
             for id_, type_id, name, created in connection.execute(within.order_by(context.c.id)).all():
                 if id_ <= self._contexts and index.knows(id_):
@@ -125,6 +153,15 @@ class IndexReader:
                     new.append(id_)
         self._contexts = max(last, self._contexts)
         return [id_ for id_ in new if id_ in index.orphans]
+
+    def _read_names(self, connection: sa.engine.Connection, kinds: dict[int, str]) -> None:
+        """Reads the pipelines and nodes among the contexts that were skipped: late runs are of them, too."""
+        context, index = self._tables.context, self._writable()
+        query = sa.select(context.c.id, context.c.type_id, context.c.name)
+        query = query.where(context.c.type_id.in_(sorted(kinds)), context.c.id <= self._first_context)
+        for id_, type_id, name in connection.execute(query):
+            add = index.add_pipeline if kinds[type_id] == PIPELINE else index.add_node
+            add(id_, self._letters.read(name))
 
     def _read_parents(self, connection: sa.engine.Connection, new: list[int]) -> None:
         """Looks up parents of contexts without one: the new ones, the newest, and some older ones in turn.

@@ -55,16 +55,17 @@ class Store:
     first call reads which runs there are and which executions they have, later calls only what is new.
     """
 
-    def __init__(self, engine: Engine, seconds: float = listing.SECONDS):
+    def __init__(self, engine: Engine, seconds: float = listing.SECONDS, recent: int = 0):
         """Args:
         engine: From `mlmd_panel.store.engine.make_engine(url)`.
         seconds: How long a filtered list is searched before the page shows how far it got.
+        recent: How many of the newest rows of Association are read, see `IndexReader`; 0 for all.
         """
         self._engine = engine
         self._seconds = seconds
         self._tables = tables(engine.dialect.name)
         self._letters = Letters(engine.dialect.name)
-        self._reader = IndexReader(self._tables, self._letters)
+        self._reader = IndexReader(self._tables, self._letters, recent)
         self._keeps = False
         self._index: RunIndex | None = None
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from mlmd_panel import airflow_diff
 from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
 from mlmd_panel.errors import BadQuery, StoreError
 
@@ -60,6 +61,17 @@ def test_the_run_to_judge_and_the_baseline_may_be_others() -> None:
     assert "against=own" in value["url"] and "baseline=" not in value["url"]
     value, _ = _executed("march", against="taxi:january")
     assert value["baseline"]["run_id"] == "january"
+
+
+@pytest.mark.parametrize("against", ["blessed", "previous", "own", "taxi:january"])
+@pytest.mark.parametrize("run_id", ["january", "february", "march", "april"])
+def test_however_few_runs_are_read_at_first_the_answer_is_the_same(
+    run_id: str, against: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _executed(run_id, against=against)
+    for recent in (1, 5, 10, 15, 20, 30):
+        monkeypatch.setattr(airflow_diff, "_RECENT", recent)
+        assert _executed(run_id, against=against) == whole, recent
 
 
 def test_a_run_without_an_evaluation_is_skipped_even_by_a_gate() -> None:

@@ -424,3 +424,20 @@ def test_what_others_write_meanwhile_is_there_and_nothing_is_written_here(there:
 
 def _fingerprint(address: dict[str, Any]) -> str:
     return hashlib.md5(Path(address["path"]).read_bytes()).hexdigest() if address["kind"] == "sqlite" else ""
+
+
+def test_of_the_newest_runs_as_much_is_known_as_when_all_are_read(there: _There) -> None:
+    everything = there.store.runs(RunFilter(), None, limit=100).rows
+    details = {
+        row.id: detail
+        for row, detail in zip(everything, there.store.run_details(everything, None), strict=True)
+    }
+    numbers = set()
+    for recent in range(1, 200, 3):
+        store = Store(there.store._engine, recent=recent)
+        found = store.runs(RunFilter(), None, limit=100).rows
+        assert found == everything[: len(found)]
+        # As text, since NaN is not equal to itself.
+        assert repr(store.run_details(found, None)) == repr([details[run.id] for run in found])
+        numbers.add(len(found))
+    assert 0 in numbers and len(everything) in numbers and len(numbers) > 2
