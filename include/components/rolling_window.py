@@ -91,12 +91,11 @@ class RollingWindow(tfx.dsl.experimental.ResolverStrategy):
             if one < span:
                 earlier.setdefault(one, []).append(id_)
         window: list[int] = []
-        newest_first = sorted(earlier, reverse=True)
-        for start in range(0, len(newest_first), self._spans):
-            some = newest_first[start : start + self._spans]
+        newest_first, number_of_spans = sorted(earlier, reverse=True), self._spans
+        while newest_first and len(window) < self._spans:
+            some, newest_first = newest_first[:number_of_spans], newest_first[number_of_spans:]
+            number_of_spans *= 4  # where few passed the gate, few questions still reach far back
             usable = passed(store, [id_ for one in some for id_ in earlier[one]], self._gate)
             for one in some:
                 window += [id_ for id_ in reversed(earlier[one]) if id_ in usable][:1]
-            if len(window) >= self._spans:
-                break
         return window[: self._spans][::-1]
