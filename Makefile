@@ -44,6 +44,7 @@ bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, a
 	@$(STATE)/stock/bin/python -m tests.benchmarks $(ARGS)
 	@include/bootstrap.sh services && include/bootstrap.sh panel
 	@PYTHONPATH=.:plugins $(STATE)/panel/bin/python -m tests.benchmarks.panel
+	@PYTHONPATH=.:plugins $(STATE)/panel/bin/python -m tests.benchmarks.year
 
 lint: ## ruff, types, and which room imports which
 	@include/bootstrap.sh tests

@@ -102,7 +102,7 @@ def _measure(repetitions: int, starts: int, rows: tuple[int, ...]) -> dict[str, 
                 _say(began, "stores of up to 20,000 runs ...")
                 found["history"] = history.measure(python, STATE / "history")
                 _keep(found)
-                _say(began, "a month of retraining, with and without them ...")
+                _say(began, "three months of retraining, with and without them ...")
                 old = STATE / "history" / "20000" / "metadata.db"
                 found["retraining"] = retraining.measure(STATE / "retraining", {"0": None, "20000": old})
                 _keep(found)

@@ -1,5 +1,7 @@
 """What a node costs after years of runs: `python -m tests.benchmarks.history SIDE STORE`, in the TFX interpreter.
 
+`several STORE HOME RUNS` instead times runs of the bundle one after the other, see `year.py`.
+
 SIDE is `bundle` or `local`, TFX's LocalDagRunner. Both run the pipeline of `tests/pipelines/history.py`, whose executors
 do nothing, on a copy of the same store, and time each node from its driver's first question to the last word of its
 publisher. Prints RESULT and JSON. `measure` does so for stores of different ages.
@@ -29,7 +31,7 @@ ORDINARY = {"Train": "one input", "Judge": "two inputs"}
 _SPAN = 1_000_000
 
 
-def _bundle(store: Path, folder: Path) -> dict[str, float]:
+def _bundle(store: Path, folder: Path, span: int = _SPAN) -> dict[str, float]:
     from include.tfx_airflow.contract import identity
     from include.tfx_airflow.contract.node import NodeRequest
     from include.tfx_airflow.tfx_side.node import node
@@ -39,20 +41,20 @@ def _bundle(store: Path, folder: Path) -> dict[str, float]:
 
     roots = {
         "BUNDLE_ROOT": f"{folder}/bundle",
-        "TFX_AIRFLOW_HOME": f"{folder}/home",
+        "TFX_AIRFLOW_HOME": f"{folder}/tfx",
         "TFX_PREFIX": sys.prefix,
     }
-    pipeline = history.create_pipeline(_SPAN)
+    pipeline = history.create_pipeline(span)
     path = folder / "pipeline.json"
     path.write_text(ir.compile_pipeline(pipeline, "m:f", "", roots, ENVIRONMENT)[1], encoding="utf-8")
     seconds: dict[str, float] = {}
     for component in pipeline.components:
-        task = {"dag_id": history.NAME, "run_id": "bench", "task_id": component.id, "map_index": -1}
+        task = {"dag_id": history.NAME, "run_id": f"bench {span}", "task_id": component.id, "map_index": -1}
         task |= {"try_number": 1, "first_try": 1}
         request = NodeRequest(
             ir=str(path),
             node_id=component.id,
-            run=identity.run_name(history.NAME, "bench"),
+            run=identity.run_name(history.NAME, f"bench {span}"),
             task={**task, "key": identity.try_name(task, "")},
             parameters={},
             mlmd={"kind": "sqlite", "path": str(store)},
@@ -86,6 +88,17 @@ def _local(store: Path, folder: Path) -> dict[str, float]:
         history.create_pipeline(_SPAN, pipeline_root=str(folder), metadata_connection_config=config)
     )
     return seconds
+
+
+def several(store: str, home: str, runs: int) -> list[dict[str, float]]:
+    """Seconds by node of so many runs, one after the other, on a store that they are written into.
+
+    Args:
+      store: SQLite file.
+      home: AIRFLOW_HOME, below which artifacts are.
+      runs: How many.
+    """
+    return [_bundle(Path(store), Path(home), _SPAN + number) for number in range(runs)]
 
 
 def main(side: str, store: str) -> dict[str, float]:
@@ -133,4 +146,6 @@ def _run(python: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    print("RESULT" + json.dumps(main(*sys.argv[1:])))
+    asked, *others = sys.argv[1:]
+    done = several(*others[:2], int(others[2])) if asked == "several" else main(asked, *others)
+    print("RESULT" + json.dumps(done))

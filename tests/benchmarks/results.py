@@ -114,7 +114,7 @@ def _history(found: dict[str, Any]) -> list[str]:
         "",
         "*this bundle / `LocalDagRunner`*, both on a copy of the same SQLite store, from the driver's first question to the",
         "publisher's last word; a quarter of its runs are of the same pipeline (`tests/panel/scale.py`,",
-        f"`tests/pipelines/history.py`). A month of `taxi_retraining` by `airflow dags test`, warm: {month['0']:.1f} s in an empty",
+        f"`tests/pipelines/history.py`). A month of `taxi_retraining` by `airflow dags test`, warm, on average of three: {month['0']:.1f} s in an empty",
         f"store, {month['20000']:.1f} s after 20,000 runs.",
         "",
         "![What a node costs after years of runs](history.svg)",

@@ -133,9 +133,9 @@ class _Builder:
         self._artifacts = 0
         self._blessed: dict[str, dict[str, int]] = {p: {} for p in PIPELINES}
 
-    def write(self, numbers: range, last: int) -> None:
+    def write(self, numbers: range, last: int, is_hourly: bool = False) -> None:
         """Writes runs of these numbers; the last of all still runs."""
-        runs = [_Run(number, number == last) for number in numbers]
+        runs = [_Run(number, number == last, is_hourly) for number in numbers]
         contexts = self._store.put_contexts(
             [pb.Context(type_id=self._types["pipeline_run"], name=run.name) for run in runs]
         )
@@ -245,12 +245,15 @@ class _Builder:
 class _Run:
     """One run: every tenth fails in its Trainer, every tenth takes from the cache what the run before made."""
 
-    def __init__(self, number: int, is_last: bool):
+    def __init__(self, number: int, is_last: bool, is_hourly: bool = False):
         self.number, self._is_last = number, is_last
         self.pipeline = PIPELINES[number % len(PIPELINES)]
         self._turn = number // len(PIPELINES)
-        day = datetime.date(1990, 1, 1) + datetime.timedelta(days=self._turn)
-        self.run_id = f"scheduled__{day}T00:00:00+00:00"
+        if is_hourly:
+            self.pipeline, self._turn = PIPELINES[0], number
+        between = datetime.timedelta(hours=1) if is_hourly else datetime.timedelta(days=1)
+        interval = datetime.datetime(1990, 1, 1) + self._turn * between
+        self.run_id = f"scheduled__{interval.isoformat()}+00:00"
         self.name = f"{self.pipeline}:{self.run_id}"
         self._fails = self._turn % 10 == 3
         self._reuses = self._turn % 10 == 6
@@ -287,18 +290,20 @@ def _event(execution: int, artifact: int, kind: int, key: str) -> pb.Event:
     return made
 
 
-def build(path: str, runs: int) -> None:
+def build(path: str, runs: int, is_hourly: bool = False) -> None:
     """Makes a SQLite store with these runs; about 150 runs a second.
 
     Args:
       path: Of a file that is not there yet.
+      runs: How many.
+      is_hourly: All of one pipeline, an hour apart; otherwise daily ones of several.
     """
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = path
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     builder = _Builder(mlmd.MetadataStore(config))
     for start in range(0, runs, _BATCH):
-        builder.write(range(start, min(start + _BATCH, runs)), runs - 1)
+        builder.write(range(start, min(start + _BATCH, runs)), runs - 1, is_hourly)
 
 
 def copy(path: str, address: dict[str, Any]) -> None:
@@ -382,11 +387,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("address")
     parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--hourly", action="store_true", help="all of one pipeline, an hour apart")
     parser.add_argument("--source", help="a SQLite store made before, to copy from")
     asked = parser.parse_args()
     address, started = parsed(asked.address), time.monotonic()
     if address["kind"] == "sqlite":
-        build(address["path"], asked.runs)
+        build(address["path"], asked.runs, asked.hourly)
     else:
         with tempfile.TemporaryDirectory() as folder:
             source = asked.source or os.path.join(folder, "metadata.db")
