@@ -110,9 +110,12 @@ def _has_both(store: Store, asked: Asked) -> bool:
     if kind is None:  # a name that is the only one of its kind here may be one of several
         return False
     try:
+        store.run_named(asked.dag_id, asked.run_id, None)
         chosen = choose(store, None, _candidate(store, asked), kind)
-    except (NotFound, NoEvaluation):
+    except NotFound:
         return False
+    except NoEvaluation:  # of a run that is there: earlier ones would not help
+        return True
     # Where no blessed run is found, the one before stands for it.
     return chosen.run is not None and chosen.against == kind
 
