@@ -39,6 +39,7 @@ _KEEP = (
     "0",
 )
 _LIVE, _DELETED = 2, 4
+_OUTPUT = 4  # of events
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def measure(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"empty": _day(folder / "empty.db", folder / "empty")}
     _say(f"a year of {_RUNS:,} hourly runs ...")
     _tfx("tests.panel.scale", f"sqlite:///{store}", "--runs", str(_RUNS), "--hourly")
+    _make_old(store)
     _make_files(store, home / "tfx")
     _say("a day on top ...")
     found["year"] = _day(store, home)
@@ -81,13 +83,31 @@ def _tfx(*arguments: str) -> str:
 
 
 def _make_files(store: Path, home: Path) -> None:
-    """Gives each artifact a folder of its own with a file."""
+    """Gives each artifact a file, in the folder that TFX gives to outputs of the execution that made it."""
     with contextlib.closing(sqlite3.connect(store)) as database, database:
-        for id_, uri in database.execute("select id, uri from Artifact").fetchall():
-            place = home / uri.removeprefix("/srv/tfx/")
+        made = database.execute(
+            f"select a.id, a.uri, min(e.execution_id) from Artifact a join Event e on e.artifact_id = a.id and e.type = {_OUTPUT}"
+            " group by a.id"
+        ).fetchall()
+        for id_, uri, execution in made:
+            place = (home / uri.removeprefix("/srv/tfx/")).with_name(str(execution))
             place.mkdir(parents=True, exist_ok=True)
             (place / "data").write_bytes(b"x" * 1000)
             database.execute("update Artifact set uri = ? where id = ?", (str(place), id_))
+
+
+def _make_old(store: Path) -> None:
+    """Gives what was just written the times of its hours: run by run, the last one a day ago."""
+    now = int(1000 * time.time())
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        for table, number in (
+            ("Execution", "cast(name as integer)"),  # <run>-<node>
+            ("Artifact", "cast(replace(uri, rtrim(uri, '0123456789'), '') as integer)"),  # .../<run>
+        ):
+            when = f"{now} - 3600000 * ({_RUNS} + 24 - {number})"
+            database.execute(
+                f"update {table} set create_time_since_epoch = {when}, last_update_time_since_epoch = {when}"
+            )
 
 
 def _state(store: Path, home: Path) -> dict[str, int]:

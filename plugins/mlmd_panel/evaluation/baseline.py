@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 from mlmd_panel.errors import NotFound
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
-from mlmd_panel.store.run_summaries import RunSummary, summaries
+from mlmd_panel.store.run_summaries import RunSummary, evaluated, summaries
 from mlmd_panel.store.store import Store
 
 PREVIOUS, BLESSED, OWN, PINNED, RUN = "previous", "blessed", "own", "pinned", "run"
@@ -107,7 +108,7 @@ def before(store: Store, dags: frozenset[str] | None, candidate: RunSummary) -> 
         return Before(None, None, True)
     for limit in _STEPS:
         page = store.runs(RunFilter(pipeline=candidate.run.pipeline), dags, limit=limit, after=after)
-        for row in summaries(store, page.rows):
+        for row in _summaries(store, evaluated(store, page.rows)):
             found = _same_branch(row, candidate.name)
             if found is None or found.evaluation is None:
                 continue
@@ -118,6 +119,12 @@ def before(store: Store, dags: frozenset[str] | None, candidate: RunSummary) -> 
         if after is None:
             return Before(previous, None, True)
     return Before(previous, None, False)
+
+
+def _summaries(store: Store, runs: Sequence[Run]) -> Iterator[RunSummary]:
+    """Most often the first few are enough."""
+    yield from summaries(store, runs[: _STEPS[0]])
+    yield from summaries(store, runs[_STEPS[0] :])
 
 
 def branch_of(row: RunSummary, name: str | None) -> RunSummary:

@@ -9,6 +9,7 @@ from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store.store import Store, run_state
 
 # Of artifacts, that `summary` looks at.
+EVALUATION = "ModelEvaluation"
 PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
 
 
@@ -50,6 +51,11 @@ class RunSummary:
         return self.branches or (self,)
 
 
+def evaluated(store: Store, runs: Sequence[Run]) -> list[Run]:
+    """Those of some runs that have an evaluation, in their order."""
+    return store.with_output(runs, EVALUATION) if runs else []
+
+
 def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
     """Summaries of a page of runs."""
     return [summary(detail) for detail in store.run_outlines(runs, PROPERTIES)] if runs else []
@@ -80,7 +86,7 @@ def branches_of(detail: RunDetail) -> dict[str, RunDetail]:
     for execution in detail.executions:
         groups.setdefault(execution.branch, []).append(execution)
     by_id = {execution.id: execution for execution in detail.executions}
-    evaluating = [by_id[event.execution_id] for event, _ in outputs(detail, "ModelEvaluation")]
+    evaluating = [by_id[event.execution_id] for event, _ in outputs(detail, EVALUATION)]
     evaluators = {execution.instance: execution for execution in evaluating}
     repeated = _repeated(groups)
     kept = [
@@ -133,7 +139,7 @@ def _summary(detail: RunDetail, name: str) -> RunSummary:
         spans=_spans(detail),
         blessed=_flag(deciding_blessing(detail), "blessed"),
         pushed=_flag(last_output(detail, "PushedModel"), "pushed"),
-        evaluation=last_output(detail, "ModelEvaluation"),
+        evaluation=last_output(detail, EVALUATION),
         failed=tuple(e.label for e in latest if e.state == "FAILED"),
         name=name,
     )

@@ -168,6 +168,12 @@ class Store:
         with self._rows() as rows:
             return run_rows.outlines(rows, runs, properties)
 
+    def with_output(self, runs: Sequence[Run], type_name: str) -> list[Run]:
+        """Those of some runs that have made an artifact of a type, in their order; faster than by their outlines."""
+        with self._rows() as rows:
+            found = run_rows.with_output(rows, [run.id for run in runs], type_name)
+        return [run for run in runs if run.id in found]
+
     def execution(self, id: int, dags: Dags) -> Execution:
         """An execution with all its properties.
 

@@ -17,7 +17,7 @@ from mlmd_panel.errors import NotFound
 from mlmd_panel.store.engine import make_engine
 from mlmd_panel.store.filters import ArtifactFilter, ExecutionFilter, PropertyFilter, RunFilter
 from mlmd_panel.store.records import Page, Property, Run, Task
-from mlmd_panel.store.run_summaries import summary
+from mlmd_panel.store.run_summaries import outputs, summary
 from mlmd_panel.store.store import Store, run_state
 
 from tests import servers
@@ -208,6 +208,16 @@ def test_outlines_of_runs_say_in_short_what_all_of_them_does(there: _There) -> N
     assert list(map(summary, outlines)) == list(map(summary, there.store.run_details(runs, names)))
     assert any(outline.artifacts for outline in outlines)
     assert all(event.is_output for outline in outlines for event in outline.events)
+
+
+def test_runs_that_made_an_artifact_of_a_type_are_found_without_the_rest(there: _There) -> None:
+    runs = _all_runs(there.store)
+    outlines = there.store.run_outlines(runs)
+    types = {artifact.type for outline in outlines for artifact in outline.artifacts.values()}
+    found = {type_: there.store.with_output(runs, type_) for type_ in types}
+    assert found == {type_: [one.run for one in outlines if outputs(one, type_)] for type_ in types}
+    assert all(0 < len(some) < len(runs) for some in found.values())
+    assert there.store.with_output(runs, "Unknown") == there.store.with_output([], "Examples") == []
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from mlmd_panel.evaluation.table import chosen_names
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Run
-from mlmd_panel.store.run_summaries import RunSummary, summaries
+from mlmd_panel.store.run_summaries import RunSummary, evaluated, summaries
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names, PageNumber
 from mlmd_panel.web.forest_scales import scales
@@ -298,7 +298,6 @@ def _choices(visit: Visit, sides: Sides) -> list[Run]:
     if sides.baseline and sides.baseline.run:
         chosen.append(sides.baseline.run.run)
     wanted = RunFilter(pipeline=chosen[0].pipeline) if chosen else RunFilter()
-    rows = summaries(visit.store, visit.store.runs(wanted, visit.dags, limit=CHOICES).rows)
-    evaluated = (row.run for row in rows if any(branch.evaluation for branch in row.each))
-    found = {run.id: run for run in [*chosen, *evaluated]}
+    page = visit.store.runs(wanted, visit.dags, limit=CHOICES)
+    found = {run.id: run for run in [*chosen, *evaluated(visit.store, page.rows)]}
     return sorted(found.values(), key=lambda run: -run.id)

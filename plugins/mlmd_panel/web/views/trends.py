@@ -17,7 +17,7 @@ from mlmd_panel.evaluation.trend import Line, Point, Trends
 from mlmd_panel.evaluation.trend_runs import TrendRun, last_runs
 from mlmd_panel.formats import number, percent, utc
 from mlmd_panel.store.filters import RunFilter
-from mlmd_panel.store.run_summaries import RunSummary, summaries
+from mlmd_panel.store.run_summaries import RunSummary, evaluated
 from mlmd_panel.web import trend_charts
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names
@@ -124,9 +124,9 @@ def trends(
 def _usual(visit: Visit) -> tuple[str, ...]:
     """The pipeline with the most evaluations among the newest runs, else that of the newest run."""
     page = visit.store.runs(RunFilter(), visit.dags, limit=_LOOKED_THROUGH)
-    rows = [row for row in summaries(visit.store, page.rows) if row.run.pipeline]
-    evaluated = Counter(row.run.pipeline for row in rows if any(one.evaluation for one in row.each))
-    names = [name for name, _ in evaluated.most_common(1)] or [row.run.pipeline for row in rows[:1]]
+    runs = [run for run in page.rows if run.pipeline]
+    counts = Counter(run.pipeline for run in evaluated(visit.store, runs))
+    names = [name for name, _ in counts.most_common(1)] or [run.pipeline for run in runs[:1]]
     return tuple(names)
 
 

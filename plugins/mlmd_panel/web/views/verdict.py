@@ -19,7 +19,7 @@ from mlmd_panel.payloads.evaluation import eval_config, evaluation
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.records import Artifact, RunDetail
-from mlmd_panel.store.run_summaries import RunSummary, summaries, summary
+from mlmd_panel.store.run_summaries import RunSummary, evaluated, summaries, summary
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import PageNumber
 from mlmd_panel.web.request import Id, Text, Visit, Visiting
@@ -184,7 +184,7 @@ def _past(visit: Visit, row: RunSummary, count: int) -> tuple[list[RunSummary], 
     while len(found) < count and searched < MAX_SEARCHED:
         page = visit.store.runs(RunFilter(pipeline=row.run.pipeline), visit.dags, limit=MAX_RUNS, after=after)
         searched += len(page.rows)
-        for one in summaries(visit.store, page.rows):
+        for one in summaries(visit.store, evaluated(visit.store, page.rows)):
             found += [part for part in one.each if part.name == row.name and part.evaluation]
         after = page.after
         if after is None:
