@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store.store import Store, run_state
 
-# Of artifacts, that `summary` looks at.
 EVALUATION = "ModelEvaluation"
+# Of artifacts, that `summary` looks at.
 PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
 
 
