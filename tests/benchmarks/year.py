@@ -38,8 +38,8 @@ _KEEP = (
     "--grace",
     "0",
 )
-_LIVE, _DELETED = 2, 4
-_OUTPUT = 4  # of events
+_LIVE = 2  # state of an artifact
+_OUTPUT = 4  # type of an event
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -118,7 +118,6 @@ def _state(store: Path, home: Path) -> dict[str, int]:
     )
     return {
         "live": counts.get(_LIVE, 0),
-        "deleted": counts.get(_DELETED, 0),
         "kB": int(used.stdout.split()[0]),
     }
 

@@ -122,7 +122,7 @@ def before(store: Store, dags: frozenset[str] | None, candidate: RunSummary) -> 
 
 
 def _summaries(store: Store, runs: Sequence[Run]) -> Iterator[RunSummary]:
-    """Most often the first few are enough."""
+    """Summaries of runs, of the first few at once: most often no more are asked for."""
     yield from summaries(store, runs[: _STEPS[0]])
     yield from summaries(store, runs[_STEPS[0] :])
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mlmd_panel.store import display_names, properties
 from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, PropertyFilter
 from mlmd_panel.store.records import ARTIFACT_STATES, EXECUTION_STATES
-from mlmd_panel.store.tables import Tables
+from mlmd_panel.store.tables import Tables, plain
 from mlmd_panel.store.text_encoding import Letters
 
 _COMPARED = {
@@ -37,7 +37,7 @@ def of_artifacts(
     row = tables.artifact
     found = _common(row, row.c.state, ARTIFACT_STATES, wanted)
     if wanted.type:
-        found.append((row.c.type_id + 0).in_([id_ for id_, name in types.items() if name == wanted.type]))
+        found.append(plain(row.c.type_id, [id_ for id_, name in types.items() if name == wanted.type]))
     if wanted.uri:
         found.append(row.c.uri.like(letters.pattern(wanted.uri, before=""), escape="!"))
     if wanted.text:
@@ -60,7 +60,7 @@ def of_executions(wanted: ExecutionFilter, tables: Tables, types: dict[int, str]
     found = _common(row, row.c.last_known_state, EXECUTION_STATES, wanted)
     if wanted.type:
         ids = [id_ for id_, name in types.items() if wanted.type in (name, name.rpartition(".")[2])]
-        found.append((row.c.type_id + 0).in_(ids))
+        found.append(plain(row.c.type_id, ids))
     return found
 
 
@@ -74,7 +74,7 @@ def of_contexts(
       displayed: Some contexts have display names.
     """
     row = tables.context
-    found: list[Any] = [(row.c.type_id + 0).in_(list(types))]
+    found: list[Any] = [plain(row.c.type_id, list(types))]
     if wanted.text:
         kept = tables.context_property if displayed else None
         found.append(_text(wanted.text, row, (row.c.name,), types, letters, kept))

@@ -15,7 +15,7 @@ from mlmd_panel.store import task_instances
 from mlmd_panel.store.mlmd_facts import TASK_CONTEXT
 from mlmd_panel.store.properties import IDS_AT_ONCE, chunks
 from mlmd_panel.store.run_index import RunIndex
-from mlmd_panel.store.tables import CONTEXT_KIND, Tables
+from mlmd_panel.store.tables import CONTEXT_KIND, Tables, plain
 from mlmd_panel.store.text_encoding import Letters
 
 # Context types; TFX's old launcher made one `component_run` for each execution.
@@ -139,7 +139,7 @@ class IndexReader:
                 connection, {id_: kinds[id_] for id_ in wanted if kinds[id_] in (PIPELINE, NODE)}
             )
         for low, high in self._windows(self._contexts, last, self._first_context):
-            within = query.where(context.c.id > low, context.c.id <= high, _plain(context.c.type_id, wanted))
+            within = query.where(context.c.id > low, context.c.id <= high, plain(context.c.type_id, wanted))
             for id_, type_id, name, created in connection.execute(within.order_by(context.c.id)).all():
                 if id_ <= self._contexts and index.knows(id_):
                     continue
@@ -199,7 +199,7 @@ class IndexReader:
         found: dict[int, int] = {}
         for low, high in windows:
             within = query.where(
-                association.c.id > low, association.c.id <= high, _plain(context.c.type_id, types)
+                association.c.id > low, association.c.id <= high, plain(context.c.type_id, types)
             )
             for execution, task in connection.execute(within):
                 run = self._index.member(execution)[0]
@@ -223,7 +223,7 @@ class IndexReader:
         )
         for low, high in windows:
             within = query.where(
-                association.c.id > low, association.c.id <= high, _plain(context.c.type_id, wanted)
+                association.c.id > low, association.c.id <= high, plain(context.c.type_id, wanted)
             )
             for execution, context_id, type_id in connection.execute(within.order_by(association.c.id)).all():
                 is_node = kinds[type_id] in (NODE, OLD_NODE)
@@ -265,8 +265,3 @@ def _beginnings(name: str) -> Iterator[str]:
     for position, letter in enumerate(name):
         if letter == ".":
             yield name[:position]
-
-
-def _plain(column: sa.Column, ids: list[int]) -> sa.sql.ColumnElement:
-    """The column is one of the ids; the + 0 keeps databases from using another index than that of ids."""
-    return (column + 0).in_(ids)

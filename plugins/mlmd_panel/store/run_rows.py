@@ -12,7 +12,7 @@ from mlmd_panel.store.filters import RunFilter
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.records import Event, Execution, Page, Run, RunDetail
 from mlmd_panel.store.rows import Rows
-from mlmd_panel.store.tables import ARTIFACT_KIND, OUTPUTS
+from mlmd_panel.store.tables import ARTIFACT_KIND, OUTPUTS, plain
 
 _RUNS_AT_ONCE = 50
 # States that decide the state of a run, in this order.
@@ -62,23 +62,13 @@ def with_output(rows: Rows, runs: Collection[int], type_name: str) -> set[int]:
     """Those runs that have made an artifact of a type, or found one in the cache."""
     by_run = _executions(rows, runs)
     event, artifact = rows.tables.event, rows.tables.artifact
-    made: dict[int, set[int]] = {}
+    types = [id_ for id_, name in rows.type_names(ARTIFACT_KIND).items() if name == type_name]
+    query = sa.select(event.c.execution_id).join(artifact, artifact.c.id == event.c.artifact_id)
+    query = query.where(event.c.type.in_(OUTPUTS), plain(artifact.c.type_id, types))
+    makers: set[int] = set()
     for chunk in chunks({id_ for some in by_run.values() for id_ in some}):
-        query = sa.select(event.c.execution_id, event.c.artifact_id)
-        query = query.where(event.c.execution_id.in_(chunk), event.c.type.in_(OUTPUTS))
-        for execution, id_ in rows.connection.execute(query):
-            made.setdefault(execution, set()).add(id_)
-    types = rows.type_names(ARTIFACT_KIND)
-    wanted: set[int] = set()
-    for chunk in chunks(set().union(*made.values())):
-        # The type is looked at here: with it in the condition SQLite goes through all artifacts of the type.
-        query = sa.select(artifact.c.id, artifact.c.type_id).where(artifact.c.id.in_(chunk))
-        wanted |= {id_ for id_, type_ in rows.connection.execute(query) if types.get(type_) == type_name}
-    return {
-        run
-        for run, executions in by_run.items()
-        if any(wanted & made.get(execution, set()) for execution in executions)
-    }
+        makers.update(rows.connection.execute(query.where(event.c.execution_id.in_(chunk))).scalars())
+    return {run for run, executions in by_run.items() if makers.intersection(executions)}
 
 
 def _made(

@@ -48,4 +48,4 @@ def test_spans_behind_the_pushes_of_years_are_found_at_once(address: dict[str, A
         found = spans_behind(store, [3 * run + 3 for run in range(_RUNS)])
         took = time.monotonic() - started
     assert found == {3 * run + 3: run for run in range(_RUNS)}
-    assert took < 10, took  # half a second; SQLite's other way takes minutes
+    assert took < 10, took  # SQLite's other way takes minutes

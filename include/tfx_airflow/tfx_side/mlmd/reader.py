@@ -15,7 +15,8 @@ from typing import Any
 from include.tfx_airflow.tfx_side.mlmd.database import Server, unusable
 
 _SQLITE_SECONDS = 60.0
-# SQLite takes a table for a million rows: with 15,000 ids it looks through the table instead, and through the ids for each row.
+# Without statistics SQLite guesses that a table has a million rows. Given 15,000 ids it then goes through the whole table, and
+# for each row through the ids.
 _IDS = 1_000
 
 
