@@ -106,18 +106,19 @@ def before(store: Store, dags: frozenset[str] | None, candidate: RunSummary) -> 
     after: int | None = candidate.run.id
     if not candidate.run.pipeline:
         return Before(None, None, True)
-    for limit in _STEPS:
-        page = store.runs(RunFilter(pipeline=candidate.run.pipeline), dags, limit=limit, after=after)
-        for row in _summaries(store, evaluated(store, page.rows)):
-            found = _same_branch(row, candidate.name)
-            if found is None or found.evaluation is None:
-                continue
-            previous = previous or found
-            if found.blessed:
-                return Before(previous, found, True)
-        after = page.after
-        if after is None:
-            return Before(previous, None, True)
+    with store.connected() as connected:
+        for limit in _STEPS:
+            page = connected.runs(RunFilter(pipeline=candidate.run.pipeline), dags, limit=limit, after=after)
+            for row in _summaries(connected, evaluated(connected, page.rows)):
+                found = _same_branch(row, candidate.name)
+                if found is None or found.evaluation is None:
+                    continue
+                previous = previous or found
+                if found.blessed:
+                    return Before(previous, found, True)
+            after = page.after
+            if after is None:
+                return Before(previous, None, True)
     return Before(previous, None, False)
 
 

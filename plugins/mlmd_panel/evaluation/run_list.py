@@ -33,8 +33,9 @@ def run_list(
       limit: Most rows.
       after: Only runs older than the one with this id.
     """
-    page = store.runs(wanted, dags, limit=limit, after=after)
-    rows = summaries(store, page.rows)
+    with store.connected() as connected:
+        page = connected.runs(wanted, dags, limit=limit, after=after)
+        rows = summaries(connected, page.rows)
     table = key_metrics.of_runs(files, [branch for row in rows for branch in row.each], metrics)
     return {
         "filter": dataclasses.asdict(wanted),

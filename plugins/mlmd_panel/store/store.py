@@ -68,6 +68,7 @@ class Store:
         self._reader = IndexReader(self._tables, self._letters, recent)
         self._keeps = False
         self._index: RunIndex | None = None
+        self._held: Rows | None = None
 
     def for_request(self) -> Store:
         """The same store for the calls of one request, which all see the runs that existed at the first call."""
@@ -76,11 +77,26 @@ class Store:
         return mine
 
     @contextmanager
+    def connected(self) -> Iterator[Store]:
+        """The same store over one connection, for calls of one thread that follow each other.
+
+        A server is asked several things for each new connection, and what types there are is read once. Read no files
+        meanwhile: there are few connections.
+        """
+        with self._rows() as rows:
+            mine = copy.copy(self)
+            mine._held = rows
+            yield mine
+
+    @contextmanager
     def _rows(self) -> Iterator[Rows]:
         missing = database_errors.file_missing(self._engine)
         if missing:
             raise missing
         try:
+            if self._held is not None:
+                yield self._held
+                return
             with self._engine.connect() as connection:
                 yield Rows(connection, self._runs(connection), self._tables, self._letters)
         except SQLAlchemyError as error:

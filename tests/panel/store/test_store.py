@@ -414,6 +414,24 @@ def test_types_are_those_of_which_there_is_something(there: _There) -> None:
     }
 
 
+def test_calls_over_one_connection_give_the_same_and_ask_for_types_once(there: _There) -> None:
+    engine, asked, opened = make_engine(url(there.address)), [], []
+    sa.event.listen(engine, "before_cursor_execute", lambda *event: asked.append(event[2]))
+    sa.event.listen(engine, "engine_connect", opened.append)
+    store = Store(engine)
+    runs = _all_runs(store)
+    alone = [store.run_outlines([store.run(run.id, None)]) for run in runs]
+    asked.clear(), opened.clear()
+    with store.connected() as connected:
+        assert [connected.run_outlines([connected.run(run.id, None)]) for run in runs] == alone
+        with connected.connected() as nested, pytest.raises(NotFound):
+            nested.run(10**6, None)
+        assert connected.run(runs[0].id, None) == runs[0]
+    assert len(opened) == 1
+    of_index, of_rows = [one for one in asked if "type_kind" in one]
+    assert "WHERE" in of_index and "WHERE" not in of_rows
+
+
 def test_what_others_write_meanwhile_is_there_and_nothing_is_written_here(there: _There) -> None:
     store = Store(make_engine(url(there.address)))
     request = store.for_request()

@@ -45,9 +45,10 @@ def between(store: Store, files: Files, dags: Dags, baseline: RunSummary, candid
       candidate: Another, also of another pipeline.
     """
     try:
-        two = sides.read(store, dags, baseline, candidate)
-        examples = {a.id for side in two for a in (*side.trained_on, *side.evaluated)}
-        statistics = store.statistics_of(examples, dags)
+        with store.connected() as connected:
+            two = sides.read(connected, dags, baseline, candidate)
+            examples = {a.id for side in two for a in (*side.trained_on, *side.evaluated)}
+            statistics = connected.statistics_of(examples, dags)
     except PanelError as error:
         return Changes(
             (), (), (f"What changed is not known: {error}",), _unread(baseline), _unread(candidate)

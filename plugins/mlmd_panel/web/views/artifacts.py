@@ -58,7 +58,9 @@ def artifacts(
         text=text or "",
         context=context,
     )
-    page = visit.store.artifacts(chosen, visit.dags, limit=limit, after=after)
+    with visit.store.connected() as store:
+        page = store.artifacts(chosen, visit.dags, limit=limit, after=after)
+        types = store.types()["artifact"]
     return Answer(
         "artifacts.html",
         "Artifacts",
@@ -68,7 +70,7 @@ def artifacts(
             "after": page.after,
             "searched_to": page.searched_to,
         },
-        {"types": visit.store.types()["artifact"], "states": ARTIFACT_STATES},
+        {"types": types, "states": ARTIFACT_STATES},
     )
 
 
@@ -90,10 +92,11 @@ Wanted = Annotated[Part, Depends(part)]
 
 def artifact(visit: Visiting, id: Id, choice: Choosing, wanted: Wanted) -> Answer:
     """An artifact: its contents and properties, and which executions produced, used or reused it."""
-    found = visit.store.artifact(id, visit.dags)
-    if wanted != WHOLE:  # asks for files, not for what is known without them
-        tombstone.check(found)
-    events = visit.store.events_of_artifact(id, visit.dags)
+    with visit.store.connected() as store:
+        found = store.artifact(id, visit.dags)
+        if wanted != WHOLE:  # asks for files, not for what is known without them
+            tombstone.check(found)
+        events = store.events_of_artifact(id, visit.dags)
     rows: list[ExecutionRow] = [{"event": event, "execution": execution} for event, execution in events.rows]
     return Answer(
         "artifact.html",

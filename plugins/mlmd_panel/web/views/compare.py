@@ -182,8 +182,8 @@ def _sides(
         run = visit.store.run(baseline, visit.dags) if baseline else None
         chosen = Chosen(baselines.RUN, summaries(visit.store, [run])[0]) if run else None
         return Sides(chosen, ()), {}
-    runs = [visit.store.run(id_, visit.dags) for id_ in candidates]
-    whole = summaries(visit.store, runs)
+    with visit.store.connected() as store:
+        whole = summaries(store, [store.run(id_, visit.dags) for id_ in candidates])
     rows = tuple(branch_of(row, branches[1] or branches[0] or None) for row in whole)
     names = tuple(branch.name for branch in whole[0].branches) if len(whole) == 1 else ()
     oldest = min(rows, key=lambda row: row.run.id)  # so that the baseline is one before all of them

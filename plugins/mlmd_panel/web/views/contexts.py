@@ -17,7 +17,9 @@ def contexts(
 ) -> Answer:
     """Contexts of any type, newest first, such as runs, pipelines and experiments."""
     chosen = ContextFilter(type=type or "", text=text or "")
-    page = visit.store.contexts(chosen, visit.dags, limit=limit, after=after)
+    with visit.store.connected() as store:
+        page = store.contexts(chosen, visit.dags, limit=limit, after=after)
+        types = store.types()["context"]
     return Answer(
         "contexts.html",
         "Contexts",
@@ -27,19 +29,20 @@ def contexts(
             "after": page.after,
             "searched_to": page.searched_to,
         },
-        {"types": visit.store.types()["context"]},
+        {"types": types},
     )
 
 
 def context(visit: Visiting, id: Id) -> Answer:
     """A context: its properties, the contexts above and below it, its executions and its artifacts."""
-    found = visit.store.context(id, visit.dags)
-    executions = visit.store.executions(ExecutionFilter(context=id), visit.dags, limit=SHOWN)
-    artifacts = visit.store.artifacts(ArtifactFilter(context=id), visit.dags, limit=SHOWN)
-    try:
-        run = visit.store.run(id, visit.dags)
-    except NotFound:
-        run = None
+    with visit.store.connected() as store:
+        found = store.context(id, visit.dags)
+        executions = store.executions(ExecutionFilter(context=id), visit.dags, limit=SHOWN)
+        artifacts = store.artifacts(ArtifactFilter(context=id), visit.dags, limit=SHOWN)
+        try:
+            run = store.run(id, visit.dags)
+        except NotFound:
+            run = None
     return Answer(
         "context.html",
         found.context.label,

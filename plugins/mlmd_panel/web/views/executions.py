@@ -42,7 +42,9 @@ def executions(
         until=until,
         text=text or "",
     )
-    page = visit.store.executions(chosen, visit.dags, limit=limit, after=after)
+    with visit.store.connected() as store:
+        page = store.executions(chosen, visit.dags, limit=limit, after=after)
+        types = store.types()["execution"]
     return Answer(
         "executions.html",
         "Executions",
@@ -52,14 +54,15 @@ def executions(
             "after": page.after,
             "searched_to": page.searched_to,
         },
-        {"types": visit.store.types()["execution"], "states": EXECUTION_STATES},
+        {"types": types, "states": EXECUTION_STATES},
     )
 
 
 def execution(visit: Visiting, id: Id) -> Answer:
     """An execution: its properties, inputs and outputs, and the source of outputs from the cache."""
-    found = visit.store.execution(id, visit.dags)
-    events, cut = visit.store.events_of_execution(id, visit.dags)
+    with visit.store.connected() as store:
+        found = store.execution(id, visit.dags)
+        events, cut = store.events_of_execution(id, visit.dags)
     rows: list[ArtifactRow] = [{"event": event, "artifact": artifact} for event, artifact in events]
     maker, hidden = None, False
     if found.state == "CACHED":

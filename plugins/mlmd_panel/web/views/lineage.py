@@ -23,8 +23,9 @@ def lineage(
     ] = 300,
 ) -> Answer:
     """What an artifact was made from, and what was made from it."""
-    artifact = visit.store.artifact(id, visit.dags)
-    found = visit.store.lineage(id, visit.dags, up=up, down=down, limit=limit)
+    with visit.store.connected() as store:
+        artifact = store.artifact(id, visit.dags)
+        found = store.lineage(id, visit.dags, up=up, down=down, limit=limit)
     return Answer(
         "lineage.html",
         f"Lineage of {artifact.type} #{artifact.id}",

@@ -27,8 +27,9 @@ def node(
     If a node has several instances in the run, in task groups or mapped, they are listed, unless the task id and map
     index select one.
     """
-    run = visit.store.run(id, visit.dags)
-    (detail,) = visit.store.run_details([run], None)
+    with visit.store.connected() as store:
+        run = store.run(id, visit.dags)
+        (detail,) = store.run_details([run], None)
     instances: dict[tuple, list[Execution]] = {}
     for execution in detail.executions:
         if execution.node == node and _is_of(execution, task_id, map_index):

@@ -10,9 +10,10 @@ from mlmd_panel.web.request import Visiting
 
 def pipelines(visit: Visiting) -> Answer:
     """All pipelines, each with its latest run."""
-    found = visit.store.pipelines(visit.dags)
-    latest = [pipeline.latest for pipeline in found[:100] if pipeline.latest]
-    latest_runs = {summary.run.id: summary for summary in summaries(visit.store, latest)}
+    with visit.store.connected() as store:
+        found = store.pipelines(visit.dags)
+        latest = [pipeline.latest for pipeline in found[:100] if pipeline.latest]
+        latest_runs = {summary.run.id: summary for summary in summaries(store, latest)}
     rows = [
         {"pipeline": pipeline, "latest": latest_runs.get(pipeline.latest.id) if pipeline.latest else None}
         for pipeline in found

@@ -27,9 +27,11 @@ def run(
     metrics: Names = [],  # noqa: B006 - FastAPI copies it
 ) -> Answer:
     """A run: its nodes with state and time, their artifacts, its verdict, key metrics and lineage."""
-    found = visit.store.run(id, visit.dags)
-    (detail,) = visit.store.run_details([found], None)
-    row = summary(detail)
+    with visit.store.connected() as store:
+        found = store.run(id, visit.dags)
+        (detail,) = store.run_details([found], None)
+        row = summary(detail)
+        earlier = before(store, visit.dags, row)
     table = key_metrics.of_runs(visit.panel.files, row.each, metrics)
     read, problem = _evaluation(visit, row.evaluation)
     branches = []
@@ -45,7 +47,6 @@ def run(
                 "verdict_problem": branch_problem,
             }
         )
-    earlier = before(visit.store, visit.dags, row)
     compared = _against_baseline(visit, row, earlier)
     graph = Lineage({e.id: e for e in detail.executions}, detail.artifacts, detail.events, False)
     return Answer(

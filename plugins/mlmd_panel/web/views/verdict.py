@@ -51,8 +51,9 @@ def verdict(
     `0.direction` and `0.remove` of the first threshold and so on, and `a0.metric`, `a0.slice`, `a0.kind` and `a0.bound`
     of the first one added.
     """
-    found = visit.store.run(id, visit.dags)
-    (detail,) = visit.store.run_details([found], None)
+    with visit.store.connected() as store:
+        found = store.run(id, visit.dags)
+        (detail,) = store.run_details([found], None)
     row = summary(detail)
     judged = [_judged(visit, detail, one) for one in row.each]
     chosen = _chosen(row, judged, branch)
