@@ -47,6 +47,7 @@ class Services:
             "@postgres:5432": f"@127.0.0.1:{postgres_port}",
             "//api-server:": "//127.0.0.1:",
             "8080": str(self.port),
+            "8974": str(_free_port()),
         }
 
         def here(text: str) -> str:
