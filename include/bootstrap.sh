@@ -141,5 +141,9 @@ case "${1:-}" in
       beside kubernetes "$root/tests/kubernetes/requirements.txt"
     fi
     ;;
+  workers) # for tests/cluster/test_workers.py and test_engine.py, beside what `services` and `panel` install
+    provide redis
+    provide docker
+    ;;
   bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' compiles ;;
 esac
