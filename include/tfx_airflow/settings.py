@@ -19,7 +19,7 @@ SECTION = "tfx_airflow"
 _EXPECTED = {bool: "True or False", int: "a whole number", float: "a number"}
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
-_IN_POD = "AIRFLOW_IS_K8S_EXECUTOR_POD"  # set by KubernetesExecutor
+IN_POD = "AIRFLOW_IS_K8S_EXECUTOR_POD"  # set by KubernetesExecutor, for each pod that runs a task
 
 _Value = TypeVar("_Value", str, float, int, bool)
 
@@ -137,7 +137,7 @@ def read_settings() -> Settings:
     from airflow.configuration import AIRFLOW_HOME, conf
 
     values: dict[str, Any] = {}
-    if _IN_POD in os.environ:
+    if IN_POD in os.environ:
         values["node_server"] = False
     for field in dataclasses.fields(Settings):
         text = conf.get(SECTION, field.name, fallback=None)

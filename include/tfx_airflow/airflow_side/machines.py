@@ -19,11 +19,12 @@ from airflow.sdk import get_parsing_context
 from airflow.sdk.module_loading import import_string
 
 from include.tfx_airflow.contract.errors import MlmdError, SettingsError
-from include.tfx_airflow.settings import SECTION, Settings
+from include.tfx_airflow.settings import IN_POD, SECTION, Settings
 
 # Airflow's own, by name, so that a parse need not import them.
 _ON_THIS_MACHINE = ("LocalExecutor",)
-_ELSEWHERE = ("CeleryExecutor", "KubernetesExecutor")
+_IN_PODS = "KubernetesExecutor"
+_ELSEWHERE = ("CeleryExecutor", _IN_PODS)
 # In `home`; written by the DAG processor, so a machine that lacks it has another `home`.
 MARK = "dag-processor"
 HOME = "${TFX_AIRFLOW_HOME}"
@@ -40,6 +41,10 @@ def executors() -> list[str]:
         name = path.rpartition(".")[2]
         if name in _ELSEWHERE or (name and name not in _ON_THIS_MACHINE and not _is_local(path)):
             found.append(name)
+    if (
+        IN_POD in os.environ and _IN_PODS not in found
+    ):  # pods are often given LocalExecutor, which they do not use
+        found.append(_IN_PODS)
     return found
 
 

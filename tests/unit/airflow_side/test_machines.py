@@ -55,6 +55,16 @@ def test_executors_that_run_tasks_elsewhere(
     assert machines.executors() == elsewhere
 
 
+def test_a_pod_that_was_given_another_executor_is_a_machine_of_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _executor(monkeypatch, "LocalExecutor")
+    monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", "True")
+    assert machines.executors() == ["KubernetesExecutor"]
+    _executor(monkeypatch, "KubernetesExecutor")
+    assert machines.executors() == ["KubernetesExecutor"]
+
+
 def test_the_embedded_store_is_refused_when_a_dag_file_is_parsed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
