@@ -75,6 +75,7 @@ lock: ## compile requirements*.in to the locked requirements
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) tests/panel/requirements.in -o tests/panel/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements.txt) tests/openlineage/requirements.in -o tests/openlineage/requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements.txt) tests/kubernetes/requirements.in -o tests/kubernetes/requirements.txt
 
 clean: ## remove all state: interpreters, databases, artifacts, caches
 	rm -rf "$(STATE)" .pytest_cache .ruff_cache .mypy_cache

@@ -7,7 +7,7 @@ The trips are those of the month `span`, by default the month on which the model
 model. `WritePredictions` writes a CSV file (start of the trip, probability of a big tip) and logs a summary.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow.sdk import Asset, Param
 
@@ -20,6 +20,7 @@ dag = AirflowDagRunner(
             "start_date": datetime(2013, 1, 1),
             "catchup": False,
             "max_active_runs": 1,
+            "default_args": {"retries": 1, "retry_delay": timedelta(minutes=1)},  # a worker may vanish
             "params": {
                 "span": Param(
                     None,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, task, task_group
@@ -30,6 +30,7 @@ DAG_OPTIONS = {
     "start_date": datetime(2013, 1, 1),
     "catchup": False,
     "max_active_runs": 1,
+    "default_args": {"retries": 1, "retry_delay": timedelta(minutes=1)},  # a worker may vanish
     "doc_md": __doc__,
     "tags": ["tfx", "taxi"],
 }

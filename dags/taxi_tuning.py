@@ -20,6 +20,7 @@ dag = AirflowDagRunner(
             "start_date": datetime(2013, 1, 1),
             "catchup": False,
             "max_active_runs": 1,
+            "default_args": {"retries": 1, "retry_delay": timedelta(minutes=1)},  # a worker may vanish
             "params": {
                 "span": Param(
                     type="integer",

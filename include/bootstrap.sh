@@ -135,10 +135,15 @@ case "${1:-}" in
   services)
     install services "$root/tests/services/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*'
     provide mariadb
-    # The provider needs Python 3.11; its test says so.
+    # These providers need Python 3.11; their tests say so.
     if "$state/airflow/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
       beside openlineage "$root/tests/openlineage/requirements.txt"
+      beside kubernetes "$root/tests/kubernetes/requirements.txt"
     fi
+    ;;
+  workers) # for tests/cluster/test_workers.py and test_engine.py, beside what `services` and `panel` install
+    provide redis
+    provide docker
     ;;
   bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' compiles ;;
 esac

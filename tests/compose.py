@@ -1,4 +1,5 @@
-"""docker-compose.yaml as Docker Compose reads it: values filled in, services in the order of their start."""
+"""docker-compose.yaml, alone or with the file for workers, as Docker Compose reads it: values filled in, services in the
+order of their start."""
 
 from __future__ import annotations
 
@@ -11,12 +12,35 @@ import yaml
 from tests.bundle import ROOT
 
 FILE = ROOT / "docker-compose.yaml"
+WORKERS = ROOT / "docker-compose.workers.yaml"
 _VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<sign>[-?])(?P<rest>[^}]*))?\}|)")
 
 
 def read() -> dict[str, Any]:
     """The file with its anchors resolved and its variables as they stand."""
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+def read_with_workers() -> dict[str, Any]:
+    """Both files: the second changes and extends what the first says."""
+    base, over = read(), yaml.safe_load(WORKERS.read_text(encoding="utf-8"))
+    for name, service in over["services"].items():
+        if extended := service.pop("extends", None):
+            assert extended["file"] == FILE.name
+            over["services"][name] = _merged(base["services"][extended["service"]], service)
+    return _merged(base, over)
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Mappings by key; of anything else, such as a command, the later one."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {
+            key: _merged(base[key], over[key])
+            if key in base and key in over
+            else (over if key in over else base)[key]
+            for key in {**base, **over}
+        }
+    return over
 
 
 def walk(value: Any, change: Callable[[str], str]) -> Any:

@@ -256,8 +256,13 @@ class MariaDb(Server):
 
 
 class Postgresql(Server):
-    """PostgreSQL."""
+    """PostgreSQL.
 
+    Attributes:
+      addresses: Where it listens besides 127.0.0.1, and whose networks of 256 addresses may log in.
+    """
+
+    addresses: tuple[str, ...] = ()
     kind, _driver = "postgresql", "postgresql+psycopg2"
     _end = signal.SIGINT  # SIGTERM waits for the clients to leave
 
@@ -278,6 +283,8 @@ class Postgresql(Server):
         # initdb wants a password for its superuser when it is to be asked for one; nobody logs in as it.
         (self.folder / "superuser").write_text(self.password)
         _run([*as_user, *initdb, "--auth=scram-sha-256", f"--pwfile={self.folder / 'superuser'}"])
+        with open(data / "pg_hba.conf", "a", encoding="utf-8") as rules:
+            rules.writelines(f"host all all {address}/24 scram-sha-256\n" for address in self.addresses)
         quoted = self.password.replace("'", "''")
         _run(
             [*self._postgres, "--single", "-D", str(data), "postgres"],
@@ -287,7 +294,7 @@ class Postgresql(Server):
 
     def _command(self) -> list[str]:
         options = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": ",".join(["127.0.0.1", *self.addresses]),
             "port": self.port,
             "unix_socket_directories": "",
             "fsync": "off",

@@ -19,6 +19,8 @@ SECTION = "tfx_airflow"
 _EXPECTED = {bool: "True or False", int: "a whole number", float: "a number"}
 _BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
+IN_POD = "AIRFLOW_IS_K8S_EXECUTOR_POD"  # set by KubernetesExecutor, for each pod that runs a task
+
 _Value = TypeVar("_Value", str, float, int, bool)
 
 
@@ -52,7 +54,8 @@ class Settings:
     )
     node_server: bool = _field(
         True,
-        "Fork nodes from a server that has TFX imported. False: each node is a new process that imports it.",
+        "Fork nodes from a server that has TFX imported. False, and by default in a pod of KubernetesExecutor, which runs "
+        "one task: each node is a new process that imports it.",
     )
     node_server_idle: float = _field(
         600.0, "Seconds without a request after which the node server ends; 0 for never.", 0, 365 * 86400
@@ -134,6 +137,8 @@ def read_settings() -> Settings:
     from airflow.configuration import AIRFLOW_HOME, conf
 
     values: dict[str, Any] = {}
+    if IN_POD in os.environ:
+        values["node_server"] = False
     for field in dataclasses.fields(Settings):
         text = conf.get(SECTION, field.name, fallback=None)
         if text in (None, ""):

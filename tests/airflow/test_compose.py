@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from tests import compose
-from tests.bundle import ROOT, STATE
+from tests.bundle import STATE
+from tests.compose_services import Services, database, make_databases, secrets
 from tests.scheduler import Scheduler
 from tests.servers import Postgresql
 
@@ -29,197 +28,22 @@ dag = AirflowDagRunner(
 """
 
 
-class Services:
-    """Docker Compose, as far as this file needs it: no images, no networks, no namespaces."""
-
-    def __init__(self, folder: Path, variables: dict[str, str], postgres_port: int):
-        """Makes the folders that stand for the image's and the volumes'."""
-        self.folder = folder
-        self.port = _free_port()
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._user = folder / "user"
-        self._user.mkdir()
-        places = {
-            "/opt/airflow": str(folder / "airflow"),
-            "/opt/bundle": str(folder / "bundle"),
-            "/opt/state/airflow": str(STATE / "panel"),  # which has all that the image's Airflow has
-            "/opt/state": str(STATE),
-            "@postgres:5432": f"@127.0.0.1:{postgres_port}",
-            "//api-server:": "//127.0.0.1:",
-            "8080": str(self.port),
-        }
-
-        def here(text: str) -> str:
-            for place, replacement in places.items():
-                text = text.replace(place, replacement)
-            return text
-
-        # Places first: a secret may hold any text.
-        placed = compose.walk(compose.read(), here)
-        self.file = compose.walk(placed, lambda text: compose.fill_in(text, variables))
-        self.services: dict[str, Any] = self.file["services"]
-
-    def build(self) -> None:
-        """Copies what .dockerignore lets into the image, with a DAG file instead of the bundle's own."""
-        bundle = self.folder / "bundle"
-        bundle.mkdir()
-        for line in (ROOT / ".dockerignore").read_text().splitlines():
-            source = ROOT / line.removeprefix("!")
-            if line.startswith("!") and source.is_dir():
-                shutil.copytree(source, bundle / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-            elif line.startswith("!") and source.exists():
-                shutil.copy(source, bundle)
-        shutil.rmtree(bundle / "dags")
-        (bundle / "dags").mkdir()
-        (bundle / "dags" / "small.py").write_text(_DAG)
-        shutil.copytree(ROOT / "tests" / "pipelines", bundle / "tests" / "pipelines")
-        (bundle / "tests" / "__init__.py").touch()
-        for volume in self.services["init"]["volumes"]:
-            Path(volume.split(":")[1]).mkdir(parents=True)
-
-    def environment(self, name: str) -> dict[str, str]:
-        """A container inherits nothing."""
-        return {**self.services[name]["environment"], "HOME": str(self._user)}
-
-    def start(self, name: str) -> None:
-        """Starts a service in a session of its own."""
-        service = self.services[name]
-        with open(self.folder / f"{name}.log", "wb") as log:
-            self.processes[name] = subprocess.Popen(
-                service["command"],
-                env=self.environment(name),
-                cwd=service["working_dir"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait_until_completed(self, name: str) -> None:
-        """Waits until a service has ended well."""
-        assert self.processes[name].wait(180) == 0, self.log(name)
-
-    def wait_until_healthy(self, name: str) -> None:
-        """Waits until a service's own health check succeeds, in its own environment."""
-        check = self.services[name]["healthcheck"]
-        deadline = time.monotonic() + _seconds(check["start_period"])
-        while (said := self._check(name)) is not None:
-            assert self.processes[name].poll() is None, self.log(name)
-            assert time.monotonic() < deadline, f"{name}: {said}\n{self.log(name)}"
-            time.sleep(0.5)
-
-    def _check(self, name: str) -> str | None:
-        check = self.services[name]["healthcheck"]
-        try:
-            subprocess.run(
-                check["test"][1:],
-                env=self.environment(name),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=_seconds(check["timeout"]),
-                text=True,
-                check=True,
-            )
-        except subprocess.SubprocessError as error:
-            return f"{error}\n{error.output}"
-        return None
-
-    def stop(self, names: list[str]) -> None:
-        """SIGTERM to their main processes, as `docker compose stop`; each must end in the time that it has.
-
-        Airflow 3.3.2's scheduler sometimes does not: its LocalExecutor tells each worker that is still alive to end, and
-        those that end meanwhile leave one untold. Docker kills it then, and nothing may be lost by that.
-        """
-        for name in names:
-            self.processes[name].terminate()
-        for name in names:
-            try:
-                self.processes[name].wait(_seconds(self.services[name]["stop_grace_period"]))
-            except subprocess.TimeoutExpired:
-                at_work = set(self._titles(name)) - {"airflow worker -- LocalExecutor: <idle>"}
-                assert name == "scheduler", (name, at_work)
-                assert at_work <= {_title(self.processes[name].pid), "airflow serve-logs"}, at_work
-                os.killpg(self.processes[name].pid, signal.SIGKILL)
-                self.processes[name].wait()
-
-    def _titles(self, name: str) -> list[str]:
-        """What the processes of a service's session call themselves; those that have ended have no name."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and os.getsid(int(entry.name)) == self.processes[name].pid:
-                    found.append(_title(int(entry.name)))
-        return [title for title in found if title]
-
-    def log(self, name: str) -> str:
-        """The end of what a service has printed."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]
-
-    def left(self) -> dict[int, str]:
-        """Command lines of processes that work in the image's folder, or know it; a title may have replaced both."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and int(entry.name) != os.getpid():
-                    known = (entry / "environ").read_bytes() + os.readlink(entry / "cwd").encode()
-                    if str(self.folder / "bundle").encode() in known:
-                        found[int(entry.name)] = _title(int(entry.name))
-        return found
-
-
-@contextlib.contextmanager
-def _database(folder: Path, variables: dict[str, str]) -> Iterator[Postgresql]:
-    """A PostgreSQL whose superuser has POSTGRES_PASSWORD, as the image makes it, without the databases."""
-    made = type("Made", (Postgresql,), {"password": variables["POSTGRES_PASSWORD"], "database": "empty"})
-    server = made(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
-def _title(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-
-
-def _program(name: str) -> str:
-    *_, found = sorted((STATE / "services").glob(f"lib/python3*/site-packages/*/pginstall*/bin/{name}"))
-    return str(found)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _seconds(text: str) -> float:
-    return float(text.removesuffix("s"))
-
-
-def _secrets(folder: Path) -> dict[str, str]:
-    """Made by the command at the top of the file."""
-    [command] = [line[1:] for line in compose.FILE.read_text().splitlines() if "/dev/urandom" in line]
-    subprocess.run(["bash", "-ec", command], cwd=folder, check=True)
-    return dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
-
-
-def test_the_file_fits_the_schema_of_compose_files() -> None:
+@pytest.mark.parametrize("file", [compose.FILE, compose.WORKERS], ids=lambda file: file.name)
+def test_the_file_fits_the_schema_of_compose_files(file: Path) -> None:
     check = STATE / "services" / "bin" / "check-jsonschema"
     done = subprocess.run(
-        [check, "--builtin-schema", "vendor.compose-spec", compose.FILE], capture_output=True, text=True
+        [check, "--builtin-schema", "vendor.compose-spec", file], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
 
 
 def test_the_services_start_in_order_run_a_pipeline_and_stop(tmp_path: Path) -> None:
-    secrets = _secrets(tmp_path)
-    with _database(tmp_path / "postgres", secrets) as server:
-        services = Services(tmp_path, secrets, server.port)
-        services.build()
+    variables = secrets(tmp_path)
+    with database(tmp_path / "postgres", variables) as server:
+        services = Services(tmp_path, compose.read(), variables, server.port)
+        services.build(small=_DAG)
         try:
-            _make_databases(services, server)
+            make_databases(services, server)
             for group in compose.start_order(services.services)[1:]:
                 for name in group:
                     services.start(name)
@@ -228,7 +52,7 @@ def test_the_services_start_in_order_run_a_pipeline_and_stop(tmp_path: Path) -> 
                         services.wait_until_healthy(name)
                     else:
                         services.wait_until_completed(name)
-            _run_a_pipeline(services, server, secrets)
+            _run_a_pipeline(services, server, variables)
             services.start("init")  # as after an upgrade: it changes nothing here
             services.wait_until_completed("init")
             assert len(services.left()) > 30  # Airflow's executor has that many workers: they are seen here
@@ -248,37 +72,6 @@ def test_the_services_start_in_order_run_a_pipeline_and_stop(tmp_path: Path) -> 
             for process in services.processes.values():
                 process.kill()
                 process.wait()
-
-
-def _make_databases(services: Services, server: Postgresql) -> None:
-    """What the image of PostgreSQL does with the file's SQL, and the health check."""
-    service = services.services["postgres"]
-    version = subprocess.run([_program("postgres"), "--version"], capture_output=True, text=True).stdout
-    assert version.split()[-1] in service["image"]
-    environment = {
-        **service["environment"],
-        "PATH": os.path.dirname(_program("psql")),
-        "PGPORT": str(server.port),
-    }
-    psql = ["psql", "--host=127.0.0.1", "--username=postgres", "--no-psqlrc", "--set=ON_ERROR_STOP=1"]
-    subprocess.run(
-        psql,
-        input=services.file["configs"]["databases"]["content"],
-        env={**environment, "PGPASSWORD": environment["POSTGRES_PASSWORD"]},
-        text=True,
-        check=True,
-    )
-    subprocess.run(service["healthcheck"]["test"][1:], env=environment, check=True)
-    server.user, server.database, server.password = "mlmd", "mlmd", environment["MLMD_DB_PASSWORD"]
-    # Each has its own database only.
-    environment["PGPASSWORD"] = environment["MLMD_DB_PASSWORD"]
-    refused = subprocess.run(
-        ["psql", "--host=127.0.0.1", "--username=mlmd", "airflow"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert "permission denied for database" in refused.stderr
 
 
 def _run_a_pipeline(services: Services, server: Postgresql, secrets: dict[str, str]) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides a program for tests, `debian.sh mariadb|chromium FOLDER`: the machine's own, else one from its package sources, unpacked
+# Provides a program for tests, `debian.sh mariadb|chromium|redis|docker FOLDER`: the machine's own, else one from its package sources, unpacked
 # below the folder with all that it needs and the machine lacks, and run by FOLDER/start. Nothing is installed, set up or started,
 # for root neither. Where it cannot, it says so in one line that names the cure, and ends with 3.
 set -euo pipefail
@@ -16,7 +16,9 @@ case $program in
   mariadb) debian=mariadb-server unpacked=usr/sbin/mariadbd parts=(mariadb-server-core mariadb-client-core) ;;
   # A font, or pages have boxes for letters.
   chromium) debian=chromium unpacked=usr/lib/chromium/chromium parts=(chromium fonts-dejavu-core) ;;
-  *) echo "usage: debian.sh mariadb|chromium FOLDER" >&2; exit 2 ;;
+  redis) debian=redis-server unpacked=usr/bin/redis-server parts=(redis-server) ;;
+  docker) debian=docker.io unpacked=usr/sbin/dockerd parts=(docker.io) ;;
+  *) echo "usage: debian.sh mariadb|chromium|redis|docker FOLDER" >&2; exit 2 ;;
 esac
 
 # A program that is there and does not start, for want of a library, is not there.
@@ -29,6 +31,8 @@ is_there() {
         starts "$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v mariadbd || echo mariadbd)"
       ;;
     chromium) command -v chromium >/dev/null && starts chromium ;;
+    redis) starts redis-server ;;
+    docker) starts dockerd ;;
   esac
 }
 if is_there; then

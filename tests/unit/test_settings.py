@@ -170,3 +170,11 @@ def test_parse_seconds_leaves_time_to_say_why(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", limit)
     assert parse_seconds() == seconds
+
+
+def test_a_pod_of_one_task_has_no_node_server_unless_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().node_server
+    monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", "True")
+    assert not read_settings().node_server
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__NODE_SERVER", "True")
+    assert read_settings().node_server

@@ -17,6 +17,7 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.tfx_airflow.airflow_side import machines
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
@@ -205,6 +206,8 @@ class _Hook(BeamHook):
         if "labels" in variables:
             variables["labels"] = [f"{key}={value}" for key, value in variables["labels"].items()]
         arguments = [f"--runner={self.runner}", *beam_options_to_args(variables), *self._options]
+        if any(machines.HOME in argument for argument in arguments):
+            machines.check_home(self._settings, f"{py_file!r} reads or writes files in it")
         for name, folder in self._settings.roots().items():
             arguments = [argument.replace(f"${{{name}}}", folder) for argument in arguments]
         self.log.info("python -m %s %s", py_file, " ".join(arguments))

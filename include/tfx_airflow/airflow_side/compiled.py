@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from include.tfx_airflow.airflow_side import tfx_environment
+from include.tfx_airflow.airflow_side import machines, tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
 from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
 from include.tfx_airflow.contract.manifest import (
@@ -83,7 +83,8 @@ def load(
 
     Raises:
       CompileError: The reference or the pipeline is at fault; ends with the pipeline's traceback.
-      SettingsError: It must be compiled and there is no TFX interpreter.
+      SettingsError: It must be compiled and there is no TFX interpreter; or for a task on a machine that does not
+        share the DAG processor's `home`.
     """
     start = time.monotonic()
     deadline = start + patience if patience else None
@@ -93,6 +94,8 @@ def load(
         if compiled:
             manifest, where = compiled
             return Compiled(manifest, where, found=True, seconds=time.monotonic() - start)
+        if machines.is_task():  # the DAG processor has compiled it, where other machines find it
+            machines.check_home(settings, f"the compiled {reference!r} is not in it")
         if not force:
             _raise_known_failure(reference, folder, settings)
         if _compile(reference, arguments, folder, settings, deadline, compiled_from) == CHANGED_MEANWHILE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -11,12 +12,16 @@ from include.tfx_airflow.contract.errors import ConfigError
 
 _Config = TypeVar("_Config", "NodeConfig", "AirflowPipelineConfig")
 
+# As long as Airflow's database lets it be.
+_QUEUE = re.compile(r"[^\s,]{1,256}")
+
 
 @dataclasses.dataclass(frozen=True)
 class NodeConfig:
     """Airflow options of one node's task; None leaves Airflow's default.
 
     Attributes:
+      queue: Where the task runs, with an executor that has queues: on a worker that listens to this one.
       outlets: Airflow Assets this node emits, with its output artifacts in `extra`.
       operator_args: Any further argument of Airflow's BaseOperator, by name.
     """
@@ -47,12 +52,18 @@ class NodeConfig:
         """A NodeConfig as it is, or made from a dict of its fields.
 
         Raises:
-          ConfigError: It is neither, or has a key that is not a field.
+          ConfigError: It is neither, has a key that is not a field, or a queue that no worker can listen to.
         """
         made = _build(cls, value, f"node_configs[{node_id!r}]")
         if isinstance(made.retries, Mapping):
             raise ConfigError(
                 f"node_configs[{node_id!r}].retries is {made.retries!r}; pass NodeConfig(**{{...}}), or the dict itself."
+            )
+        queue = made.arguments().get("queue")
+        if queue is not None and not (isinstance(queue, str) and _QUEUE.fullmatch(queue)):
+            raise ConfigError(
+                f"node_configs[{node_id!r}].queue is {queue!r}; it must be the name of one queue, such as 'gpu': a text without "
+                "spaces and commas, which would separate queues where a worker names those it listens to."
             )
         return made
 

@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, TaskGroup
 # Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
-from include.tfx_airflow.airflow_side import parameters
+from include.tfx_airflow.airflow_side import machines, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
@@ -60,7 +60,9 @@ class AirflowDagRunner:
         Raises:
           CompileError: The pipeline does not compile; ends with its own traceback.
           ConfigError: The config names nodes or parameters that the pipeline does not have.
-          SettingsError: The pipeline is not compiled yet and there is no TFX interpreter.
+          SettingsError: The pipeline is not compiled yet and there is no TFX interpreter, or this is a task on a machine
+            that does not share the DAG processor's `home`.
+          MlmdError: Tasks run on several machines, and the store is a SQLite file.
         """
         compiled = self._load(pipeline, arguments)
         options = dict(self._config.airflow_dag_config)
@@ -169,10 +171,14 @@ class AirflowDagRunner:
         )
 
     def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
+        settings = read_settings()
+        if not settings.mlmd_conn_id:
+            machines.refuse_file(settings.mlmd_file)
+        machines.mark_home(settings)
         compiled = load(
             pipeline,
             arguments,
-            read_settings(),
+            settings,
             patience=parse_seconds(),
             compiled_from=self._config.compiled_from,
         )

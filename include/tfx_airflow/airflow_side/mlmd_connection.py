@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from include.tfx_airflow.airflow_side import machines
 from include.tfx_airflow.contract.errors import MlmdConnectionError, MlmdError
 from include.tfx_airflow.contract.mlmd_facts import CONNECTION_KINDS, FORMER_CONNECTION, SSL_FIELDS
 from include.tfx_airflow.settings import SECTION, Settings
@@ -29,8 +30,8 @@ def address(settings: Settings) -> dict[str, Any]:
 
     Raises:
       MlmdConnectionError: The Connection does not exist, or cannot be read now.
-      MlmdError: Its type or fields do not name a store; or none is configured, but the one that earlier versions
-        used exists.
+      MlmdError: Its type or fields do not name a store, or it is a file and tasks run on several machines; or none is
+        configured, but the one that earlier versions used exists.
     """
     name = settings.mlmd_conn_id
     if not name:
@@ -40,6 +41,7 @@ def address(settings: Settings) -> dict[str, Any]:
                 f"[{SECTION}] mlmd_conn_id = {FORMER_CONNECTION} (AIRFLOW__{SECTION.upper()}__MLMD_CONN_ID) to keep using its "
                 f"store, or delete the Connection to use SQLite in {settings.home!r}."
             )
+        machines.refuse_file(settings.mlmd_file)
         return {"kind": "sqlite", "path": str(settings.mlmd_file)}
     connection = _find(name)
     if connection is None:
@@ -59,6 +61,7 @@ def address(settings: Settings) -> dict[str, Any]:
             raise MlmdError(
                 f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
             )
+        machines.refuse_file(path)
         return {"kind": "sqlite", "path": path}
     for field, meaning in (("host", "the database server"), ("schema", "the name of the database")):
         if not getattr(connection, field):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import beam_work, mlmd_connection, open_lineage, parameters
+from include.tfx_airflow.airflow_side import beam_work, machines, mlmd_connection, open_lineage, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
@@ -104,6 +104,7 @@ class TfxNodeOperator(BaseOperator):
             self._skip(context, skip)
         try:
             request = self._request(context, settings)
+            machines.check_node(settings, self.compiled.ir, request.parameters)
             asked = time.time()
             self._process = NodeProcess(settings, request)
         except MlmdConnectionError:

@@ -13,10 +13,11 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import span_number
+from include.tfx_airflow.airflow_side import machines, span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
 from include.tfx_airflow.airflow_side.span_number import SpanError
 from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.settings import read_settings
 
@@ -80,14 +81,20 @@ class SpanSensor(BaseOperator):
 
         Raises:
           AirflowSkipException: The span did not arrive in time.
-          AirflowFailException: The run has no span.
+          AirflowFailException: The run has no span, or this machine another `home`.
           TaskDeferred: The span is not there yet.
         """
         try:
             span = span_number.of_run(context, self.span_format, self._zone)
         except SpanError as error:
             raise AirflowFailException(str(error)) from None
-        folder = ObjectStoragePath(fingerprint.concrete(self.root, read_settings().roots())) / str(span)
+        settings = read_settings()
+        if machines.HOME in self.root:  # in another folder of that name no span would ever come
+            try:
+                machines.check_home(settings, f"{self.task_id!r} waits for files in it")
+            except SettingsError as error:
+                raise AirflowFailException(str(error)) from None
+        folder = ObjectStoragePath(fingerprint.concrete(self.root, settings.roots())) / str(span)
         complete, unfinished = _versions(folder)
         if complete:
             version = max(complete)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.tfx_airflow.airflow_side import mlmd_connection
+from include.tfx_airflow.airflow_side import machines, mlmd_connection
 from include.tfx_airflow.commands import dag_needs
 from include.tfx_airflow.contract import wire
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
@@ -33,6 +33,7 @@ def _findings(settings: Settings) -> list[str]:
     for field in dataclasses.fields(settings):
         lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
     lines.append(_writable(settings.home))
+    lines += _machines(settings)
     return [*lines, *_tfx_side(settings), *_dags()]
 
 
@@ -92,6 +93,18 @@ def _node_server(settings: Settings) -> list[str]:
             f"{_NOTE}  {child['pid']} {child['label']}: {child['megabytes']} MB, {child['seconds']:.0f} s"
         )
     return lines
+
+
+def _machines(settings: Settings) -> list[str]:
+    """Where tasks run on several machines: whether `home` is the folder that the DAG processor works with."""
+    found = machines.executors()
+    if not found:
+        return []
+    try:
+        machines.check_home(settings, "pipelines keep files there")
+    except SettingsError as error:
+        return [f"{_BAD}{error}"]
+    return [f"{_GOOD}{', '.join(found)}: {settings.home} is the DAG processor's folder"]
 
 
 def _writable(home: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,3 +135,14 @@ def test_all_hyperparameters_are_in_the_schema_and_their_defaults_fit() -> None:
     assert set(hyperparameters.SCHEMA["properties"]) == set(defaults)
     values = {**defaults, "hidden_units": list(defaults["hidden_units"])}
     assert Param({}, **hyperparameters.SCHEMA).resolve(values) == values
+
+
+def test_a_program_with_files_in_home_does_not_start_on_a_machine_with_another_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
+    operator = _operator(pipeline_options={"output": "${TFX_AIRFLOW_HOME}/counts"})
+    with pytest.raises(AirflowFailException, match="'include.wordcount.count' reads or writes files in it"):
+        operator.execute({})
+    assert list(tmp_path.iterdir()) == []

@@ -306,3 +306,15 @@ def test_root_may_be_a_url_and_name_the_home(tmp_path: Path, monkeypatch: pytest
     assert _run(f"file://{tmp_path}/taxi", MARCH)["span"] == 201403
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
     assert _run("${TFX_AIRFLOW_HOME}/taxi", MARCH)["span"] == 201403
+
+
+def test_a_worker_with_another_home_is_told_so_instead_of_waiting_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
+    with pytest.raises(AirflowFailException, match="'wait' waits for files in it; mount the same folder"):
+        _run("${TFX_AIRFLOW_HOME}/spans", MARCH)
+    (tmp_path / "dag-processor").touch()
+    _deliver(tmp_path / "spans", 201403)
+    assert _run("${TFX_AIRFLOW_HOME}/spans", MARCH)["span"] == 201403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import subprocess
@@ -157,6 +158,23 @@ def test_every_service_that_stays_has_a_health_check_and_comes_back() -> None:
         else:
             assert service["restart"] == "unless-stopped"
             assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_what_containers_print_is_limited_and_checks_do_not_all_run_at_once() -> None:
+    limited = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+    assert [name for name, service in SERVICES.items() if service["logging"] != limited] == []
+    # Those that start an Airflow.
+    slow = [
+        s["healthcheck"]["interval"]
+        for s in SERVICES.values()
+        if "airflow" in s.get("healthcheck", {}).get("test", [])
+    ]
+    seconds = [int(interval.removesuffix("s")) for interval in slow]
+    assert len(seconds) == 2 and math.gcd(*seconds) == 1
+
+
+def test_tasks_of_a_crashed_scheduler_are_adopted_within_a_minute() -> None:
+    assert FILE["x-airflow"]["environment"]["AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL"] == "60"
 
 
 def test_services_start_in_order_and_each_waits_for_what_it_needs() -> None:
