@@ -66,6 +66,14 @@ class Settings:
         "Take overhead out of Beam, TFMA and TensorFlow while a node runs; its outputs are the same. False: the "
         "libraries as they are.",
     )
+    object_store_conn_id: str = _field(
+        "",
+        "Airflow Connection of the object store of `s3://` and `gs://` addresses. Empty: none may be used.",
+    )
+    staging: str = _field(
+        "", "Folder for copies of artifacts that are in an object store. Default: `staging` in `home`."
+    )
+    staging_gib: float = _field(20.0, "GiB of such copies that are kept for the next nodes.", 0.001, 1e6)
     retention_roots: str = _field(
         "",
         "Folders, separated by `:`, below which retention may delete artifacts: those of your pipeline roots. "
@@ -141,6 +149,8 @@ def read_settings() -> Settings:
         values[field.name] = _value(field, text)
     home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
     values["home"] = os.path.abspath(os.path.expanduser(home))
+    staging = str(values.get("staging") or Path(values["home"], "staging"))
+    values["staging"] = os.path.abspath(os.path.expanduser(staging))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
     return Settings(**values)
