@@ -14,8 +14,8 @@ MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup: ## make both interpreters and an empty Airflow
-	@include/bootstrap.sh
+setup: ## make both interpreters and an empty Airflow; EXTRAS=s3 or gs: with drivers of that object store, from then on
+	@EXTRAS="$(EXTRAS)" include/bootstrap.sh
 	@$(ENV); [ -z "$$AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" -a -f "$$AIRFLOW_HOME/airflow.db" ] || { echo "==> airflow db migrate" >&2; airflow db migrate >"$(STATE)/migrate.log" 2>&1 || { tail -n 20 "$(STATE)/migrate.log" >&2; exit 1; }; }
 
 demo: setup ## train, evaluate and push the taxi model: one DAG run on the embedded default

@@ -6,16 +6,17 @@ log, XCom or ML Metadata has them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook
 
-from include.tfx_airflow.contract.errors import ConfigError, ObjectStoreError
+from include.tfx_airflow.contract.errors import ConfigError, ObjectStoreError, TfxAirflowError
 from include.tfx_airflow.contract.object_store import (
     DRIVERS,
     GOOGLE_ACCOUNT,
@@ -151,6 +152,26 @@ def file_system(address: str, settings: Settings) -> Any:
     if is_object_store(address):
         options = {"use_listings_cache": False, "skip_instance_cache": True, **driver_options(settings)}
     return fsspec.filesystem(scheme(address) or "file", **options)
+
+
+@contextlib.contextmanager
+def answered(address: str) -> Iterator[None]:
+    """Turns a driver's error into one that names the address; of a path errors stay as they are.
+
+    Raises:
+      ObjectStoreError: The store does not answer, or refuses.
+    """
+    try:
+        yield
+    except TfxAirflowError:
+        raise
+    except Exception as error:
+        if not is_object_store(address):
+            raise
+        raise ObjectStoreError(
+            f"{address!r} cannot be read: {type(error).__name__}: {error}; when the object store answers again, and lets "
+            f"the account of {_SETTING} read it, run the task again."
+        ) from error
 
 
 def driver_options(settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tfx import types
 from tfx.orchestration.portable import data_types, outputs_utils
