@@ -6,6 +6,7 @@ Drivers are imported when an address is first used: never by the node server, wh
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import importlib.util
 import json
@@ -102,3 +103,11 @@ def files(address: str) -> dict[str, dict[str, Any]]:
         for path, info in found.items()
         if info["type"] == "file" and not path.endswith("/") and (path == base or path.startswith(f"{base}/"))
     }
+
+
+def changed(info: dict[str, Any]) -> float:
+    """When an object was last changed, by what the driver says of it; seconds since the epoch, 0 if it does not say."""
+    found = next((info[key] for key in ("LastModified", "mtime", "updated") if info.get(key)), None)
+    if isinstance(found, str):
+        found = datetime.datetime.fromisoformat(found.replace("Z", "+00:00"))
+    return found.timestamp() if isinstance(found, datetime.datetime) else 0.0

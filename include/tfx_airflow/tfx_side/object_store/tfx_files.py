@@ -19,9 +19,8 @@ class _Stat:
     """As TensorFlow's: TFX makes fingerprints of input files from it."""
 
     def __init__(self, info: dict[str, Any]):
-        changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
         self.length = int(info["size"] or 0)
-        self.mtime_nsec = int(changed.timestamp() * 1e9) if hasattr(changed, "timestamp") else 0
+        self.mtime_nsec = int(driver.changed(info) * 1e9)
         self.is_directory = info["type"] == "directory"
 
 
