@@ -40,7 +40,7 @@ from include.tfx_airflow.tfx_side.node import (
     why_executed,
 )
 from include.tfx_airflow.tfx_side.object_store import tfx_files
-from include.tfx_airflow.tfx_side.object_store.staging import Staging
+from include.tfx_airflow.tfx_side.object_store.staging import Staging, reads_directly
 from include.tfx_airflow.tfx_side.patches import applied
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
@@ -67,22 +67,22 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
       ObjectStoreError: Artifacts cannot be read or written.
     """
     with contextlib.ExitStack() as ended:
-        staging = None
-        if request.object_store:
-            tfx_files.register()
-            staging = ended.enter_context(
-                contextlib.closing(Staging(ObjectStoreAccess(**request.object_store)))
-            )
-        return _run(request, given_up or threading.Event(), staging)
+        return _run(request, given_up or threading.Event(), ended)
 
 
-def _run(request: NodeRequest, given_up: threading.Event, staging: Staging | None) -> NodeResult:
+def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.ExitStack) -> NodeResult:
     with open(request.ir, encoding="utf-8") as file:
         pipeline = ir.read_ir(file.read(), request.roots)
     binding.bind(pipeline, request)
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
+    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    staging = None
+    if request.object_store and not reads_directly(executor_spec, root):
+        tfx_files.register()
+        access = ObjectStoreAccess(**request.object_store)
+        staging = ended.enter_context(contextlib.closing(Staging(access)))
     code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
     version = None
     if code:

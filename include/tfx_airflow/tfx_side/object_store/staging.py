@@ -13,19 +13,41 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tfx import types
 from tfx.orchestration.portable import data_types, outputs_utils
 from tfx.proto.orchestration import execution_result_pb2
 
-from include.tfx_airflow.contract.errors import ObjectStoreError
-from include.tfx_airflow.contract.object_store import ObjectStoreAccess, is_object_store
+from include.tfx_airflow.contract.errors import ManifestError, ObjectStoreError
+from include.tfx_airflow.contract.object_store import ObjectStoreAccess, is_object_store, scheme
 from include.tfx_airflow.tfx_side.object_store import driver
 from include.tfx_airflow.tfx_side.object_store.local_copies import EMPTY, LocalCopies
 
 log = logging.getLogger(__name__)
 
 _Run = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
+
+
+def reads_directly(executor_spec: Any, root: str) -> bool:
+    """Whether a node works on addresses instead of copies: Dataflow's workers cannot see a disk of this machine.
+
+    Args:
+      executor_spec: Of the node; None of a node without an executor.
+      root: The pipeline root.
+
+    Raises:
+      ManifestError: It would have to, and TensorFlow has no file system for them.
+    """
+    # Of Beam's arguments, which are in two of its fields, as text or inside placeholders.
+    if "DataflowRunner" not in str(executor_spec):
+        return False
+    if scheme(root) != "gs":
+        raise ManifestError(
+            f"pipeline_root is {root!r}, and the node's Beam work runs on Dataflow, which can only use gs:// or copies that it "
+            "cannot see; use a pipeline_root on gs://, or another runner for this node."
+        )
+    return True
 
 
 class Staging:
