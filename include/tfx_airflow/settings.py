@@ -88,6 +88,11 @@ class Settings:
         return Path(self.home) / SQLITE_FILE
 
     @property
+    def staging_folder(self) -> Path:
+        """Folder for copies of artifacts."""
+        return Path(self.staging or Path(self.home, "staging"))
+
+    @property
     def compiled(self) -> Path:
         """Folder of compiled pipelines."""
         return Path(self.home) / "compiled"
@@ -154,8 +159,8 @@ def read_settings() -> Settings:
         values[field.name] = _value(field, text)
     home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
     values["home"] = os.path.abspath(os.path.expanduser(home))
-    staging = str(values.get("staging") or Path(values["home"], "staging"))
-    values["staging"] = os.path.abspath(os.path.expanduser(staging))
+    if values.get("staging"):
+        values["staging"] = os.path.abspath(os.path.expanduser(str(values["staging"])))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
     return Settings(**values)

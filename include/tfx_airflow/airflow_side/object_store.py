@@ -85,7 +85,9 @@ def access(settings: Settings) -> dict[str, Any]:
     if not settings.object_store_conn_id:
         return {}
     return dataclasses.asdict(
-        ObjectStoreAccess(environment(settings), settings.staging, int(settings.staging_gib * (1 << 30)))
+        ObjectStoreAccess(
+            environment(settings), str(settings.staging_folder), int(settings.staging_gib * (1 << 30))
+        )
     )
 
 

@@ -17,7 +17,7 @@ def _settings(tmp_path: Path, drivers: tuple[str, ...] = ("s3fs",), connection: 
     for name in drivers:
         (tmp_path / "lib/python3.10/site-packages" / name).mkdir(parents=True)
     python = str(tmp_path / "bin/python")
-    return Settings(python=python, object_store_conn_id=connection, home="/h", staging="/h/staging")
+    return Settings(python=python, object_store_conn_id=connection, home="/h")
 
 
 def _connect(monkeypatch: pytest.MonkeyPatch, conn_type: str, login: str = "", **extra: object) -> None:
