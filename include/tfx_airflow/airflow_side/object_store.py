@@ -20,6 +20,7 @@ from include.tfx_airflow.contract.errors import ConfigError, ObjectStoreError, T
 from include.tfx_airflow.contract.object_store import (
     DRIVERS,
     GOOGLE_ACCOUNT,
+    S3_LIMITS,
     ObjectStoreAccess,
     is_object_store,
     scheme,
@@ -153,6 +154,8 @@ def file_system(address: str, settings: Settings) -> Any:
     options: dict[str, Any] = {}
     if is_object_store(address):
         options = {"use_listings_cache": False, "skip_instance_cache": True, **driver_options(settings)}
+    if scheme(address) == "s3":
+        options["config_kwargs"] = S3_LIMITS
     return fsspec.filesystem(scheme(address) or "file", **options)
 
 

@@ -8,6 +8,12 @@ import dataclasses
 DRIVERS = {"s3": "s3fs", "gs": "gcsfs"}
 # Variable of a node's environment: the service account of Google Cloud, as JSON.
 GOOGLE_ACCOUNT = "TFX_AIRFLOW_GOOGLE_ACCOUNT"
+# Of one request to S3: seconds to connect and to wait for an answer, and how often it is made.
+S3_LIMITS = {
+    "connect_timeout": 5,
+    "read_timeout": 60,
+    "retries": {"max_attempts": 3, "mode": "standard"},
+}
 
 
 @dataclasses.dataclass(frozen=True)

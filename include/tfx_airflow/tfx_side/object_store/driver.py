@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from include.tfx_airflow.contract.errors import ObjectStoreError
-from include.tfx_airflow.contract.object_store import DRIVERS, GOOGLE_ACCOUNT, scheme
-
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 3
+from include.tfx_airflow.contract.object_store import DRIVERS, GOOGLE_ACCOUNT, S3_LIMITS, scheme
 
 
 def installed() -> list[str]:
@@ -46,11 +44,7 @@ def _file_system(name: str) -> Any:
 
     options: dict[str, Any] = {"use_listings_cache": False}
     if name == "s3":
-        options["config_kwargs"] = {
-            "connect_timeout": _CONNECT_SECONDS,
-            "read_timeout": _READ_SECONDS,
-            "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
-        }
+        options["config_kwargs"] = S3_LIMITS
     elif account := os.environ.get(GOOGLE_ACCOUNT):
         options["token"] = json.loads(account)
     found = fsspec.filesystem(name, **options)
