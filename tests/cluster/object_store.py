@@ -48,6 +48,15 @@ class ObjectStore:
             "AIRFLOW__TFX_AIRFLOW__OBJECT_STORE_CONN_ID": "object_store",
         }
 
+    def variables(self) -> dict[str, str]:
+        """The environment that a node gets."""
+        return {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
+
     def files(self) -> Any:
         """fsspec's file system."""
         import fsspec

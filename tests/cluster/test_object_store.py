@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, STATE, Bundle, made
+from tests.bundle import ROOT, STATE, TFX_PYTHON, Bundle, made
 from tests.cluster import object_store
 from tests.cluster.object_store import BUCKET, KEY, SECRET, ObjectStore
 
@@ -218,23 +218,57 @@ def test_the_panel_reads_artifacts_on_s3(retrained: list[str], bundle: Bundle) -
     assert "eval_config.json" in output.rpartition("FILES")[2]
 
 
+_RETENTION = """
+import json, sys
+from include.tfx_airflow.contract.keep import Keep
+from include.tfx_airflow.tfx_side.retention import plan
+from include.tfx_airflow.tfx_side.retention.carry_out import Retention
+mlmd, roots, home, now, restored = json.load(sys.stdin)
+address, keep = {"kind": "sqlite", "path": mlmd}, Keep(runs=1, days=0, grace=1)
+made = plan.make(address, roots, home, keep, now)
+done = Retention(address, roots, home, keep, now).carry_out(made)
+for id_ in restored:
+    Retention(address, roots, home, keep, now).restore(id_)
+assert not done.problems, done.problems
+"""
+
+
+def _retain(bundle: Bundle, store: ObjectStore, days: float, restored: list[int] | None = None) -> None:
+    """Retention as of some days from now."""
+    home = f"{bundle.home}/tfx"
+    asked = [str(bundle.mlmd), [f"s3://{BUCKET}/"], home, time.time() + days * 86400, restored or []]
+    done = subprocess.run(
+        [TFX_PYTHON, "-c", _RETENTION],
+        input=json.dumps(asked),
+        env={**bundle.environment, **store.variables(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
 @pytest.mark.timeout(600)
-def test_retention_sets_aside_and_deletes_on_s3(
-    retrained: list[str], bundle: Bundle, store: ObjectStore
-) -> None:
-    gc = ("python", "-m", "include.tfx_airflow", "gc")
-    keep = ("--keep-runs", "1", "--keep-days", "0")
-    planned = bundle.run(*gc, *keep, "--keep-grace", "0")
-    assert planned.returncode == 0, planned.stdout
-    [plan] = [line.split()[-1] for line in planned.stdout.splitlines() if "gc --apply" in line]
-    before = _files(store)
-    done = bundle.run(*gc, "--apply", plan)
-    assert done.returncode == 0, done.stdout
-    after = _files(store)
-    going = set(before) - set(after)
-    assert going and not [path for path in after if "/.quarantine/" in path], done.stdout
-    with bundle._connect(bundle.mlmd) as rows:
-        deleted = [uri for (uri,) in rows("select uri from Artifact where state = 4 and uri like 's3://%'")]
-    assert deleted and all(
-        any(f"s3://{BUCKET}/{path}".startswith(uri) for uri in deleted) for path in going
-    ), done.stdout
+def test_retention_sets_aside_restores_and_deletes_on_s3(bundle: Bundle, store: ObjectStore) -> None:
+    root = f"s3://{BUCKET}/kept"
+    bundle.write_dag("kept", "tests.pipelines.stored:create_pipeline", pipeline_root=root, cache=False)
+    for _ in range(2):
+        done = bundle.dags_test("kept")
+        assert done.returncode == 0, done.stdout[-6000:]
+    first, _, newest, used = bundle.executions("kept")
+    before = _files(store, "kept")
+    old_model = [f"Make/model/{first.id}/{name}" for name in ("saved_model.pb", "variables/data")]
+    assert set(old_model) < set(before)
+    _retain(bundle, store, 2)
+    aside = _files(store, "kept")
+    assert len(aside) == len(before) and {f".quarantine/{name}" for name in old_model} < set(aside)
+    states = "select state from Artifact where uri = ?"
+    assert _value(bundle, states, first.uri("model")) == 3  # MARKED_FOR_DELETION
+    id_ = _value(bundle, "select id from Artifact where uri = ?", first.uri("text"))
+    _retain(bundle, store, 2.1, [int(str(id_))])
+    assert f"Make/text/{first.id}/value" in _files(store, "kept")
+    _retain(bundle, store, 4)
+    left = _files(store, "kept")
+    assert not [name for name in left if name.startswith(".quarantine/")]
+    assert sorted({name.split("/")[2] for name in left}) == sorted(map(str, (first.id, newest.id, used.id)))
+    assert _value(bundle, states, first.uri("model")) == 4  # DELETED
+    assert [name for name in left if f"/{first.id}/" in name] == [f"Make/text/{first.id}/value"]

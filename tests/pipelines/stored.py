@@ -49,8 +49,8 @@ def Use(
     copy.set_string_custom_property("used", model.uri)
 
 
-def create_pipeline(pipeline_root: str, started: str = "") -> tfx.dsl.Pipeline:
+def create_pipeline(pipeline_root: str, started: str = "", cache: bool = True) -> tfx.dsl.Pipeline:
     """Make, then Use."""
     make = Make(started=started)
     use = Use(model=make.outputs["model"], text=make.outputs["text"], nothing=make.outputs["nothing"])
-    return tfx.dsl.Pipeline("stored", pipeline_root=pipeline_root, components=[make, use], enable_cache=True)
+    return tfx.dsl.Pipeline("stored", pipeline_root=pipeline_root, components=[make, use], enable_cache=cache)
