@@ -15,7 +15,7 @@ import os
 import posixpath
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,9 @@ class LocalCopies:
         digest = _digest(address, found)
         with self._changing(digest) as is_new:
             if is_new:
-                (self._copies / digest).mkdir()
-                os.rename(path, self._copies / digest / posixpath.basename(address.rstrip("/")))
+                self._put_in_place(
+                    Path(path), self._copies / digest / posixpath.basename(address.rstrip("/"))
+                )
 
     def close(self) -> None:
         """Removes what this process has made and not kept; others may remove the copies that it has used."""
@@ -89,7 +90,7 @@ class LocalCopies:
         self._used.clear()
 
     @contextlib.contextmanager
-    def _changing(self, digest: str) -> Any:
+    def _changing(self, digest: str) -> Iterator[bool]:
         """Holds a copy's lock: alone while it is made, then together with others that use it."""
         lock = self._lock(self._copies / f"{digest}.lock", fcntl.LOCK_SH)
         folder = self._copies / digest
@@ -137,11 +138,16 @@ class LocalCopies:
                     )
             if set(found) == {EMPTY}:
                 (unfinished / "files" / EMPTY).unlink()
-            (unfinished / "copy").mkdir()
-            os.rename(unfinished / "files", unfinished / "copy" / target.name)
-            os.rename(unfinished / "copy", target.parent)
+            self._put_in_place(unfinished / "files", target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _put_in_place(self, files: Path, target: Path) -> None:
+        """Makes files a copy at once, or not at all."""
+        folder = self.work / uuid.uuid4().hex
+        folder.mkdir()
+        os.rename(files, folder / target.name)
+        os.rename(folder, target.parent)
 
     def _make_room(self) -> None:
         """Removes the copies that were not used for the longest time, but none that is in use."""
