@@ -1,4 +1,4 @@
-"""Copies of artifacts on this machine's disk, by content: nodes that read the same artifact share one.
+"""Copies of artifacts on this machine's disk, by address and content: nodes that read the same artifact share one.
 
 <folder>/copies/<digest>/<last part of the address>   the files; never changed
 <folder>/copies/<digest>.lock                         locked while a process uses them; its content is their size
@@ -176,17 +176,16 @@ class LocalCopies:
 
 
 def _digest(address: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Of the content, as the store tells it, and of the last part of the address, which is part of the path."""
+    """Of the address and of the content, as the store tells it."""
     facts = [
-        (name, int(info["size"] or 0), next((str(info[key]) for key in _TAGS if info.get(key)), address))
+        (name, int(info["size"] or 0), next((str(info[key]) for key in _TAGS if info.get(key)), ""))
         for name, info in sorted(found.items())
     ]
-    text = repr((posixpath.basename(address.rstrip("/")), facts))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((address.rstrip("/"), facts)).encode()).hexdigest()[:32]
 
 
-# What object stores say of an object's content: S3, and Google Cloud Storage.
-_TAGS = ("ETag", "etag", "md5Hash", "crc32c")
+# What object stores say of an object's content: S3, and Google Cloud Storage; or else of its last change.
+_TAGS = ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "mtime")
 
 
 def _size(folder: Path) -> int:
