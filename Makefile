@@ -14,8 +14,8 @@ MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup: ## make both interpreters and an empty Airflow
-	@include/bootstrap.sh
+setup: ## make both interpreters and an empty Airflow; EXTRAS=s3 or gs: with drivers of that object store, from then on
+	@EXTRAS="$(EXTRAS)" include/bootstrap.sh
 	@$(ENV); [ -z "$$AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" -a -f "$$AIRFLOW_HOME/airflow.db" ] || { echo "==> airflow db migrate" >&2; airflow db migrate >"$(STATE)/migrate.log" 2>&1 || { tail -n 20 "$(STATE)/migrate.log" >&2; exit 1; }; }
 
 demo: setup ## train, evaluate and push the taxi model: one DAG run on the embedded default
@@ -68,6 +68,11 @@ lock: ## compile requirements*.in to the locked requirements
 	@# The Beam provider's operator runs Beam in the TFX interpreter; Airflow's own has no use for it.
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) requirements.in -o requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
+	@# Object stores: what Airflow has is kept, but for what a driver takes only in an older version.
+	for store in s3 gs; do \
+	  uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header -c include/requirements-tfx.txt include/requirements-tfx-$$store.in -o include/requirements-tfx-$$store.txt && \
+	  uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c <(grep -E '^[A-Za-z0-9_.-]+==' requirements.txt | grep -vE '^(fsspec|python-dateutil)==' | sed 's/ *\\$$//') include/requirements-airflow-$$store.in -o include/requirements-airflow-$$store.txt || exit 1; \
+	done
 	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c tests/requirements.txt tests/lint/requirements.in -o tests/lint/requirements.txt

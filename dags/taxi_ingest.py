@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.tfx_airflow.airflow_side import object_store
 from include.tfx_airflow.airflow_side.beam import (
     RUNNERS,
     BeamProgramOperator,
@@ -25,11 +25,13 @@ from include.tfx_airflow.airflow_side.beam import (
     flink,
     runner_param,
 )
+from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.settings import read_settings
 
 spans = Asset("taxi_spans")
-RAW = "${TFX_AIRFLOW_HOME}/taxi/raw"
+DATA = "${TFX_AIRFLOW_HOME}/taxi"  # a folder, or an address such as s3://bucket/taxi
+RAW = f"{DATA}/raw"
 RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 
 with DAG(
@@ -54,7 +56,7 @@ with DAG(
         pipeline_options={
             "raw_folder": RAW,
             "raw": "{{ params.raw or '' }}",
-            "root": "${TFX_AIRFLOW_HOME}/taxi",
+            "root": DATA,
             "delivery": "{{ run_id }}",
             "shards": "{{ params.shards }}",
         },
@@ -63,15 +65,19 @@ with DAG(
     @task(outlets=[spans])
     def announce(**context: Any) -> None:
         """Emits an event for each month that this run delivered, or that an earlier run delivered without announcing it."""
+        settings = read_settings()
+        root = fingerprint.concrete(f"{DATA}/spans", settings.roots())
+        files = object_store.file_system(root, settings)
         found: dict[str, dict[str, Any]] = {}
-        for path in Path(read_settings().home, "taxi", "spans").glob(f"*/v[0-9]*/{MARKER}"):
-            marker = {"rows": None, "delivery": None, **json.loads(path.read_text() or "{}")}
-            span, version = path.parts[-3], int(path.parts[-2][1:])
+        for path in files.glob(f"{root}/*/v[0-9]*/{MARKER}"):
+            marker = {"rows": None, "delivery": None, **json.loads(files.cat_file(path) or "{}")}
+            span, name, _ = path.split("/")[-3:]
+            version = int(name[1:])
             if version >= found.get(span, {"version": 0})["version"]:
                 found[span] = {
                     "version": version,
                     "rows": marker["rows"],
-                    "path": str(path.parent),
+                    "path": f"{root}/{span}/{name}",
                     "delivery": marker["delivery"],
                 }
         announced = context["asset_state_store"].get("versions") or {}

@@ -8,7 +8,10 @@ from mlmd_panel.airflow_tasks import EvaluationDiffOperator
 from include.taxi import hyperparameters
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, SpanSensor, range_config
 
+# Folders, or addresses in an object store such as s3://bucket/taxi/spans; without a root, artifacts are in `home`.
 SPANS = "${TFX_AIRFLOW_HOME}/taxi/spans"
+SERVING = "${TFX_AIRFLOW_HOME}/serving/taxi_retraining"
+ARTIFACTS = ""
 WAIT = "wait_for_span"
 
 
@@ -47,8 +50,9 @@ def retraining(dag_id: str, schedule: object) -> DAG:
         )
     ).run(
         "include.taxi.retraining:create_pipeline",
+        pipeline_root=ARTIFACTS,
         spans_root=SPANS,
-        serving_dir="${TFX_AIRFLOW_HOME}/serving/taxi_retraining",
+        serving_dir=SERVING,
         rolling_window=6,
     )
     first, last = dag.roots, dag.leaves

@@ -2,6 +2,7 @@
 # Makes the two interpreters of this bundle below the state folder, from the locked requirements:
 #   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there; `bootstrap.sh service` gives it what production needs beside it
 #   tfx/      TFX 1.16.0, on Python 3.10
+# With EXTRAS=s3 or EXTRAS=gs both get the drivers of an object store; this is remembered until EXTRAS=none.
 # Needs a Python and network registries, and takes nothing from them whose hash is not in a lock. Run again, it changes nothing
 # and takes a moment.
 set -euo pipefail
@@ -109,6 +110,27 @@ beside() { # name, lock file
   echo "$sum" >"$state/$name/locked"
 }
 
+# The drivers of an object store that was asked for, now or earlier.
+remember_extras() {
+  local wanted=${EXTRAS:-}
+  case "$wanted" in
+    "") return ;;
+    none) wanted= ;;
+    s3 | gs) ;;
+    *) die "EXTRAS=$wanted: there are s3 and gs, of which one can be had at a time, and none." ;;
+  esac
+  [ "$(cat "$state/extras" 2>/dev/null)" != "$wanted" ] || return 0
+  # What an earlier choice has brought goes: packages are installed anew.
+  if [ -s "$state/extras" ]; then rm -f "$state"/{tfx,airflow}/locked; fi
+  echo "$wanted" >"$state/extras"
+}
+add_extras() {
+  local extra name
+  extra=$(cat "$state/extras" 2>/dev/null) || return 0
+  [ -n "$extra" ] || return 0
+  for name in tfx airflow; do add "$name" "$extra" "$root/include/requirements-$name-$extra.txt"; done
+}
+
 # A program for tests that cannot be had is told, and the tests go on without it.
 provide() { "$root/tests/services/debian.sh" "$1" "$state/services/$1" || [ $? = 3 ]; }
 
@@ -119,9 +141,11 @@ esac
 uv=$(find_uv)
 airflow=$root/requirements.txt
 [ "${1:-}" != service ] || airflow=$root/include/requirements-service.txt
+remember_extras
 # TFX first: it asks for more than Airflow does.
 install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*' compiles
 install airflow "$airflow" '>=3.10,<3.14' '3.1[0-3].*'
+add_extras
 case "${1:-}" in
   tests)
     add airflow pytest "$root/tests/requirements.txt"

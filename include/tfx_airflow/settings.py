@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import SettingsError
 from include.tfx_airflow.contract.mlmd_facts import SQLITE_FILE
+from include.tfx_airflow.contract.object_store import is_object_store
 
 SECTION = "tfx_airflow"
 _EXPECTED = {bool: "True or False", int: "a whole number", float: "a number"}
@@ -69,16 +71,29 @@ class Settings:
         "Take overhead out of Beam, TFMA and TensorFlow while a node runs; its outputs are the same. False: the "
         "libraries as they are.",
     )
+    object_store_conn_id: str = _field(
+        "",
+        "Airflow Connection of the object store of `s3://` and `gs://` addresses. Empty: none may be used.",
+    )
+    staging: str = _field(
+        "", "Folder for copies of artifacts that are in an object store. Default: `staging` in `home`."
+    )
+    staging_gib: float = _field(20.0, "GiB of such copies that are kept for the next nodes.", 0.001, 1e6)
     retention_roots: str = _field(
         "",
-        "Folders, separated by `:`, below which retention may delete artifacts: those of your pipeline roots. "
-        "Empty: `home`.",
+        "Folders, or addresses such as `s3://bucket/prefix`, separated by `:`, below which retention may delete artifacts: "
+        "those of your pipeline roots. Empty: `home`.",
     )
 
     @property
     def mlmd_file(self) -> Path:
         """The embedded MLMD store, used when no Connection is named."""
         return Path(self.home) / SQLITE_FILE
+
+    @property
+    def staging_folder(self) -> Path:
+        """Folder for copies of artifacts."""
+        return Path(self.staging or Path(self.home, "staging"))
 
     @property
     def compiled(self) -> Path:
@@ -93,19 +108,22 @@ class Settings:
         return roots
 
     def folders_of_retention(self) -> list[str]:
-        """Folders below which retention may delete artifacts.
+        """Folders and addresses below which retention may delete artifacts.
 
         Raises:
           SettingsError: One is not absolute, or is a file system's root.
         """
-        folders = [folder for folder in self.retention_roots.split(":") if folder] or [self.home]
+        # The colon of an address does not separate.
+        folders = [root for root in re.split(r":(?!//)", self.retention_roots) if root] or [self.home]
         for folder in folders:
+            if is_object_store(folder):
+                continue
             if not os.path.isabs(folder) or os.path.normpath(folder).strip("/") == "":
                 raise SettingsError(
                     f"[{SECTION}] retention_roots = {self.retention_roots!r}: {folder!r} is not the absolute path of a folder "
                     "that retention may have for itself."
                 )
-        return [os.path.normpath(folder) for folder in folders]
+        return [root.rstrip("/") if is_object_store(root) else os.path.normpath(root) for root in folders]
 
     def interpreter(self) -> str:
         """Path of the TFX interpreter.
@@ -146,6 +164,8 @@ def read_settings() -> Settings:
         values[field.name] = _value(field, text)
     home = str(values.get("home") or Path(AIRFLOW_HOME) / "tfx")
     values["home"] = os.path.abspath(os.path.expanduser(home))
+    if values.get("staging"):
+        values["staging"] = os.path.abspath(os.path.expanduser(str(values["staging"])))
     if values.get("python"):
         values["python"] = os.path.abspath(os.path.expanduser(str(values["python"])))
     return Settings(**values)

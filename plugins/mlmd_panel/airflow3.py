@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
+from mlmd_panel.files import account
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.files.repository import Repository
 from mlmd_panel.settings import SECTION, Settings, read_settings
@@ -46,7 +47,7 @@ def make_app() -> Any:
       SettingsError: A setting in [mlmd_panel] is not valid.
     """
     settings = read_settings(lambda name: conf.get(SECTION, name, fallback=None))
-    files = Files(settings.root_list() or (_home(),), settings.max_bytes, settings.max_entries)
+    files = artifact_files(settings)
     store, repository = FreshStore(lambda: store_url(settings)), Repository(settings.repository)
     panel = Panel(store, files, AirflowLinks(API_ROOT_PATH), settings.title, repository)
     app = create_app(panel, readable=readable, may_read_code=may_read_code)
@@ -54,6 +55,16 @@ def make_app() -> Any:
     # last middleware runs before all routes, and inside the one that adds headers to every response.
     app.user_middleware.append(Middleware(Gate))
     return app
+
+
+def artifact_files(settings: Settings) -> Files:
+    """The artifacts' files, below the roots of the settings."""
+    return Files(
+        settings.root_list() or (_home(),),
+        settings.max_bytes,
+        settings.max_entries,
+        lambda protocol: _account(settings, protocol),
+    )
 
 
 class Gate:
@@ -119,6 +130,11 @@ def store_url(settings: Settings) -> URL:
     """
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
     return address.in_airflow(settings.mlmd, name or "", _home(), _connection)
+
+
+def _account(settings: Settings, protocol: str) -> dict[str, Any]:
+    name = settings.object_store_conn_id or conf.get("tfx_airflow", "object_store_conn_id", fallback=None)
+    return account.driver_options(_connection(name) if name else None, protocol)
 
 
 def _connection(name: str) -> Connection | None:

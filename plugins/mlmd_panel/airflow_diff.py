@@ -18,9 +18,10 @@ from mlmd_panel.evaluation import reports
 from mlmd_panel.evaluation.baseline import OWN, choose
 from mlmd_panel.evaluation.diff import Diff, Options, diff
 from mlmd_panel.evaluation.named_baseline import choice, named_baseline
+from mlmd_panel.files import account
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.json_text import plain
-from mlmd_panel.settings import SECTION, read_settings
+from mlmd_panel.settings import SECTION, Settings, read_settings
 from mlmd_panel.store import address
 from mlmd_panel.store.engine import make_engine
 from mlmd_panel.store.run_references import only_branch
@@ -91,7 +92,12 @@ def report(asked: Asked) -> Report:
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
     engine = make_engine(address.in_airflow(settings.mlmd, name or "", home, _connection))
     try:
-        files = Files(settings.root_list() or (home,), settings.max_bytes, settings.max_entries)
+        files = Files(
+            settings.root_list() or (home,),
+            settings.max_bytes,
+            settings.max_entries,
+            lambda protocol: _account(settings, protocol),
+        )
         return _of_store(engine, files, asked, _RECENT)
     finally:
         engine.dispose()
@@ -191,6 +197,11 @@ def _url(path: str) -> str:
     """Address below [api] base_url; without that only its path."""
     root = (conf.get("api", "base_url", fallback=None) or "/").rstrip("/")
     return f"{root}/mlmd/{path}"
+
+
+def _account(settings: Settings, protocol: str) -> dict[str, Any]:
+    name = settings.object_store_conn_id or conf.get("tfx_airflow", "object_store_conn_id", fallback=None)
+    return account.driver_options(_connection(name) if name else None, protocol)
 
 
 def _connection(name: str) -> Any:

@@ -33,6 +33,10 @@ class Settings:
         "In Airflow, if `mlmd` is empty: the Connection of the store. Default: that of [tfx_airflow], or its SQLite "
         "file if it names none.",
     )
+    object_store_conn_id: str = _field(
+        "",
+        "In Airflow: the Connection with which artifacts in an object store are read. Default: that of [tfx_airflow].",
+    )
     roots: str = _field(
         "",
         "Absolute folders, or prefixes such as `s3://bucket/prefix`, below which artifact files may be read, "

@@ -17,10 +17,10 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side import machines
+from include.tfx_airflow.airflow_side import machines, object_store
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
+from include.tfx_airflow.contract.errors import ConfigError, ObjectStoreError, TfxAirflowError
 from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 from include.tfx_airflow.node_process.process import child_environment, end_of
 from include.tfx_airflow.settings import Settings, read_settings
@@ -141,6 +141,12 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         self.runners = dict(runners)
         if not is_template(runner):
             self._chosen(runner, ConfigError)
+        options = {
+            f"{name} of {kwargs.get('task_id')!r}": value
+            for name, value in (kwargs.get("pipeline_options") or {}).items()
+            if isinstance(value, str)
+        }
+        object_store.check(options, read_settings())
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
 
@@ -161,7 +167,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         try:
             super().execute(context)
         except TfxAirflowError as error:
-            if isinstance(error, BeamError):
+            if isinstance(error, (BeamError, ObjectStoreError)):
                 raise
             raise AirflowFailException(str(error)) from None
 
@@ -223,7 +229,11 @@ class _Hook(BeamHook):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**child_environment(self._settings), "PYTHONWARNINGS": _QUIET},
+            env={
+                **child_environment(self._settings),
+                **object_store.environment(self._settings),
+                "PYTHONWARNINGS": _QUIET,
+            },
             cwd=BUNDLE_ROOT,
             start_new_session=True,
         ) as self._process:

@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, TaskGroup
 # Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
-from include.tfx_airflow.airflow_side import machines, parameters
+from include.tfx_airflow.airflow_side import machines, object_store, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
@@ -182,6 +182,7 @@ class AirflowDagRunner:
             patience=parse_seconds(),
             compiled_from=self._config.compiled_from,
         )
+        object_store.check(compiled.manifest.addresses, settings)
         known = [node.id for node in compiled.manifest.nodes]
         unknown = sorted(set(self._config.node_configs) - set(known))
         if unknown:

@@ -14,13 +14,25 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import beam_work, machines, mlmd_connection, open_lineage, parameters
+from include.tfx_airflow.airflow_side import (
+    beam_work,
+    machines,
+    mlmd_connection,
+    object_store,
+    open_lineage,
+    parameters,
+)
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
+from include.tfx_airflow.contract.errors import (
+    MlmdConnectionError,
+    NodeError,
+    ObjectStoreError,
+    TfxAirflowError,
+)
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.node_process.node_process import NodeProcess
@@ -94,6 +106,7 @@ class TfxNodeOperator(BaseOperator):
         Raises:
           NodeError: The node failed.
           MlmdConnectionError: The address of the store cannot be read now.
+          ObjectStoreError: Nor can the credentials of the object store.
           AirflowFailException: It failed, and a retry cannot help.
           AirflowSkipException: It was skipped.
         """
@@ -107,7 +120,7 @@ class TfxNodeOperator(BaseOperator):
             machines.check_node(settings, self.compiled.ir, request.parameters)
             asked = time.time()
             self._process = NodeProcess(settings, request)
-        except MlmdConnectionError:
+        except (MlmdConnectionError, ObjectStoreError):
             raise
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
@@ -202,6 +215,7 @@ class TfxNodeOperator(BaseOperator):
             bundle_version=bundle_version(instance),
             lineage=open_lineage.is_wanted(),
             library_patches=settings.library_patches,
+            object_store=object_store.access(settings),
         )
 
     def _item(self) -> str:

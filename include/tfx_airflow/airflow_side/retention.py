@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from include.tfx_airflow.airflow_side import mlmd_connection
+from include.tfx_airflow.airflow_side import mlmd_connection, object_store
 from include.tfx_airflow.contract.errors import RetentionError
 from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
@@ -31,11 +31,13 @@ def ask(settings: Settings, action: str, **arguments: Any) -> dict[str, Any]:
     Raises:
       SettingsError: There is no usable interpreter, or a setting is invalid.
       MlmdError: The Connection names no store.
+      ObjectStoreError: The Connection of the object store cannot be read.
       RetentionError: It was refused, or the interpreter cannot run it.
     """
     request = {
         "action": action,
         "mlmd": mlmd_connection.address(settings),
+        "environment": object_store.environment(settings),
         "roots": settings.folders_of_retention(),
         "home": settings.home,
         "folder": os.path.join(settings.home, _FOLDER),

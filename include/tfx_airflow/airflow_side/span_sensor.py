@@ -10,10 +10,10 @@ from datetime import timezone as zones
 from typing import Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import machines, span_number
+from include.tfx_airflow.airflow_side import machines, object_store, span_number
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip
 from include.tfx_airflow.airflow_side.span_number import SpanError
 from include.tfx_airflow.contract import fingerprint
@@ -54,8 +54,8 @@ class SpanSensor(BaseOperator):
         """Makes the task.
 
         Args:
-          root: Folder with `<span>/v<version>/`, see `spans.py`: a path or a URL that Airflow's
-            ObjectStoragePath knows. `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` are filled in.
+          root: Folder with `<span>/v<version>/`, see `spans.py`: a path, or an address in an object store.
+            `${TFX_AIRFLOW_HOME}` and `${BUNDLE_ROOT}` are filled in.
           span_format: `strftime` format that makes a span's digits from the start of the data interval.
           timezone: Time zone of that start, such as "UTC". Default: that of the DAG's schedule, or of the DAG when its
             schedule has none.
@@ -65,9 +65,11 @@ class SpanSensor(BaseOperator):
           **kwargs: Of Airflow's BaseOperator.
 
         Raises:
-          ConfigError: The format does not make numbers that grow with time, or there is no such time zone.
+          ConfigError: The format does not make numbers that grow with time, there is no such time zone, or the object store
+            of the root cannot be used.
         """
         super().__init__(**kwargs)
+        object_store.check({f"root of {self.task_id!r}": root}, read_settings(), here=True)
         span_number.check_format(span_format)
         self.root = root
         self.span_format = span_format
@@ -82,6 +84,7 @@ class SpanSensor(BaseOperator):
         Raises:
           AirflowSkipException: The span did not arrive in time.
           AirflowFailException: The run has no span, or this machine another `home`.
+          ObjectStoreError: The object store does not answer.
           TaskDeferred: The span is not there yet.
         """
         try:
@@ -94,14 +97,16 @@ class SpanSensor(BaseOperator):
                 machines.check_home(settings, f"{self.task_id!r} waits for files in it")
             except SettingsError as error:
                 raise AirflowFailException(str(error)) from None
-        folder = ObjectStoragePath(fingerprint.concrete(self.root, settings.roots())) / str(span)
-        complete, unfinished = _versions(folder)
+        root = fingerprint.concrete(self.root, settings.roots()).rstrip("/")
+        folder = f"{root}/{span}"
+        with object_store.answered(folder):
+            complete, unfinished = _versions(object_store.file_system(root, settings), folder)
         if complete:
             version = max(complete)
-            self.log.info("Span %d: version %d is complete: %s", span, version, folder / f"v{version}")
-            return {"span": span, "version": version, "path": str(folder / f"v{version}")}
+            self.log.info("Span %d: version %d is complete: %s", span, version, f"{folder}/v{version}")
+            return {"span": span, "version": version, "path": f"{folder}/v{version}"}
         left = _start(context) + self.patience - datetime.now(zones.utc)
-        missing = f"no version below {str(folder)!r} has a {MARKER} file" + (
+        missing = f"no version below {folder!r} has a {MARKER} file" + (
             f" (unfinished: {', '.join(f'v{number}' for number in unfinished)})" if unfinished else ""
         )
         if left <= timedelta():
@@ -132,16 +137,16 @@ def _start(context: Context) -> datetime:
     return context.get("data_interval_end") or context["dag_run"].run_after
 
 
-def _versions(folder: ObjectStoragePath) -> tuple[list[int], list[int]]:
+def _versions(files: Any, folder: str) -> tuple[list[int], list[int]]:
     """Numbers of the complete and of the unfinished versions."""
     complete: list[int] = []
     unfinished: list[int] = []
     try:
-        entries = sorted(folder.iterdir(), key=str) if folder.is_dir() else []
-    except FileNotFoundError:  # object stores have no folders, or it has just gone
+        entries = sorted(files.ls(folder, detail=False))
+    except (FileNotFoundError, NotADirectoryError):
         entries = []
     for entry in entries:
-        found = _VERSION.fullmatch(entry.name)
+        found = _VERSION.fullmatch(entry.rstrip("/").rpartition("/")[2])
         if found:
-            (complete if (entry / MARKER).exists() else unfinished).append(int(found[1]))
+            (complete if files.exists(f"{entry.rstrip('/')}/{MARKER}") else unfinished).append(int(found[1]))
     return complete, unfinished

@@ -69,6 +69,12 @@ class NodeError(TfxAirflowError):
     headline = "Node failed"
 
 
+class ObjectStoreError(NodeError):
+    """Files in an object store cannot be read or written now; a retry may help."""
+
+    headline = "Object store"
+
+
 class RetentionError(TfxAirflowError):
     """A plan of what to delete cannot be made or carried out."""
 

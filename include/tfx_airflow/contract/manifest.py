@@ -14,7 +14,7 @@ from typing import Any
 from include.tfx_airflow.contract.errors import ManifestError
 
 # Part of the compile key: a new number makes every pipeline compile again.
-FORMAT = 2
+FORMAT = 3
 MANIFEST_FILE = "manifest.json"
 IR_FILE = "pipeline.json"
 # Written instead of a manifest when the pipeline does not compile.
@@ -84,6 +84,7 @@ class Manifest:
       installed: The same of packages that are installed beside TFX.
       variables: Names of the environment variables that it read; of the values only a hash is kept.
       unseen: Addresses that it read and that cannot be checked, such as gs://bucket/schema.pbtxt.
+      addresses: What it names in object stores, by what it is, such as "pipeline_root".
       environment: What compiled it: versions, and keys of `installed` and `variables`.
     """
 
@@ -97,6 +98,7 @@ class Manifest:
     installed: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    addresses: dict[str, str] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> str:

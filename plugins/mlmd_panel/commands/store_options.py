@@ -54,7 +54,7 @@ class Opened:
 def add_arguments(parser: argparse.ArgumentParser, *without: str) -> None:
     """Adds an option for each setting, except some."""
     for field in dataclasses.fields(Settings):
-        if field.name not in ("mlmd_conn_id", *without):
+        if field.name not in ("mlmd_conn_id", "object_store_conn_id", *without):
             default = f" Default: {field.default}." if field.default else ""
             text = _HELP.get(field.name) or f"{field.metadata['help']}{default}"
             parser.add_argument(f"--{field.name.replace('_', '-')}", help=text)

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from mlmd_panel.errors import NoUri, PayloadError, SettingsError
@@ -82,7 +82,7 @@ class Files:
         roots: Sequence[str],
         max_bytes: int = MAX_BYTES,
         max_entries: int = MAX_ENTRIES,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        options: Callable[[str], Mapping[str, Any]] | None = None,
         timeout: float = 15.0,
     ):
         """Takes the allowed places.
@@ -91,8 +91,8 @@ class Files:
           roots: Absolute folders, or prefixes such as `s3://bucket/prefix`.
           max_bytes: `read` refuses larger files.
           max_entries: `list` leaves out what is beyond this many.
-          options: Options of fsspec's drivers, by protocol (`s3`, `gs`, `abfs`); what is not there they take from the
-            environment.
+          options: Gives the options of fsspec's driver of a protocol (`s3`, `gs`, `abfs`) when something of it is first
+            read; what is not there it takes from the environment.
           timeout: Seconds that one request to an object store may take.
 
         Raises:
@@ -100,7 +100,7 @@ class Files:
         """
         self.max_bytes = max_bytes
         self.max_entries = max_entries
-        self._options = dict(options or {})
+        self._options = options or (lambda protocol: {})
         self._timeout = timeout
         self._roots = tuple(_root(root) for root in roots)
         self._stores: dict[str, objects.Store] = {}
@@ -186,8 +186,7 @@ class Files:
     def _store(self, protocol: str) -> objects.Store:
         with self._lock:
             if protocol not in self._stores:
-                options = self._options.get(protocol, {})
-                self._stores[protocol] = objects.Store(protocol, options, self._timeout)
+                self._stores[protocol] = objects.Store(protocol, self._options(protocol), self._timeout)
             return self._stores[protocol]
 
 

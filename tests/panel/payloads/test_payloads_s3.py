@@ -75,7 +75,7 @@ def artifacts(options: dict[str, Any]) -> Path:
 def test_artifacts_in_a_bucket_read_as_in_a_folder(
     artifacts: Path, options: dict[str, Any], name: str, module: Any
 ) -> None:
-    in_bucket = Files(["s3://bucket/tfx/"], options={"s3": options})
+    in_bucket = Files(["s3://bucket/tfx/"], options=lambda protocol: options)
     in_folder = Files([str(artifacts)])
     local = module.read(artifact(f"{artifacts}/{name}"), in_folder)
     for scheme in ("s3", "s3a"):
@@ -93,14 +93,14 @@ def _undated(payload: Any) -> Any:
 
 
 def test_a_bucket_is_listed_as_a_folder(artifacts: Path, options: dict[str, Any]) -> None:
-    in_bucket = Files(["s3://bucket"], options={"s3": options})
+    in_bucket = Files(["s3://bucket"], options=lambda protocol: options)
     listed = in_bucket.list("s3://bucket/tfx/examples")
     local = Files([str(artifacts)]).list(f"{artifacts}/examples")
     assert [(entry.name, entry.size) for entry in listed] == [(entry.name, entry.size) for entry in local]
     assert all(abs(entry.modified - time.time() * 1000) < 600_000 for entry in listed)
     assert in_bucket.list("s3://bucket/tfx", depth=1).cut
     assert [entry.name for entry in in_bucket.list("s3://bucket/tfx/schema/schema.pbtxt")] == [""]
-    assert Files(["s3://bucket"], options={"s3": options}, max_entries=3).list("s3://bucket/tfx").cut
+    assert Files(["s3://bucket"], options=lambda protocol: options, max_entries=3).list("s3://bucket/tfx").cut
 
 
 def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
@@ -111,7 +111,7 @@ def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
     for number in range(40):
         s3.pipe_file(f"large/flat/{number:02}", b"x")
     monkeypatch.setattr(objects, "_KEYS", 10)
-    files = Files(["s3://large"], options={"s3": options}, max_entries=15)
+    files = Files(["s3://large"], options=lambda protocol: options, max_entries=15)
     store = files._store("s3")
     pages: list[int] = []
     ask = store._ask
@@ -125,7 +125,7 @@ def test_of_a_large_prefix_no_more_is_listed_than_is_shown(
     listed = files.list("s3://large/flat")
     assert [entry.name for entry in listed] == [f"{number:02}" for number in range(15)] and listed.cut
     assert pages == [10, 6]
-    whole = Files(["s3://large"], options={"s3": options}).list("s3://large/flat")
+    whole = Files(["s3://large"], options=lambda protocol: options).list("s3://large/flat")
     assert len(whole) == 40 and not whole.cut
 
 
@@ -133,7 +133,7 @@ def test_a_large_object_is_read_in_parts(artifacts: Path, options: dict[str, Any
     uri = "s3://bucket/tfx/large"
     data = os.urandom(3_000_000)
     fsspec.filesystem("s3", skip_instance_cache=True, **options).pipe_file(uri, data)
-    files = Files(["s3://bucket"], options={"s3": options})
+    files = Files(["s3://bucket"], options=lambda protocol: options)
     assert files.read(uri) == data
     with files.open(uri) as file:
         file.seek(2_500_000)
@@ -145,7 +145,7 @@ def test_a_large_object_is_read_in_parts(artifacts: Path, options: dict[str, Any
 
 
 def test_what_is_gone_outside_or_forbidden_is_told(artifacts: Path, options: dict[str, Any]) -> None:
-    files = Files(["s3://bucket/tfx", "s3://absent"], options={"s3": options})
+    files = Files(["s3://bucket/tfx", "s3://absent"], options=lambda protocol: options)
     for uri in ("s3://bucket/tfx/none", "s3://absent/x"):
         with pytest.raises(PayloadGone):
             files.read(uri)
@@ -178,6 +178,6 @@ def test_a_server_that_is_down_is_a_sentence(caplog: pytest.LogCaptureFixture) -
     down = {"key": "key", "secret": "very-secret", "endpoint_url": f"http://127.0.0.1:{port}"}
     started = time.monotonic()
     with pytest.raises(PayloadError, match="does not respond") as raised:
-        Files(["s3://bucket"], options={"s3": down}).read("s3://bucket/x")
+        Files(["s3://bucket"], options=lambda protocol: down).read("s3://bucket/x")
     assert time.monotonic() - started < 10
     assert str(port) not in str(raised.value) and "very-secret" not in caplog.text

@@ -20,7 +20,7 @@ from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
 from include.tfx_airflow.tfx_side.mlmd.reader import Reader
-from include.tfx_airflow.tfx_side.retention import marks, places, plan, survey
+from include.tfx_airflow.tfx_side.retention import files, marks, plan, survey
 from include.tfx_airflow.tfx_side.retention.carry_out import Done, Retention
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 from tests.tfx.retention.lineage import NOW, Lineage, expected, is_whole
@@ -46,7 +46,7 @@ def states(lineage: Lineage) -> dict[int, int]:
         return {artifact.id: artifact.state for artifact in store.get_artifacts()}
 
 
-def files(folder: str) -> list[str]:
+def files_in(folder: str) -> list[str]:
     return sorted(
         str(path) for path in Path(folder).rglob("*") if path.is_file() and "/mlmd/" not in str(path)
     )
@@ -64,18 +64,18 @@ def check(lineage: Lineage, goes: set[int], state: int) -> None:
 
 def test_files_are_set_aside_first_and_deleted_after_the_grace_time(again: Again) -> None:
     lineage = again()
-    before = files(lineage.home)
+    before = files_in(lineage.home)
     made = make(lineage)
-    assert files(lineage.home) == before, "a plan changes nothing"
+    assert files_in(lineage.home) == before, "a plan changes nothing"
     _, goes = expected(lineage, KEEP)
     assert carry_out(lineage, made).deleted == 0
     check(lineage, goes, _MARKED)
-    assert len(files(lineage.home)) == len(before), "nothing is lost yet"
+    assert len(files_in(lineage.home)) == len(before), "nothing is lost yet"
     assert carry_out(lineage, make(lineage), days=6.9).deleted == 0
     done = carry_out(lineage, make(lineage), days=7.1)
     assert done.deleted == len(goes) and not done.problems
     check(lineage, goes, _DELETED)
-    assert not [path for path in files(lineage.home) if places.QUARANTINE in path]
+    assert not [path for path in files_in(lineage.home) if files.QUARANTINE in path]
     with mlmd_store.open_store(lineage.address) as store:
         for artifact in store.get_artifacts_by_id(sorted(goes)):
             assert (
@@ -103,9 +103,9 @@ def _kill_at(step: int) -> None:
 
         return act
 
-    places.os.rename = dying(os.rename)  # type: ignore[attr-defined]
-    places.os.rmdir = dying(os.rmdir)  # type: ignore[attr-defined]
-    places.shutil.rmtree = dying(places.shutil.rmtree, partly=True)  # type: ignore[attr-defined]
+    files.os.rename = dying(os.rename)  # type: ignore[attr-defined]
+    files.os.rmdir = dying(os.rmdir)  # type: ignore[attr-defined]
+    files.shutil.rmtree = dying(files.shutil.rmtree, partly=True)  # type: ignore[attr-defined]
     MetadataStore.put_artifacts = dying(MetadataStore.put_artifacts)
 
 
@@ -147,7 +147,7 @@ def test_200_kills_lose_nothing_that_is_kept_and_the_next_run_finishes(
             carry_out(lineage, made, days)
             check(lineage, goes, _DELETED if days else _MARKED)
             made = make(lineage)
-        assert not [path for path in files(lineage.home) if places.QUARANTINE in path]
+        assert not [path for path in files_in(lineage.home) if files.QUARANTINE in path]
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_plan_that_no_longer_holds_is_refused_by_name(
     change(one)
     with pytest.raises(RetentionError, match=f"plan {made.hash} no longer holds: .*{why}"):
         carry_out(one, made)
-    assert files(one.home) == sorted(f"{artifact.uri}/data" for artifact in one.artifacts.values())
+    assert files_in(one.home) == sorted(f"{artifact.uri}/data" for artifact in one.artifacts.values())
     assert states(one)[1] == _LIVE
 
 
@@ -260,9 +260,9 @@ def test_restored_artifact_is_back_whole_pinned_and_kept(one: Lineage) -> None:
 
 
 def test_files_that_are_gone_already_are_no_problem(one: Lineage) -> None:
-    places.remove(one.artifacts[1].uri)
+    files.remove(one.artifacts[1].uri)
     made = make(one, KEEP_ONE)
-    places.remove(one.artifacts[2].uri)
+    files.remove(one.artifacts[2].uri)
     assert not carry_out(one, made).problems
     done = carry_out(one, make(one, KEEP_ONE), days=8)
     assert not done.problems and done.deleted == 2
@@ -271,14 +271,14 @@ def test_files_that_are_gone_already_are_no_problem(one: Lineage) -> None:
 
 def test_quarantine_that_is_gone_cannot_be_restored_and_says_so(one: Lineage) -> None:
     carry_out(one, make(one, KEEP_ONE))
-    places.remove(f"{one.home}/pipelines/flow/{places.QUARANTINE}")
+    files.remove(f"{one.home}/pipelines/flow/{files.QUARANTINE}")
     with pytest.raises(RetentionError, match="the files of artifact 2 are gone"):
         Retention(one.address, [one.home], one.home, KEEP_ONE, NOW).restore(2)
 
 
 def test_property_that_names_another_folder_deletes_nothing(one: Lineage) -> None:
     carry_out(one, make(one, KEEP_ONE))
-    precious = f"{one.home}/pipelines/flow/{places.QUARANTINE}/precious"
+    precious = f"{one.home}/pipelines/flow/{files.QUARANTINE}/precious"
     os.makedirs(precious)
     with sqlite3.connect(one.address["path"]) as connection:
         connection.execute(

@@ -46,7 +46,9 @@ def newest(lineage: Lineage) -> None:
         ("{root}/{node}/{key}/9{id}", "its URI is not where TFX puts the output"),
         ("{root}/Other/{key}/{id}", "its URI is not where TFX puts the output"),
         ("{root}", "its URI is not where TFX puts the output"),
-        ("s3://bucket/{node}/{key}/{id}", "s3:// is not supported, only local folders are"),
+        ("hdfs://host/{node}/{key}/{id}", "hdfs:// is not supported"),
+        ("s3://bucket/{node}/{key}/{id}", "it is outside of the roots of the settings"),
+        ("s3://bucket/root/../other/{node}/{key}/{id}", "it is outside of the roots of the settings"),
         ("projects/p/models/{id}", "its URI is not a path"),
     ],
 )

@@ -74,7 +74,7 @@ def _python_without_headers(machine: Path, python: str) -> None:
 def _have(machine: Path, name: str, lock: str) -> None:
     """As if an interpreter had been made of a lock already."""
     folder = machine.parent / "state" / name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
     (folder / "locked").write_text(f"{digest}  -\n")
 
@@ -126,7 +126,7 @@ def test_another_compiler_than_the_locked_one_is_refused(machine: Path, tmp_path
 
 def test_every_package_of_every_lock_has_a_hash() -> None:
     locks = sorted(path for path in ROOT.rglob("requirements*.txt") if ".state" not in path.parts)
-    assert len(locks) == 11
+    assert len(locks) == 15
     for lock in locks:
         entries = re.split(r"\n(?=[\w.-]+(?:\[[\w,-]+\])?==)", "\n" + lock.read_text())[1:]
         assert entries and all("--hash=sha256:" in entry for entry in entries), lock
@@ -172,3 +172,23 @@ def test_a_machine_that_tfx_has_no_wheels_for_is_refused_by_its_name(machine: Pa
     (machine / "uname").chmod(0o755)
     done = _run(machine)
     assert done.returncode == 1 and "x86-64 only (this is Linux aarch64)" in done.stderr
+
+
+def test_an_object_store_without_drivers_is_refused_before_anything_is_installed(machine: Path) -> None:
+    (machine / "uv").symlink_to(_uv())
+    for wanted in ("hdfs", "s3,gs"):
+        done = _run(machine, EXTRAS=wanted)
+        assert done.returncode == 1 and f"EXTRAS={wanted}: there are s3 and gs" in done.stderr, done.stderr
+    assert [path.name for path in (machine.parent / "state").iterdir()] == []
+
+
+def test_an_object_store_is_remembered_until_it_is_forgotten(machine: Path) -> None:
+    (machine / "uv").symlink_to(_uv())
+    state = machine.parent / "state"
+    for wanted, remembered in (("s3", "s3"), ("", "s3"), ("gs", "gs"), ("none", "")):
+        _have(machine, "tfx", "include/requirements-tfx.txt")
+        _have(machine, "airflow", "requirements.txt")
+        _run(machine, EXTRAS=wanted)  # it goes as far as to need the network
+        assert (state / "extras").read_text().strip() == remembered
+        # What an earlier choice has brought goes, with everything else.
+        assert (state / "tfx/locked").exists() == (wanted in ("s3", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import stat
@@ -143,7 +144,11 @@ def test_the_image_gets_the_bundle_and_nothing_that_is_not_code() -> None:
     copied = re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE)
     bootstrap = (ROOT / "include/bootstrap.sh").read_text()
     locks = {f"include/{name}" for name in re.findall(r"\$root/include/(requirements-\S+?\.txt)", bootstrap)}
-    assert len(locks) == 4 and locks < set(copied[0].split())  # else it is built without, or not at all
+    extras = "include/requirements-$name-$extra.txt"
+    locks.remove(extras)
+    for name, extra in itertools.product(("tfx", "airflow"), ("s3", "gs")):
+        locks.add(extras.replace("$name", name).replace("$extra", extra))
+    assert len(locks) == 8 and locks < set(copied[0].split())  # else it is built without, or not at all
     for sources in copied:
         for source in sources.split():
             assert (ROOT / source).exists() and (source == "." or source.split("/")[0] in allowed), source

@@ -113,6 +113,10 @@ def test_only_absolute_folders_that_are_no_disk_are_roots() -> None:
         "/data/a",
         "/data/b",
     ]
-    for wrong in ("/", "//", "data", "s3://bucket/x"):
+    assert Settings(home="/srv/tfx", retention_roots="/data/a:s3://bucket/x/").folders_of_retention() == [
+        "/data/a",
+        "s3://bucket/x",
+    ]
+    for wrong in ("/", "//", "data", "hdfs://host/x"):
         with pytest.raises(SettingsError, match="is not the absolute path of a folder"):
             Settings(home="/srv/tfx", retention_roots=wrong).folders_of_retention()

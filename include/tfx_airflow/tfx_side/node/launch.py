@@ -12,16 +12,18 @@ from typing import Any
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
-from tfx.orchestration.portable import launcher
+from tfx.orchestration.portable import launcher, outputs_utils
 
 from include.tfx_airflow.contract import mlmd_facts
 from include.tfx_airflow.contract.errors import MlmdError
+from include.tfx_airflow.contract.object_store import is_object_store
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.node import beam_work, cache, gone_files, why_executed
 from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
 from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
+from include.tfx_airflow.tfx_side.object_store.staging import StagedResolver, Staging
 from include.tfx_airflow.tfx_side.patches import applied
 from include.tfx_airflow.tfx_side.patches.patch import Patch
 
@@ -79,6 +81,7 @@ class Launcher(launcher.Launcher):
       code_version: Tells which of the user's code the node runs; None for a node without any.
       without_cache: Why the cache is not asked; "" when it is.
       patches: Applied while the executor runs.
+      staging: Runs the executor on local files; None for a node that may use no object store.
     """
 
     given_up: threading.Event
@@ -86,9 +89,12 @@ class Launcher(launcher.Launcher):
     code_version: CodeVersion | None = None
     without_cache: str = ""
     patches: tuple[Patch, ...] = ()
+    staging: Staging | None = None
     _beam_work: BeamWork | None = None
 
     def _prepare_execution(self) -> Any:
+        if self.staging and is_object_store(outputs_utils.get_node_dir(self._pipeline_runtime_spec, "")):
+            self._output_resolver = StagedResolver(self._output_resolver, self.staging)
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
             return super()._prepare_execution()
 
@@ -109,7 +115,8 @@ class Launcher(launcher.Launcher):
             self._explain(handle.store, execution_info.execution_id)
         self._beam_work = BeamWork()
         with workers.copies_end_here(), applied.applied(self.patches), self._beam_work.observed():
-            return super()._run_executor(execution_info)
+            run = super()._run_executor
+            return self.staging.run(execution_info, run) if self.staging else run(execution_info)
 
     def _explain(self, store: Any, execution_id: int) -> None:
         """Says why the node runs, in its log and in MLMD."""

@@ -7,10 +7,12 @@ node ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -24,6 +26,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
+from include.tfx_airflow.contract.object_store import ObjectStoreAccess
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import (
     attempts,
@@ -36,6 +39,8 @@ from include.tfx_airflow.tfx_side.node import (
     user_code,
     why_executed,
 )
+from include.tfx_airflow.tfx_side.object_store import tfx_files
+from include.tfx_airflow.tfx_side.object_store.staging import Staging, reads_directly
 from include.tfx_airflow.tfx_side.patches import applied
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 
@@ -59,13 +64,25 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
       Exception: Whatever the node's own code raised; MLMD says FAILED by then.
       ManifestError: The IR has no such node, or a parameter without a value.
       MlmdError: The store cannot be used.
+      ObjectStoreError: Artifacts cannot be read or written.
     """
+    with contextlib.ExitStack() as ended:
+        return _run(request, given_up or threading.Event(), ended)
+
+
+def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.ExitStack) -> NodeResult:
     with open(request.ir, encoding="utf-8") as file:
         pipeline = ir.read_ir(file.read(), request.roots)
     binding.bind(pipeline, request)
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
+    root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+    staging = None
+    if request.object_store and not reads_directly(executor_spec, root):
+        tfx_files.register()
+        access = ObjectStoreAccess(**request.object_store)
+        staging = ended.enter_context(contextlib.closing(Staging(access)))
     code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots))
     version = None
     if code:
@@ -94,7 +111,8 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
             with connection as handle:
                 _register_failure(handle, node)
             raise
-        node_launcher.given_up = given_up or threading.Event()
+        node_launcher.given_up = given_up
+        node_launcher.staging = staging
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
         if request.library_patches:
@@ -110,7 +128,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     if info is None or not info.execution_id:
         return NodeResult("skipped", message=only_logged.why_skipped or _condition(node))
     with connection as handle:
-        result = _result(handle.store, info.execution_id)
+        result = _result(handle.store, info.execution_id, staging.local if staging else str)
         if request.lineage and result.state != "failed":
             try:
                 found = lineage_facts.describe(
@@ -176,11 +194,11 @@ def _node(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> pipeline_pb2
     return node
 
 
-def _result(store: Any, execution_id: int) -> NodeResult:
+def _result(store: Any, execution_id: int, local: Callable[[str], str]) -> NodeResult:
     [execution] = store.get_executions_by_id([execution_id])
     if not attempts.succeeded(execution):
         return NodeResult("failed", execution_id, message=_failure(execution))
-    made, summary = outputs.describe(store, execution_id)
+    made, summary = outputs.describe(store, execution_id, local)
     if execution.last_known_state != _Execution.CACHED:
         work = beam_work.of_text(execution.custom_properties[beam_work.PROPERTY].string_value)
         return NodeResult("executed", execution_id, made, summary, beam=work)

@@ -6,6 +6,7 @@ Nothing here may fail a node that succeeded: what cannot be read is mentioned in
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -19,12 +20,15 @@ _MAX_METRICS = 100  # XCom is small
 _OUTPUT_EVENTS = (_Event.OUTPUT, _Event.INTERNAL_OUTPUT, _Event.DECLARED_OUTPUT)
 
 
-def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+def describe(
+    store: Any, execution_id: int, local: Callable[[str], str] = str
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """Lists the output artifacts of an execution.
 
     Args:
       store: Open `MetadataStore`.
       execution_id: An execution that is COMPLETE or CACHED.
+      local: Gives the path of an artifact's files by its URI, for libraries that cannot open it.
 
     Returns:
       By output key, a list of {id, type, uri, note}, of examples with span and version; and a summary such as
@@ -42,7 +46,7 @@ def describe(store: Any, execution_id: int) -> tuple[dict[str, list[dict[str, An
         reader = _READERS.get(artifact.type)
         if reader:
             try:
-                facts = reader(artifact)
+                facts = _evaluation(local(artifact.uri)) if reader is _evaluation else reader(artifact)
                 # For examples that the node only passes on, the node before has given the number.
                 if artifact.type == "Examples" and from_outside and event.type == _Event.OUTPUT:
                     facts |= _records(artifact, facts.get("note", ""))
@@ -135,13 +139,13 @@ def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     return {"anomalies": found, "note": f"{len(found)} anomalies: {text}" if found else "no anomalies"}
 
 
-def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
+def _evaluation(uri: str) -> dict[str, Any]:
     import tensorflow_model_analysis as tfma
 
     from include.tfx_airflow.tfx_side import evaluations
 
     metrics: dict[str, dict[str, float]] = {}
-    for number in evaluations.numbers(artifact.uri):
+    for number in evaluations.numbers(uri):
         part = number.record
         overall = not part.slice_key.single_slice_keys and not part.cross_slice_key.ByteSize()
         if overall and not number.key.is_diff:
@@ -149,7 +153,7 @@ def _evaluation(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     shown = dict(sorted(metrics.items())[:_MAX_METRICS])
     more = len(metrics) - len(shown)
     note = ", ".join(f"{name} {value['value']:.4g}" for name, value in shown.items())
-    facts = {"metrics": shown, **_validation(tfma.load_validation_result(artifact.uri))}
+    facts = {"metrics": shown, **_validation(tfma.load_validation_result(uri))}
     if more:
         facts["metrics_left_out"] = more
         note += f" and {more} more metrics"

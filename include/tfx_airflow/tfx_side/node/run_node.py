@@ -51,7 +51,7 @@ def configure_logging() -> None:
     absl_logging.set_verbosity(absl_logging.INFO)
     logging.captureWarnings(True)
     # They log each Beam stage, and every HTTP connection attempt of a cloud library.
-    for name in ("apache_beam", "py.warnings", "urllib3"):
+    for name in ("apache_beam", "py.warnings", "urllib3", "botocore", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR if name == "py.warnings" else logging.WARNING)
 
 
@@ -143,6 +143,7 @@ def main() -> int:
     if not line.endswith(b"\n"):
         return FAILED  # the asking task has gone, or gave this child up before it started
     request = NodeRequest(**json.loads(line))
+    os.environ.update(request.object_store.get("environment", {}))
     configure_logging()
     terminated = workers.Terminated()
     workers.keep_from_workers(terminated, [asking, result_fd])

@@ -75,6 +75,7 @@ def compile_pipeline(
             files=files,
             environment=environment,
             doc=doc,
+            addresses=paths.addresses(proto),
         )
 
     # A path may contain characters that JSON escapes, and be in JSON inside a string.

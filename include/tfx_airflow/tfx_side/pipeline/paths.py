@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract.errors import ManifestError, UnsupportedNodeError
+from include.tfx_airflow.contract.object_store import DRIVERS, is_object_store
 from include.tfx_airflow.tfx_side.pipeline import embedded
 
 # Properties of TFX's components that are paths, except a module file, which is imported by name if it is below the
@@ -53,6 +54,11 @@ def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
       UnsupportedNodeError: Its root, or a path of a node, is relative.
     """
     root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
+    if "://" in root and not is_object_store(root):
+        raise UnsupportedNodeError(
+            f"pipeline_root is {root!r}; it must be a folder, or an address that begins with one of "
+            f"{[f'{name}://' for name in DRIVERS]}."
+        )
     if not is_absolute(embedded.without(root)):
         raise UnsupportedNodeError(
             f"pipeline_root is the relative path {root!r}; {_CURE}, or leave it empty for [tfx_airflow] home."
@@ -65,6 +71,20 @@ def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
             )
 
 
+def addresses(pipeline: pipeline_pb2.Pipeline) -> dict[str, str]:
+    """What a compiled pipeline names in object stores, by what it is, such as `pipeline_root`."""
+    root = pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value.string_value
+    found = {"pipeline_root": root}
+    for entry in pipeline.nodes:
+        node = entry.pipeline_node
+        for key, value in sorted(node.parameters.parameters.items()):
+            text = value.field_value.string_value
+            if key == "push_destination":
+                text = _base_directory(text)
+            found[f"{key!r} of {node.node_info.id!r}"] = text
+    return {what: text for what, text in found.items() if is_object_store(text)}
+
+
 def refuse_relative_values(pipeline: pipeline_pb2.Pipeline, node_id: str) -> None:
     """Checks a node's paths after a run's values were filled in.
 
@@ -73,6 +93,11 @@ def refuse_relative_values(pipeline: pipeline_pb2.Pipeline, node_id: str) -> Non
     """
     root = pipeline.runtime_spec.pipeline_root
     value = root.field_value.string_value or root.runtime_parameter.default_value.string_value
+    if "://" in value and not is_object_store(value):
+        raise ManifestError(
+            f"pipeline_root is {value!r} in this run; it must be a folder, or begin with one of "
+            f"{[f'{name}://' for name in DRIVERS]}."
+        )
     if not is_absolute(value):
         raise ManifestError(f"pipeline_root is the relative path {value!r} in this run; {_CURE}.")
     for entry in pipeline.nodes:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from include.tfx_airflow.contract.errors import RetentionError
+from include.tfx_airflow.contract.errors import ObjectStoreError, RetentionError
 from include.tfx_airflow.contract.keep import Keep
+from include.tfx_airflow.contract.object_store import is_object_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
 from include.tfx_airflow.tfx_side.mlmd.reader import Reader
-from include.tfx_airflow.tfx_side.retention import marks, places, plan
+from include.tfx_airflow.tfx_side.retention import files, marks, plan
+from include.tfx_airflow.tfx_side.retention.files import QUARANTINE
 from include.tfx_airflow.tfx_side.retention.orphans import orphans, pipeline_roots
-from include.tfx_airflow.tfx_side.retention.places import QUARANTINE, LeftAlone, Place, Places
+from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 from include.tfx_airflow.tfx_side.retention.survey import Survey, survey
 
@@ -151,7 +151,7 @@ class Retention:
 
     def _move(self, found: Survey) -> Survey:
         """Sets aside what is marked; returns what the store was like then."""
-        there = [place for place in found.marked if os.path.lexists(place.path)]
+        there = [place for place in found.marked if files.exists(place.path)]
         for batch in _batches(there):
             with marks.opened(self._address):
                 found = self._current(found)
@@ -163,8 +163,8 @@ class Retention:
 
     def _moved(self, place: Place) -> bool:
         try:
-            return places.move(place.path, place.quarantine)
-        except OSError as error:
+            return files.move(place.path, place.quarantine)
+        except (OSError, ObjectStoreError) as error:
             self._problem(f"{place.path!r} cannot be set aside: {error}")
             return False
 
@@ -181,7 +181,7 @@ class Retention:
         over = {
             place: ids
             for place, ids in found.marked.items()
-            if not any(id_ in found.again for id_ in ids) and not os.path.lexists(place.path)
+            if not any(id_ in found.again for id_ in ids) and not files.exists(place.path)
             if all(plan.is_over(found.graph, id_, self._keep, self._now) for id_ in ids)
         }
         for batch in _batches(over):
@@ -193,20 +193,23 @@ class Retention:
 
     def _removed(self, path: str) -> bool:
         try:
-            places.remove_quarantined(path)
-        except OSError as error:
+            files.remove_quarantined(path)
+        except (OSError, ObjectStoreError) as error:
             self._problem(f"{path!r} cannot be deleted: {error}")
             return False
         return True
 
     def _delete_orphans(self, found: Survey) -> None:
-        for root in sorted(set().union(*pipeline_roots(found.graph, self._home).values())):
-            for folder in sorted(Path(root, QUARANTINE, _ORPHANS).glob("[0-9]*")):
+        roots = set().union(*pipeline_roots(found.graph, self._home).values())
+        for root in sorted(filter(Places(self._roots).has, roots)):
+            for name in files.names(f"{root}/{QUARANTINE}/{_ORPHANS}"):
+                folder = f"{root}/{QUARANTINE}/{_ORPHANS}/{name}"
                 try:
-                    Places(self._roots).at(root, str(folder))
+                    Places(self._roots).at(root, folder)
                 except LeftAlone:
                     continue
-                if int(folder.name) + self._keep.grace * DAY <= self._now and self._removed(str(folder)):
+                over = name.isdecimal() and int(name) + self._keep.grace * DAY <= self._now
+                if over and self._removed(folder):
                     self._done.orphans_deleted += 1
 
     def _problem(self, text: str) -> None:
@@ -221,8 +224,11 @@ def _own_lock(address: dict[str, Any]) -> dict[str, Any]:
 
 def _back(place: Place) -> bool:
     """Brings files back from quarantine; whether they are in place."""
-    if not os.path.lexists(place.path):
-        return places.move(place.quarantine, place.path)
+    if is_object_store(place.path):  # a killed try may have brought back a part
+        files.move(place.quarantine, place.path)
+        return files.exists(place.path)
+    if not files.exists(place.path):
+        return files.move(place.quarantine, place.path)
     return True
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from ml_metadata.proto import metadata_store_pb2
 
-from include.tfx_airflow.tfx_side.retention import overlap
+from include.tfx_airflow.tfx_side.retention import files, overlap
 from include.tfx_airflow.tfx_side.retention.graph import Execution, Graph
-from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places, pipeline_root
+from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places, is_place, pipeline_root
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 
 _Execution = metadata_store_pb2.Execution
@@ -36,7 +35,7 @@ def orphans(graph: Graph, places: Places, home: str, now: float) -> dict[Place, 
     Returns:
       Why each folder is one.
     """
-    known = overlap.Paths({a.id: places.real(a.uri) for a in graph.artifacts.values() if a.uri[:1] == "/"})
+    known = overlap.Paths({a.id: places.real(a.uri) for a in graph.artifacts.values() if is_place(a.uri)})
     ended: dict[tuple[str, str], dict[str, Execution]] = defaultdict(dict)
     for execution in graph.executions.values():
         if not execution.is_running and execution.updated < (now - DAY) * 1000:
@@ -46,7 +45,7 @@ def orphans(graph: Graph, places: Places, home: str, now: float) -> dict[Place, 
     roots = pipeline_roots(graph, home)
     found = {}
     for (pipeline, node), executions in ended.items():
-        for root in roots[pipeline]:
+        for root in filter(places.has, roots[pipeline]):
             for path, execution in _folders(f"{root}/{node}", executions):
                 with contextlib.suppress(LeftAlone):
                     place = places.at(root, path)
@@ -64,37 +63,27 @@ def pipeline_roots(graph: Graph, home: str) -> dict[str, set[str]]:
     for artifact in graph.artifacts.values():
         for maker in graph.makers(artifact.id):
             root = pipeline_root(artifact.uri, maker.id, maker.nodes)
-            for pipeline in maker.pipelines if root.startswith("/") else ():
+            for pipeline in maker.pipelines if is_place(root) else ():
                 found[pipeline].add(root)
     return found
 
 
 def _folders(node: str, executions: Mapping[str, Execution]) -> Iterator[tuple[str, Execution]]:
-    for key in _names(node):
+    for key in files.names(node):
         if key == _SYSTEM:
             for work in _WORK:
-                for name in _names(f"{node}/{_SYSTEM}/{work}"):
+                for name in files.names(f"{node}/{_SYSTEM}/{work}"):
                     if name in executions:
                         yield f"{node}/{_SYSTEM}/{work}/{name}", executions[name]
             continue
-        for name in _names(f"{node}/{key}"):
+        for name in files.names(f"{node}/{key}"):
             if name in executions and executions[name].state in _FAILED:
                 yield f"{node}/{key}/{name}", executions[name]
 
 
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
 def _is_of(path: str, execution: Execution, now: float) -> bool:
     """Whether everything in a folder was written when the execution was at work, more than a day ago."""
-    times = [os.lstat(path).st_mtime]
-    for folder, folders, files in os.walk(path):
-        with contextlib.suppress(FileNotFoundError):
-            times += [os.lstat(os.path.join(folder, name)).st_mtime for name in (*folders, *files)]
+    times = files.times(path)
     earliest = execution.created / 1000 - _CLOCKS
     latest = min(execution.updated / 1000 + DAY, now - DAY)
-    return earliest <= min(times) and max(times) <= latest
+    return bool(times) and earliest <= min(times) and max(times) <= latest

@@ -16,9 +16,10 @@ from include.tfx_airflow.contract.errors import RetentionError
 from include.tfx_airflow.contract.keep import Keep
 from include.tfx_airflow.tfx_side.mlmd.database import describe
 from include.tfx_airflow.tfx_side.retention import graph as graphs
+from include.tfx_airflow.tfx_side.retention.files import size
 from include.tfx_airflow.tfx_side.retention.graph import MARKED_AT, Graph
 from include.tfx_airflow.tfx_side.retention.orphans import orphans
-from include.tfx_airflow.tfx_side.retention.places import Places, size
+from include.tfx_airflow.tfx_side.retention.places import Places
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 from include.tfx_airflow.tfx_side.retention.survey import DELETED, MARKED, Survey, survey
 

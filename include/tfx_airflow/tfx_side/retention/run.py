@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import sys
 from typing import Any
 
@@ -59,8 +60,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Answers the request on standard input; returns the exit code."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    request = json.load(sys.stdin)
+    os.environ.update(request.pop("environment", {}))
     try:
-        print(json.dumps(answer(json.load(sys.stdin))))
+        print(json.dumps(answer(request)))
     except TfxAirflowError as error:
         print(json.dumps({"error": str(error)}))
         return 1

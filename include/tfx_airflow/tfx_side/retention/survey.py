@@ -15,7 +15,7 @@ from include.tfx_airflow.tfx_side.mlmd.reader import Reader, among
 from include.tfx_airflow.tfx_side.retention import graph as graphs
 from include.tfx_airflow.tfx_side.retention import overlap
 from include.tfx_airflow.tfx_side.retention.graph import MARKED_AT, PLACE, Artifact, Graph
-from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places
+from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places, is_place
 from include.tfx_airflow.tfx_side.retention.reachability import reachable
 from include.tfx_airflow.tfx_side.retention.roots import roots
 
@@ -107,7 +107,7 @@ def decide(graph: Graph, places: Places, keep: Keep, now: float) -> Survey:
             artifact.id: places.real(path)
             for artifact in graph.artifacts.values()
             if artifact.id not in going and artifact.id not in marked and artifact.state != DELETED
-            if (path := _local(artifact.uri))
+            if (path := _path(artifact.uri))
         }
     )
     found: dict[Place, tuple[int, ...]] = {}
@@ -136,10 +136,10 @@ def is_ours(graph: Graph, artifact: Artifact) -> bool:
     return artifact.state == MARKED and artifact.id in graph.properties.get(MARKED_AT, {})
 
 
-def _local(uri: str) -> str:
-    """The local path of any URI; "" if it has none."""
+def _path(uri: str) -> str:
+    """The path or address of any URI; "" if it has none."""
     path = uri.removeprefix("file://")
-    return path if path.startswith("/") else ""
+    return path if is_place(path) else ""
 
 
 @contextlib.contextmanager
