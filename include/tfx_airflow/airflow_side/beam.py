@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
@@ -17,9 +18,12 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.tfx_airflow.airflow_side import beam_connection
 from include.tfx_airflow.airflow_side.parameters import is_template
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, table
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
+from include.tfx_airflow.contract.errors import BeamConnectionError, BeamError, TfxAirflowError
 from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 from include.tfx_airflow.node_process.process import child_environment, end_of
 from include.tfx_airflow.settings import Settings, read_settings
@@ -32,55 +36,19 @@ _QUIET = ",".join(
 )
 
 
-class BeamError(TfxAirflowError):
-    """A Beam program ended with an error; a retry may help."""
-
-    headline = "Beam job failed"
-
-
-@dataclasses.dataclass(frozen=True)
-class BeamRunner:
-    """A runner that the author of a DAG offers.
-
-    Options choose commands, hosts and files, so they are written in the DAG file and never come from a form.
-
-    Attributes:
-        name: Beam's name, such as "DirectRunner".
-        options: Beam's options, such as ("--direct_num_workers=4",).
-    """
-
-    name: str
-    options: tuple[str, ...] = ()
-
-
-def flink(job_endpoint: str, *options: str) -> BeamRunner:
-    """A Flink cluster, through Beam's job server.
+def runner_param(*names: str) -> Param:
+    """A Param for the trigger form: one of the Beam runners, by name; the first is the default.
 
     Args:
-        job_endpoint: Address of the job server, host:port.
-        *options: More options. Without any, Python code runs in the task's own process tree; on a cluster of more than
-            this machine, in worker pools beside Flink's: "--environment_type=EXTERNAL",
-            "--environment_config=host:port".
+      *names: Of `include/beam_runners.py`; without any, all of them.
+
+    Raises:
+      ConfigError: There is no such runner.
     """
-    return BeamRunner(
-        "PortableRunner", (f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK", *options)
-    )
-
-
-# By their names in the trigger form; these need nothing but this machine.
-RUNNERS: Mapping[str, BeamRunner] = {
-    "in memory": BeamRunner("DirectRunner", ("--direct_running_mode=in_memory",)),
-    "several processes": BeamRunner(
-        "DirectRunner", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    ),
-}
-
-
-def runner_param(runners: Mapping[str, BeamRunner] = RUNNERS) -> Param:
-    """A Param for the trigger form: one of the runners, by name; the first is the default."""
-    return Param(
-        next(iter(runners)), type="string", enum=list(runners), description="Where the Beam program runs."
-    )
+    for name in names:
+        find(name, "a name given to runner_param()")
+    offered = list(names or table())
+    return Param(offered[0], type="string", enum=offered, description="Where the Beam program runs.")
 
 
 def files_param(folder: str, otherwise: str) -> Param:
@@ -98,6 +66,18 @@ def files_param(folder: str, otherwise: str) -> Param:
         maxLength=LENGTH,
         description=f"Name or pattern of files below {folder}, such as 2014/*.csv. Empty: {otherwise}",
     )
+
+
+def _task(operator: Any, context: Context) -> dict[str, Any]:
+    """Airflow's names of a try, see `NodeRequest.task`."""
+    instance = context["ti"]
+    return {
+        "dag_id": operator.dag_id,
+        "run_id": context["run_id"],
+        "task_id": operator.task_id,
+        "map_index": instance.map_index if instance.map_index is not None else -1,
+        "try_number": instance.try_number,
+    }
 
 
 class _WithoutGoogle(BeamDataflowMixin):
@@ -121,46 +101,46 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         self,
         *,
         module: str,
-        runner: str = "in memory",
-        runners: Mapping[str, BeamRunner] = RUNNERS,
+        runner: str = "in_memory",
         **kwargs: Any,
     ):
         """Makes the task.
 
         Args:
             module: Run as `python -m module --runner=... --option=...`.
-            runner: A name in `runners`, or a template of one, such as "{{ params.runner }}" with `runner_param()`.
-            runners: What there is to choose from.
+            runner: A name of `include/beam_runners.py`, or a template of one, such as "{{ params.runner }}" with
+                `runner_param()`.
             **kwargs: Of the provider's operator; `pipeline_options` are the program's own. A template of a Param is a
                 value that a user may type in, so it must not name a command, an address or a path.
 
         Raises:
             ConfigError: There is no such runner.
         """
-        self.runners = dict(runners)
         if not is_template(runner):
-            self._chosen(runner, ConfigError)
+            find(runner, f"runner of {kwargs.get('task_id')!r}")
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
-
-    def _chosen(self, name: str, error: Callable[[str], Exception]) -> BeamRunner:
-        if name not in list(self.runners):
-            raise error(f"{name!r} is not a runner of this task; choose one of {list(self.runners)}.")
-        return self.runners[name]
 
     def execute(self, context: Context) -> None:
         """Runs the program.
 
         Raises:
             BeamError: It failed; its last lines are in the message.
+            BeamConnectionError: The Connection of the runner cannot be read now.
             AirflowFailException: There is no such runner, or no usable interpreter.
         """
-        chosen = self._chosen(self.runner, AirflowFailException)
-        self.runner, self._options = chosen.name, chosen.options
         try:
+            self._settings = read_settings()
+            job_name = identity.job_name(_task(self, context)) if context else ""
+            self._target = beam_connection.target(
+                self.runner, f"runner of {self.task_id!r}", job_name, self._settings
+            )
+            kind = self._target.of.kind
+            # As the provider calls it, which has an operator of its own for Dataflow.
+            self.runner = BEAM_NAMES[kind].rpartition(".")[2]
             super().execute(context)
         except TfxAirflowError as error:
-            if isinstance(error, BeamError):
+            if isinstance(error, (BeamError, BeamConnectionError)):
                 raise
             raise AirflowFailException(str(error)) from None
 
@@ -172,7 +152,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
 
     def _init_pipeline_options(self, *args: Any, **kwargs: Any) -> Any:
         found = super()._init_pipeline_options(*args, **kwargs)
-        self.beam_hook = _Hook(self.runner, self._options, read_settings())
+        self.beam_hook = _Hook(self.runner, self._target, self._settings)
         return found
 
     def _cast_dataflow_config(self) -> None:
@@ -188,9 +168,9 @@ class _Hook(BeamHook):
     other, which blocks a child that fills it, and leaves the child running when the task is killed.
     """
 
-    def __init__(self, runner: str, options: Sequence[str], settings: Settings):
+    def __init__(self, runner: str, target: BeamTarget, settings: Settings):
         super().__init__(runner)
-        self._options, self._settings = options, settings
+        self._target, self._settings = target, settings
         self._process: subprocess.Popen[bytes] | None = None
 
     def start_python_pipeline(
@@ -204,7 +184,7 @@ class _Hook(BeamHook):
         """Runs module `py_file` to its end; its lines go to the log."""
         if "labels" in variables:
             variables["labels"] = [f"{key}={value}" for key, value in variables["labels"].items()]
-        arguments = [f"--runner={self.runner}", *beam_options_to_args(variables), *self._options]
+        arguments = [*beam_options_to_args(variables), *self._target.of.arguments()]
         for name, folder in self._settings.roots().items():
             arguments = [argument.replace(f"${{{name}}}", folder) for argument in arguments]
         self.log.info("python -m %s %s", py_file, " ".join(arguments))
@@ -226,6 +206,7 @@ class _Hook(BeamHook):
         ) as self._process:
             reaper = threading.Thread(target=self._reap, args=(self._process,), daemon=True)
             reaper.start()
+            self._send_target(self._process)
             for raw in self._process.stdout or ():
                 line = raw.decode(errors="replace").rstrip()
                 tail.append(line)
@@ -236,6 +217,13 @@ class _Hook(BeamHook):
             code = self._process.returncode
         if code:
             raise BeamError(f"{py_file!r} {end_of(code)}; its last lines:", tail="\n".join(tail))
+
+    def _send_target(self, process: subprocess.Popen[bytes]) -> None:
+        """Hands addresses and tokens over, which must not be in a command line."""
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(dataclasses.asdict(self._target)).encode() + b"\n")
+            process.stdin.flush()
 
     def kill(self) -> None:
         """Ends the process group."""

@@ -14,13 +14,25 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import beam_work, mlmd_connection, open_lineage, parameters
+from include.tfx_airflow.airflow_side import (
+    beam_connection,
+    beam_work,
+    mlmd_connection,
+    open_lineage,
+    parameters,
+)
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import MlmdConnectionError, NodeError, TfxAirflowError
+from include.tfx_airflow.contract.errors import (
+    BeamConnectionError,
+    MlmdConnectionError,
+    NodeError,
+    TfxAirflowError,
+)
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.node_process.node_process import NodeProcess
@@ -54,6 +66,7 @@ class TfxNodeOperator(BaseOperator):
         computed_parameters: Sequence[str] = (),
         copy: Mapping[str, Any] | None = None,
         rule_is_given: bool = True,
+        beam_runner: str = "",
         **kwargs: Any,
     ):
         """Makes the task.
@@ -67,6 +80,7 @@ class TfxNodeOperator(BaseOperator):
             task group: templates or mapped arguments by name.
           rule_is_given: Whether the DAG's author chose the trigger rule, for every upstream task. Otherwise it is
             the pipeline's, for its nodes, and when any other upstream task is skipped, so is this one.
+          beam_runner: Where its Beam pipelines run, a name of `include/beam_runners.py`; "" for what the pipeline says.
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
@@ -78,6 +92,7 @@ class TfxNodeOperator(BaseOperator):
         self.computed_parameters = tuple(computed_parameters)
         self.copy = dict(copy or {})
         self.rule_is_given = rule_is_given
+        self.beam_runner = beam_runner
         # Task id of each node in this copy of the pipeline; AirflowDagRunner adds the others.
         self.node_tasks = {tfx_node.id: self.task_id}
         self._process: NodeProcess | None = None
@@ -94,6 +109,7 @@ class TfxNodeOperator(BaseOperator):
         Raises:
           NodeError: The node failed.
           MlmdConnectionError: The address of the store cannot be read now.
+          BeamConnectionError: The address of the Beam runner cannot be read now.
           AirflowFailException: It failed, and a retry cannot help.
           AirflowSkipException: It was skipped.
         """
@@ -106,7 +122,7 @@ class TfxNodeOperator(BaseOperator):
             request = self._request(context, settings)
             asked = time.time()
             self._process = NodeProcess(settings, request)
-        except MlmdConnectionError:
+        except (BeamConnectionError, MlmdConnectionError):
             raise
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
@@ -201,6 +217,13 @@ class TfxNodeOperator(BaseOperator):
             bundle_version=bundle_version(instance),
             lineage=open_lineage.is_wanted(),
             library_patches=settings.library_patches,
+            beam=dataclasses.asdict(self._beam_target(task, settings)) if self.beam_runner else {},
+        )
+
+    def _beam_target(self, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
+        job_name = identity.job_name(task)
+        return beam_connection.target(
+            self.beam_runner, f"beam_runner of {self.task_id!r}", job_name, settings
         )
 
     def _item(self) -> str:

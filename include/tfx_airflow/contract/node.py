@@ -37,6 +37,7 @@ class NodeRequest:
       bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
       lineage: Whether the result describes what was read and made for a lineage catalogue.
       library_patches: Whether overhead is taken out of libraries, see `tfx_side/patches`.
+      beam: Fields of the `BeamTarget` of the node's Beam pipelines, may hold a token; {} for what the IR says.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -53,6 +54,7 @@ class NodeRequest:
     bundle_version: str = ""
     lineage: bool = False
     library_patches: bool = True
+    beam: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

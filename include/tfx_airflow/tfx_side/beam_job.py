@@ -1,17 +1,19 @@
 """`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
 
-Standard input stays open as long as the task lives; when it is closed, the process group is killed. The program itself
-gets an empty standard input.
+The first line of standard input is the `BeamTarget` as JSON. It stays open as long as the task lives; when it is closed,
+the program's jobs are cancelled and the process group is killed. The program itself gets an empty standard input.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import signal
 import sys
 import threading
 
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.tfx_side import workers
 
 
@@ -21,7 +23,16 @@ def _end_with_the_task(asking: int) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
+def _read_line(file: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (block := os.read(file, 1)):
+        line += block
+    return line
+
+
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_task, args=[workers.take_standard_input()], daemon=True).start()
+    standard_input = workers.take_standard_input()
+    target = BeamTarget(**json.loads(_read_line(standard_input)))
+    threading.Thread(target=_end_with_the_task, args=[standard_input], daemon=True).start()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

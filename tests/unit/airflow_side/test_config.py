@@ -25,3 +25,7 @@ def test_operator_args_are_merged_and_win() -> None:
     config = NodeConfig(retries=1, operator_args={"retries": 2, "depends_on_past": True})
     assert config.arguments() == {"retries": 2, "depends_on_past": True}
     assert "operator_args" not in config.arguments()
+
+
+def test_the_beam_runner_is_no_argument_of_airflow() -> None:
+    assert NodeConfig(beam_runner="flink", retries=1).arguments() == {"retries": 1}

@@ -22,11 +22,13 @@ from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import (
     attempts,
+    beam_executor,
     beam_work,
     code_version,
     input_resolution,
@@ -71,6 +73,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
 
+    target = BeamTarget(**request.beam) if request.beam else None
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
     uses_cache = node.execution_options.caching_options.enable_cache
@@ -88,6 +91,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
                 pipeline_runtime_spec=pipeline.runtime_spec,
                 executor_spec=executor_spec,
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, request.node_id),
+                custom_executor_operators=beam_executor.operators(target),
             )
         except Exception:
             # The executor's module cannot be imported: before TFX has registered anything.
