@@ -148,7 +148,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         """Ends the program and all that it started: what is not complete is not marked so."""
         super().on_kill()
         if hook := getattr(self, "beam_hook", None):
-            hook.kill()
+            hook.end()
 
     def _init_pipeline_options(self, *args: Any, **kwargs: Any) -> Any:
         found = super()._init_pipeline_options(*args, **kwargs)
@@ -224,6 +224,15 @@ class _Hook(BeamHook):
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(dataclasses.asdict(self._target)).encode() + b"\n")
             process.stdin.flush()
+
+    def end(self) -> None:
+        """Lets the program cancel its jobs on a cluster, and ends it; without a job it ends at once."""
+        if self._process and self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            timer = threading.Timer(self._settings.kill_grace, self.kill)
+            timer.daemon = True
+            timer.start()
 
     def kill(self) -> None:
         """Ends the process group."""

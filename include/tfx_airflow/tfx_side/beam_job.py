@@ -15,11 +15,14 @@ import threading
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.tfx_side import workers
+from include.tfx_airflow.tfx_side.beam import arguments
 
 
 def _end_with_the_task(asking: int) -> None:
     while os.read(asking, 1):
         pass
+    if "include.tfx_airflow.tfx_side.beam.job_server_runner" in sys.modules:
+        sys.modules["include.tfx_airflow.tfx_side.beam.job_server_runner"].cancel_all()
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
@@ -34,5 +37,10 @@ if __name__ == "__main__":
     standard_input = workers.take_standard_input()
     target = BeamTarget(**json.loads(_read_line(standard_input)))
     threading.Thread(target=_end_with_the_task, args=[standard_input], daemon=True).start()
-    sys.argv = sys.argv[1:]
+    sys.argv = [*sys.argv[1:], *arguments.of_code(target)]
+    if target.of.uses_job_server:
+        from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
+
+        job_server_runner.use(target)
+        job_service.cancel_earlier(target)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

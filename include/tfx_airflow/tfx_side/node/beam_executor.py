@@ -15,7 +15,7 @@ from tfx.orchestration.portable import beam_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, placeholder_pb2
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
-from include.tfx_airflow.tfx_side.beam import arguments
+from include.tfx_airflow.tfx_side.beam import arguments, job_server_runner, job_service
 
 
 def operators(target: BeamTarget | None) -> dict[Any, Callable[..., Any]]:
@@ -51,6 +51,9 @@ class BeamExecutorOperator(beam_executor_operator.BeamExecutorOperator):
             placeholder_utils.resolve_placeholder_expression(argument, context)
             for argument in self.beam_pipeline_args
         ]
+        if self.target.of.uses_job_server:
+            job_server_runner.use(self.target)
+            job_service.cancel_earlier(self.target)
         node = execution_info.pipeline_node.node_info.id
         self.beam_pipeline_args = [
             _literal(argument) for argument in arguments.of_node(self.target, given, node)
