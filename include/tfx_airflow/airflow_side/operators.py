@@ -48,7 +48,7 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}; examples also have their span and version. Numbers that JSON lacks are the
+    "summary", "seconds"}; with a named Beam runner also "beam": {"runner", "jobs"}; examples also have their span and version. Numbers that JSON lacks are the
     strings "NaN", "Infinity" and "-Infinity". A skipped task has an XCom `tfx_skip` instead, which says why.
     """
 
@@ -150,6 +150,7 @@ class TfxNodeOperator(BaseOperator):
             "outputs": result.outputs,
             "summary": with_json_numbers(result.summary),
             "seconds": round(result.seconds, 3),
+            **beam_work.in_xcom(result.beam),
         }
         for asset in self.outlets or []:
             context["outlet_events"][asset].extra = {

@@ -79,6 +79,7 @@ class Launcher(launcher.Launcher):
       code_version: Tells which of the user's code the node runs; None for a node without any.
       without_cache: Why the cache is not asked; "" when it is.
       patches: Applied while the executor runs.
+      beam_runner: Name of the runner of its Beam pipelines; "" when none was named.
     """
 
     given_up: threading.Event
@@ -86,7 +87,8 @@ class Launcher(launcher.Launcher):
     code_version: CodeVersion | None = None
     without_cache: str = ""
     patches: tuple[Patch, ...] = ()
-    _beam_work: BeamWork | None = None
+    beam_runner: str = ""
+    _beam_work: str = ""
 
     def _prepare_execution(self) -> Any:
         with cache.checked(self._pipeline_node, self._check_wanted, self.earlier_tries):
@@ -107,9 +109,11 @@ class Launcher(launcher.Launcher):
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
             self._explain(handle.store, execution_info.execution_id)
-        self._beam_work = BeamWork()
-        with workers.copies_end_here(), applied.applied(self.patches), self._beam_work.observed():
-            return super()._run_executor(execution_info)
+        work = BeamWork(self.beam_runner)
+        with workers.copies_end_here(), applied.applied(self.patches), work.observed():
+            result = super()._run_executor(execution_info)
+        self._beam_work = work.text()  # a cluster is asked, so not later, under the store's lock
+        return result
 
     def _explain(self, store: Any, execution_id: int) -> None:
         """Says why the node runs, in its log and in MLMD."""
@@ -174,9 +178,9 @@ class Launcher(launcher.Launcher):
 
     def _tell_beam_work(self, store: Any, execution_id: int) -> None:
         """Makes the record of the Beam pipelines a property of the execution, which is known only now."""
-        if self._beam_work and (text := self._beam_work.text()):
+        if self._beam_work:
             [execution] = store.get_executions_by_id([execution_id])
-            execution.custom_properties[beam_work.PROPERTY].string_value = text
+            execution.custom_properties[beam_work.PROPERTY].string_value = self._beam_work
             store.put_executions([execution])
 
     def _withdraw_if_overtaken(self, execution_id: int) -> None:

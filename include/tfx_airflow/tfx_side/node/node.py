@@ -101,6 +101,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
         node_launcher.given_up = given_up or threading.Event()
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
+        node_launcher.beam_runner = target.name if target else ""
         if request.library_patches:
             node_launcher.patches = applied.PATCHES
         if not node.execution_options.caching_options.enable_cache:
