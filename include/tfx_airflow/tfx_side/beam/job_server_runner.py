@@ -197,18 +197,24 @@ class JobResult(portable_runner.PipelineResult):
         """The job server's name for it."""
         return self._job_id
 
-    def cancel_quietly(self) -> None:
+    def cancel_quietly(self, seconds: float = 20) -> None:
         """Cancels it and waits for its end; what cannot be done is logged."""
         try:
-            job_service.cancel(self.target, lambda name: name == self.name, seconds=20)
+            job_service.cancel(self.target, lambda name: name == self.name, seconds)
         except BeamError as error:
             log.error("%s", error)
 
 
-def cancel_all() -> None:
-    """Cancels the jobs of this process that have not ended; for a task that is killed."""
+def cancel_all(seconds: float = 20) -> None:
+    """Cancels the jobs of this process that have not ended; for a task that is killed.
+
+    Args:
+      seconds: How long their end is waited for.
+    """
     threads = [
-        threading.Thread(target=result.cancel_quietly) for result in started() if result.seconds is None
+        threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True)
+        for result in started()
+        if result.seconds is None
     ]
     for thread in threads:
         thread.start()

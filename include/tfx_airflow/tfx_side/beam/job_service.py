@@ -100,8 +100,7 @@ def cancel_earlier(target: BeamTarget) -> list[str]:
     A task that was killed together with its machine could not cancel its job.
 
     Args:
-      target: Its job name tells task instances apart; jobs of the same try are left alone unless they are of another
-        process, which there cannot be.
+      target: Its job name tells task instances apart. This try has started nothing yet.
 
     Returns:
       Names of the jobs that were cancelled.

@@ -87,7 +87,7 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
         # The main thread may hold the lock of a SQLite store; then the next attempt or the asking task
         # records the failure.
         threading.Timer(request.kill_grace, kill).start()
-        cancel_beam_jobs()
+        cancel_beam_jobs(request.kill_grace / 2)
         try:
             abandon.abandon(request, "the task was killed", last=kill)
         finally:
@@ -98,11 +98,11 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
     return asked
 
 
-def cancel_beam_jobs() -> None:
-    """Cancels the jobs that this process has started on a cluster."""
+def cancel_beam_jobs(seconds: float) -> None:
+    """Cancels the jobs that this process has started on a cluster, and waits so long for their end."""
     # Without it imported there is none, and an import may wait for the main thread.
     if runner := sys.modules.get("include.tfx_airflow.tfx_side.beam.job_server_runner"):
-        runner.cancel_all()
+        runner.cancel_all(seconds)
 
 
 def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
