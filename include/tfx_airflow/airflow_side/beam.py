@@ -18,7 +18,7 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side import beam_connection
+from include.tfx_airflow.airflow_side import beam_connection, beam_work
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, table
@@ -121,8 +121,12 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> Any:
         """Runs the program.
+
+        Returns:
+            {"runner", "jobs": [{name, id, seconds, link}]} of a program on Flink or Spark, and what the provider's
+            operator tells of one on Dataflow.
 
         Raises:
             BeamError: It failed; its last lines are in the message.
@@ -138,7 +142,8 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             kind = self._target.of.kind
             # As the provider calls it, which has an operator of its own for Dataflow.
             self.runner = BEAM_NAMES[kind].rpartition(".")[2]
-            super().execute(context)
+            told = super().execute(context)
+            return beam_work.in_xcom(self.beam_hook.work)["beam"] if self._target.of.uses_job_server else told
         except TfxAirflowError as error:
             if isinstance(error, (BeamError, BeamConnectionError)):
                 raise
@@ -172,6 +177,8 @@ class _Hook(BeamHook):
         super().__init__(runner)
         self._target, self._settings = target, settings
         self._process: subprocess.Popen[bytes] | None = None
+        # As of a node, see `NodeResult.beam`.
+        self.work: dict[str, Any] = {"runner": target.name, "jobs": []}
 
     def start_python_pipeline(
         self,
@@ -189,11 +196,13 @@ class _Hook(BeamHook):
             arguments = [argument.replace(f"${{{name}}}", folder) for argument in arguments]
         self.log.info("python -m %s %s", py_file, " ".join(arguments))
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        told = os.memfd_create("jobs")
         with subprocess.Popen(
             [
                 self._settings.interpreter(),
                 "-m",
                 "include.tfx_airflow.tfx_side.beam_job",
+                str(told),
                 py_file,
                 *arguments,
             ],
@@ -203,6 +212,7 @@ class _Hook(BeamHook):
             env={**child_environment(self._settings), "PYTHONWARNINGS": _QUIET},
             cwd=BUNDLE_ROOT,
             start_new_session=True,
+            pass_fds=[told],
         ) as self._process:
             reaper = threading.Thread(target=self._reap, args=(self._process,), daemon=True)
             reaper.start()
@@ -215,6 +225,12 @@ class _Hook(BeamHook):
                     process_line_callback(line)
             reaper.join()
             code = self._process.returncode
+        with open(told, encoding="utf-8") as file:
+            file.seek(0)
+            self.work["jobs"] = json.loads(file.read() or "[]")
+        for job in self.work["jobs"]:
+            for line in beam_work.job_lines(job):
+                self.log.info("%s", line)
         if code:
             raise BeamError(f"{py_file!r} {end_of(code)}; its last lines:", tail="\n".join(tail))
 

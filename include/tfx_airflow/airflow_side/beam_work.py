@@ -30,11 +30,12 @@ def lines(work: Mapping[str, Any]) -> list[str]:
     return [
         f"{number} Beam pipeline{'s' if number != 1 else ''}{runner}{took}; steps by sampled seconds, and counters:",
         *(f"  {line.rstrip()}" for line in text.splitlines()),
-        *(line for job in work.get("jobs", ()) for line in _job(job)),
+        *(line for job in work.get("jobs", ()) for line in job_lines(job)),
     ]
 
 
-def _job(job: Mapping[str, Any]) -> list[str]:
+def job_lines(job: Mapping[str, Any]) -> list[str]:
+    """A job on a cluster, with its stages, as lines of text."""
     took = "" if job["seconds"] is None else f", {job['seconds']:.1f} s"
     stages = [f"  {seconds:.1f} s  stage {name}" for name, seconds in job["stages"]]
     return [f"Job {job['name']} ({job['id']}){took}: {job['link'] or 'no page of it is known'}", *stages]

@@ -1,7 +1,8 @@
-"""`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
+"""`python -m include.tfx_airflow.tfx_side.beam_job FD MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
 
 The first line of standard input is the `BeamTarget` as JSON. It stays open as long as the task lives; when it is closed,
-the program's jobs are cancelled and the process group is killed. The program itself gets an empty standard input.
+the program's jobs are cancelled and the process group is killed. The program itself gets an empty standard input. The jobs
+that it ran on a cluster are written to file descriptor FD, as JSON.
 """
 
 from __future__ import annotations
@@ -37,10 +38,21 @@ if __name__ == "__main__":
     standard_input = workers.take_standard_input()
     target = BeamTarget(**json.loads(_read_line(standard_input)))
     threading.Thread(target=_end_with_the_task, args=[standard_input], daemon=True).start()
-    sys.argv = [*sys.argv[1:], *arguments.of_code(target)]
-    if target.of.uses_job_server:
+    told = int(sys.argv[1])
+    os.set_inheritable(told, False)
+    sys.argv = [*sys.argv[2:], *arguments.of_code(target)]
+    if not target.of.uses_job_server:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        from include.tfx_airflow.contract.errors import BeamError
         from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
 
         job_server_runner.use(target)
-        job_service.cancel_earlier(target)
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        try:
+            job_service.cancel_earlier(target)
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        except BeamError as error:  # says all that its frames would
+            sys.exit(str(error))
+        finally:
+            with open(told, "w", encoding="utf-8") as file:
+                json.dump([job.described() for job in job_server_runner.started()], file)

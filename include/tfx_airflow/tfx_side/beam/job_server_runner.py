@@ -35,6 +35,7 @@ from include.tfx_airflow.tfx_side.beam import flink_rest, job_service
 log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
+MAX_STAGES, MAX_NAME = 10, 200
 _target: BeamTarget | None = None
 _count = itertools.count(1)
 _started: list[JobResult] = []
@@ -193,9 +194,15 @@ class JobResult(portable_runner.PipelineResult):
         except (OSError, ValueError, KeyError) as error:  # only people read it
             log.info("Flink at %s does not tell of job %r: %s", self.target.ui, self.name, error)
 
-    def job_id(self) -> str:
-        """The job server's name for it."""
-        return self._job_id
+    def described(self) -> dict[str, Any]:
+        """What people want to know: `name`, `id`, `seconds`, `link` and `stages`, [name, seconds] of the longest."""
+        return {
+            "name": self.name,
+            "id": self._job_id,
+            "seconds": self.seconds,
+            "link": self.link,
+            "stages": [[_cut(name), seconds] for name, seconds in itertools.islice(self.stages, MAX_STAGES)],
+        }
 
     def cancel_quietly(self, seconds: float = 20) -> None:
         """Cancels it and waits for its end; what cannot be done is logged."""
@@ -203,6 +210,10 @@ class JobResult(portable_runner.PipelineResult):
             job_service.cancel(self.target, lambda name: name == self.name, seconds)
         except BeamError as error:
             log.error("%s", error)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
 def cancel_all(seconds: float = 20) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PROPERTY = "beam_work"
 MAX_STEPS, MAX_COUNTERS, MAX_NAME = 20, 40, 200
-MAX_JOBS, MAX_STAGES = 10, 10
+MAX_JOBS = 10
 _STEP_MSECS = ("beam", "metric:ptransform_execution_time:total_msecs:v1")
 _NOT_THE_USERS = ("beam", "internal")
 
@@ -99,7 +99,7 @@ class BeamWork:
         if self._runner:
             found["runner"] = self._runner
         if jobs := [result for result in self._results if isinstance(result, JobResult)]:
-            found["jobs"] = [_described(job) for job in jobs[:MAX_JOBS]]
+            found["jobs"] = [job.described() for job in jobs[:MAX_JOBS]]
         seconds = sum(map(_seconds, self._results, self._seconds))
         if not math.isnan(seconds):
             found["seconds"] = round(seconds, 3)
@@ -120,17 +120,6 @@ def _seconds(result: Any, seconds: float) -> float:
     if isinstance(result, JobResult):
         return math.nan if result.seconds is None else result.seconds
     return seconds
-
-
-def _described(job: JobResult) -> dict[str, Any]:
-    stages = [[_cut(name), seconds] for name, seconds in job.stages]
-    return {
-        "name": job.name,
-        "id": job.job_id(),
-        "seconds": job.seconds,
-        "link": job.link,
-        "stages": stages[:MAX_STAGES],
-    }
 
 
 def of_text(text: str) -> dict[str, Any]:
