@@ -26,3 +26,7 @@ def need_what_is_missing(number: int) -> None:
 def sleep(number: int) -> None:
     """Does not come to an end."""
     time.sleep(300)
+
+
+def nothing(number: int) -> None:
+    """Does nothing."""

@@ -38,34 +38,33 @@ class UnfitError(Exception):
     """The job needs what a harness of this pool cannot give."""
 
 
-def run(request: Mapping[str, Any], packages: Path, answer: int, pool: int) -> NoReturn:
+def run(request: Mapping[str, Any], packages: Path, folder: Path, answer: int, pool: int) -> NoReturn:
     """Serves a job to its end, then ends this forked process.
 
     Args:
       request: `worker_id`, and the endpoints `control`, `logging`, `artifact` and `provision`.
-      packages: Folder of unpacked packages, shared by all harnesses of this user's.
+      packages: Folder of unpacked packages, shared by all harnesses.
+      folder: For its own files; the pool removes it.
       answer: File to which "ready" or what is wrong is written, and that is then closed.
       pool: Process id of the pool, whose end is this one's too.
     """
     code = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != pool:
-            os._exit(1)
-        with tempfile.TemporaryDirectory(prefix="beam-harness-") as folder:
-            try:
-                harness, handler = _made(request, packages, folder)
-            except BaseException as error:
-                unfit = isinstance(error, UnfitError)
-                _tell(answer, str(error) if unfit else traceback.format_exc())
-                raise
-            _tell(answer, "ready")
-            threading.Thread(target=_end_after, args=[harness], daemon=True).start()
-            try:
-                harness.run()
-            finally:
-                if handler:
-                    handler.close()
+        end_with(pool)
+        folder.mkdir()
+        try:
+            harness, handler = _made(request, packages, folder)
+        except BaseException as error:
+            unfit = isinstance(error, UnfitError)
+            _tell(answer, str(error) if unfit else traceback.format_exc())
+            raise
+        _tell(answer, "ready")
+        threading.Thread(target=_end_after, args=[harness], daemon=True).start()
+        try:
+            harness.run()
+        finally:
+            if handler:
+                handler.close()
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -73,6 +72,13 @@ def run(request: Mapping[str, Any], packages: Path, answer: int, pool: int) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def end_with(parent: int) -> None:
+    """Ends this process when its parent ends, however hard."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _tell(answer: int, text: str) -> None:
@@ -88,7 +94,7 @@ def _end_after(harness: Any) -> None:
     os._exit(1)
 
 
-def _made(request: Mapping[str, Any], packages: Path, folder: str) -> tuple[Any, Any]:
+def _made(request: Mapping[str, Any], packages: Path, folder: Path) -> tuple[Any, Any]:
     """Beam's harness, connected, and its log handler."""
     from apache_beam.runners.worker import sdk_worker_main
     from google.protobuf import json_format, text_format
@@ -97,7 +103,7 @@ def _made(request: Mapping[str, Any], packages: Path, folder: str) -> tuple[Any,
     _take_packages(request, info, packages, folder)
     environment = {
         "WORKER_ID": request["worker_id"],
-        "SEMI_PERSISTENT_DIRECTORY": folder,
+        "SEMI_PERSISTENT_DIRECTORY": str(folder),
         "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
         "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
         "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(_endpoint(request["control"])),
@@ -133,7 +139,7 @@ def _provision(request: Mapping[str, Any]) -> Any:
         ).info
 
 
-def _take_packages(request: Mapping[str, Any], info: Any, packages: Path, folder: str) -> None:
+def _take_packages(request: Mapping[str, Any], info: Any, packages: Path, folder: Path) -> None:
     """Fetches what was sent with the job, and makes its packages importable.
 
     Raises:
@@ -144,7 +150,7 @@ def _take_packages(request: Mapping[str, Any], info: Any, packages: Path, folder
 
     if not info.dependencies:
         return
-    staged = Path(folder, "staged")
+    staged = folder / "staged"
     staged.mkdir()
     importable: list[str] = []
     with _channel(request["artifact"], request["worker_id"]) as channel:
@@ -180,10 +186,7 @@ def _unpacked(wheel: Path, packages: Path) -> Path:
             f"the job brings {wheel.name!r}, which is not of pure Python: install it in the TFX interpreter of the pool."
         )
     with open(wheel, "rb") as file:
-        key = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else ""
-        if not key:
-            file.seek(0)
-            key = hashlib.sha256(file.read()).hexdigest()
+        key = hashlib.sha256(file.read()).hexdigest()
     folder = packages / key
     if not folder.is_dir():
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=packages))

@@ -21,9 +21,11 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from concurrent import futures
 from pathlib import Path
@@ -64,14 +66,16 @@ def main() -> int:
     packages = Path(settings["packages"])
     packages.mkdir(parents=True, exist_ok=True)
     log.info("TFX imported in %.1f s", time.monotonic() - start)
-    return _Pool(ours, service, packages).serve()
+    with tempfile.TemporaryDirectory(prefix="beam-workers-") as folder:
+        return _Pool(ours, service, packages, Path(folder)).serve()
 
 
 class _Pool:
     """The process that forks: one thread, one loop."""
 
-    def __init__(self, requests: socket.socket, service: int, packages: Path):
+    def __init__(self, requests: socket.socket, service: int, packages: Path, folder: Path):
         self._requests, self._service, self._packages = requests, service, packages
+        self._folder = folder
         self._workers: dict[int, str] = {}
         self._ended = False
 
@@ -118,7 +122,7 @@ class _Pool:
             self._requests.close()
             for file in (null, *others):
                 os.close(file)
-            harness.run(request, self._packages, answer, pool)
+            harness.run(request, self._packages, self._folder / str(os.getpid()), answer, pool)
         os.close(answer)
         self._workers[pid] = request["worker_id"]
         log.info("worker %s: process %d, %d at work", request["worker_id"], pid, len(self._workers))
@@ -136,6 +140,7 @@ class _Pool:
                 self._ended = True
             code = os.waitstatus_to_exitcode(status)
             worker = self._workers.pop(pid, "")
+            shutil.rmtree(self._folder / str(pid), ignore_errors=True)
             if code:
                 log.warning("worker %s: process %d ended with %d", worker, pid, code)
 
@@ -157,6 +162,7 @@ def _serve(settings: dict[str, Any], pool: socket.socket) -> None:
     from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    harness.end_with(os.getppid())
     token = settings["token"].encode()
 
     class Servicer(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -198,8 +204,7 @@ def _serve(settings: dict[str, Any], pool: socket.socket) -> None:
     port = server.add_insecure_port(f"{settings['host']}:{settings['port']}")
     server.start()
     log.info("serves Beam workers at %s:%d", settings["host"], port)
-    while pool.fileno() >= 0 and os.getppid() != 1:
-        time.sleep(1)
+    server.wait_for_termination()
 
 
 def _read_all(file: int) -> str:
