@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 from airflow.sdk import BaseHook
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget, find
-from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import BeamConnectionError, ConfigError
 from include.tfx_airflow.settings import Settings
 
@@ -35,13 +33,7 @@ def target(name: str, what: str, job_name: str, settings: Settings) -> BeamTarge
       BeamConnectionError: Its Connection does not exist or cannot be read now.
     """
     runner = find(name, what)
-    found = BeamTarget(
-        name,
-        dataclasses.asdict(runner),
-        job_name,
-        home=settings.home,
-        folders=[str(BUNDLE_ROOT), *(folder for folder in settings.pythonpath.split(os.pathsep) if folder)],
-    )
+    found = BeamTarget(name, dataclasses.asdict(runner), job_name, home=settings.home)
     if not runner.conn_id:
         return found
     connection = _find(runner.conn_id, name)

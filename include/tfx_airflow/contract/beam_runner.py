@@ -142,7 +142,6 @@ class BeamTarget:
       worker_pool_token: What that pool asks for.
       ui: Address of Flink's or Spark's pages and REST API; empty if unknown.
       home: [tfx_airflow] home, where the package of the bundle's code is kept.
-      folders: Import roots of the user's code, the bundle's first.
     """
 
     name: str
@@ -156,7 +155,6 @@ class BeamTarget:
     worker_pool_token: str = dataclasses.field(default="", repr=False)
     ui: str = ""
     home: str = ""
-    folders: Sequence[str] = ()
 
     @property
     def of(self) -> BeamRunner:

@@ -15,7 +15,6 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
-from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.tfx_side.beam import arguments, job_server_runner, job_service
 from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
@@ -50,7 +49,6 @@ def _target(tmp_path: Path, job_server: str, pool: str = "", **fields: Any) -> B
             "worker_pool": pool,
             "worker_pool_token": TOKEN,
             "home": str(tmp_path / "home"),
-            "folders": [str(BUNDLE_ROOT)],
             **fields,
         },
     )

@@ -16,7 +16,7 @@ def _target(monkeypatch: pytest.MonkeyPatch, **connection: object) -> BeamTarget
     if connection:
         value = {"conn_type": "generic", **connection}
         monkeypatch.setenv("AIRFLOW_CONN_BEAM_FLINK", json.dumps(value))
-    settings = Settings(home="/srv/tfx", pythonpath="/srv/a:/srv/b")
+    settings = Settings(home="/srv/tfx")
     return beam_connection.target("flink", "beam_runner of 'Transform'", "tfx-x-try1", settings)
 
 
@@ -31,7 +31,7 @@ def test_addresses_and_tokens_are_the_connections(monkeypatch: pytest.MonkeyPatc
     assert (target.job_endpoint, target.token, target.tls) == ("jobs:8099", "t", True)
     assert (target.worker_pool, target.worker_pool_token) == ("localhost:50000", "p")
     assert (target.ui, target.home, target.job_name) == ("http://flink:8081", "/srv/tfx", "tfx-x-try1")
-    assert target.folders[1:] == ["/srv/a", "/srv/b"] and target.of.kind == "flink"
+    assert target.of.kind == "flink"
 
 
 def test_a_runner_of_this_machine_needs_no_connection() -> None:

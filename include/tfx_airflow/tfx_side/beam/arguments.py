@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget, contradictions, joined, named
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.tfx_side.beam import bundle_package
 
@@ -41,4 +43,7 @@ def of_code(target: BeamTarget) -> list[str]:
     elsewhere = runner.kind == "dataflow" or (runner.uses_job_server and runner.workers == "pool")
     if not elsewhere or runner.code == "installed":
         return []
-    return [f"--extra_package={bundle_package.build(target.folders, target.home)}"]
+    # The bundle's, [tfx_airflow] pythonpath, and that of a module file elsewhere.
+    extra = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    folders = list(dict.fromkeys([str(BUNDLE_ROOT), *extra]))
+    return [f"--extra_package={bundle_package.build(folders, target.home)}"]
