@@ -7,12 +7,12 @@ pipeline, it only describes a plan, and nothing is read. When the pipeline runs,
 need no exchange into one pass (here everything up to the words' partial sums), spreads that over its workers, and brings equal
 words together once, at `CombinePerKey`. So the plan is the same for a list in memory and for a cluster; `runner` chooses:
 
-- **in memory**: threads of one process; for tests and small data
-- **several processes**: the Direct runner with two workers; elements travel between processes
-- **Flink**: a Flink cluster, by way of Beam's job server; Python code runs beside the task
+- **in_memory**: threads of one process; for tests and small data
+- **processes**: the Direct runner with two workers; elements travel between processes
+- **flink**, **spark**: a cluster, by way of Beam's job server
 
-The form offers only these names. Their options and addresses are written in the DAG file, and so is the folder
-whose texts may be counted, `<home>/wordcount/texts`.
+The form offers only these names. Their options are in `include/beam_runners.py` and their addresses in Airflow Connections; the
+folder whose texts may be counted, `<home>/wordcount/texts`, is in the DAG file.
 
 The counts go to `<home>/wordcount/run_<run id>/counts.csv`; the task's log ends with the most frequent words and Beam's counters.
 """
@@ -21,15 +21,8 @@ from datetime import datetime
 
 from airflow.sdk import DAG
 
-from include.tfx_airflow.airflow_side.beam import (
-    RUNNERS,
-    BeamProgramOperator,
-    files_param,
-    flink,
-    runner_param,
-)
+from include.tfx_airflow.airflow_side.beam import BeamProgramOperator, files_param, runner_param
 
-RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 FOLDER = "${TFX_AIRFLOW_HOME}/wordcount"
 
 with DAG(
@@ -41,14 +34,13 @@ with DAG(
     tags=["beam"],
     params={
         "text": files_param(f"{FOLDER}/texts", "five sonnets of Shakespeare's."),
-        "runner": runner_param(RUNNERS_HERE),
+        "runner": runner_param("in_memory", "processes", "flink", "spark"),
     },
 ) as dag:
     BeamProgramOperator(
         task_id="count",
         module="include.wordcount.count",
         runner="{{ params.runner }}",
-        runners=RUNNERS_HERE,
         pipeline_options={
             "folder": f"{FOLDER}/texts",
             "input": "{{ params.text or '' }}",

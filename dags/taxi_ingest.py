@@ -18,13 +18,7 @@ from airflow.sdk import DAG, Asset, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.tfx_airflow.airflow_side import object_store
-from include.tfx_airflow.airflow_side.beam import (
-    RUNNERS,
-    BeamProgramOperator,
-    files_param,
-    flink,
-    runner_param,
-)
+from include.tfx_airflow.airflow_side.beam import BeamProgramOperator, files_param, runner_param
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.spans import MARKER
 from include.tfx_airflow.settings import read_settings
@@ -32,7 +26,6 @@ from include.tfx_airflow.settings import read_settings
 spans = Asset("taxi_spans")
 DATA = "${TFX_AIRFLOW_HOME}/taxi"  # a folder, or an address such as s3://bucket/taxi
 RAW = f"{DATA}/raw"
-RUNNERS_HERE = {**RUNNERS, "Flink": flink("localhost:8099")}
 
 with DAG(
     "taxi_ingest",
@@ -45,14 +38,13 @@ with DAG(
     params={
         "raw": files_param(RAW, "the 15,002 trips that come with TFX."),
         "shards": Param(1, type="integer", minimum=1, description="Files per month, at most."),
-        "runner": runner_param(RUNNERS_HERE),
+        "runner": runner_param("in_memory", "processes", "flink", "spark"),
     },
 ) as dag:
     partition = BeamProgramOperator(
         task_id="partition",
         module="include.taxi.ingest",
         runner="{{ params.runner }}",
-        runners=RUNNERS_HERE,
         pipeline_options={
             "raw_folder": RAW,
             "raw": "{{ params.raw or '' }}",

@@ -90,6 +90,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve = commands.add_parser("serve", help="run the node server in the foreground, or stop it")
     serve.add_argument("--stop", action="store_true", help="stop it; running nodes finish first")
+    workers = commands.add_parser(
+        "beam-workers", help="serve Python workers to a Flink or Spark cluster on this machine"
+    )
+    workers.add_argument(
+        "--host", default="127.0.0.1", help="address to serve at; default: this machine only"
+    )
+    workers.add_argument("--port", type=int, default=50000)
+    workers.add_argument(
+        "--runner", metavar="NAME", help="the Beam runner whose Connection has the token that jobs must bring"
+    )
     up = commands.add_parser("up", help="start Airflow; Ctrl-C stops everything")
     up.add_argument("--port", type=int, default=int(os.environ.get("AIRFLOW__API__PORT", "8080")))
     return parser
@@ -173,6 +183,10 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow.commands import serve
 
             return serve.stop() if arguments.stop else serve.main()
+        if arguments.command == "beam-workers":
+            from include.tfx_airflow.commands import beam_workers
+
+            return beam_workers.main(arguments.host, arguments.port, arguments.runner)
         return _about_runs(arguments)
     except TfxAirflowError as error:
         print(error, file=sys.stderr)

@@ -174,9 +174,12 @@ def job_server(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
 def test_the_word_count_is_the_same_in_several_processes_and_by_way_of_a_job_server(
     bundle: Bundle, job_server: str
 ) -> None:
-    text = (ROOT / "dags/beam_wordcount.py").read_text()
-    (bundle.folder / "dags/beam_wordcount.py").write_text(text.replace("localhost:8099", job_server))
-    for runner in ("several processes", "Flink"):
+    _copy(bundle, "beam_wordcount")
+    host, port = job_server.split(":")
+    bundle.environment["AIRFLOW_CONN_BEAM_FLINK"] = json.dumps(
+        {"conn_type": "generic", "host": host, "port": int(port)}
+    )
+    for runner in ("processes", "flink"):
         done = bundle.dags_test("beam_wordcount", "--conf", json.dumps({"runner": runner}))
         assert done.returncode == 0, done.stdout[-4000:]
         assert "19  and" in done.stdout and "581  words" in done.stdout
@@ -219,7 +222,7 @@ print("RESULT" + json.dumps(found))
 
 def test_the_form_chooses_a_runner_and_files_by_name_and_nothing_else(bundle: Bundle) -> None:
     forms = json.loads(bundle.python(_FORMS).rpartition("RESULT")[2])
-    runners = ["in memory", "several processes", "Flink"]
+    runners = ["in_memory", "processes", "flink", "spark"]
     for dag_id, names in {
         "beam_wordcount": ["runner", "text"],
         "taxi_ingest": ["raw", "runner", "shards"],
@@ -235,7 +238,7 @@ def test_the_form_chooses_a_runner_and_files_by_name_and_nothing_else(bundle: Bu
         ("taxi_ingest", {"raw": "/etc/passwd"}, "does not match"),
         ("beam_wordcount", {"text": "../../airflow.cfg"}, "does not match"),
         ("beam_wordcount", {"text": "words.txt\n"}, "does not match"),
-        ("beam_wordcount", {"runner": "DirectRunner"}, "is not one of ['in memory'"),
+        ("beam_wordcount", {"runner": "DirectRunner"}, "is not one of ['in_memory'"),
         ("beam_wordcount", {"text": "link.txt"}, "is a link to a file that is not below"),
     ],
     ids=["absolute", "up", "line-break", "runner-of-beam", "symlink"],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
@@ -17,10 +18,17 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side import machines, object_store
+from include.tfx_airflow.airflow_side import beam_connection, beam_work, machines, object_store
 from include.tfx_airflow.airflow_side.parameters import is_template
+from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, table
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, ObjectStoreError, TfxAirflowError
+from include.tfx_airflow.contract.errors import (
+    BeamConnectionError,
+    BeamError,
+    ObjectStoreError,
+    TfxAirflowError,
+)
 from include.tfx_airflow.contract.input_files import LENGTH, PATTERN
 from include.tfx_airflow.node_process.process import child_environment, end_of
 from include.tfx_airflow.settings import Settings, read_settings
@@ -33,55 +41,19 @@ _QUIET = ",".join(
 )
 
 
-class BeamError(TfxAirflowError):
-    """A Beam program ended with an error; a retry may help."""
-
-    headline = "Beam job failed"
-
-
-@dataclasses.dataclass(frozen=True)
-class BeamRunner:
-    """A runner that the author of a DAG offers.
-
-    Options choose commands, hosts and files, so they are written in the DAG file and never come from a form.
-
-    Attributes:
-        name: Beam's name, such as "DirectRunner".
-        options: Beam's options, such as ("--direct_num_workers=4",).
-    """
-
-    name: str
-    options: tuple[str, ...] = ()
-
-
-def flink(job_endpoint: str, *options: str) -> BeamRunner:
-    """A Flink cluster, through Beam's job server.
+def runner_param(*names: str) -> Param:
+    """A Param for the trigger form: one of the Beam runners, by name; the first is the default.
 
     Args:
-        job_endpoint: Address of the job server, host:port.
-        *options: More options. Without any, Python code runs in the task's own process tree; on a cluster of more than
-            this machine, in worker pools beside Flink's: "--environment_type=EXTERNAL",
-            "--environment_config=host:port".
+      *names: Of `include/beam_runners.py`; without any, all of them.
+
+    Raises:
+      ConfigError: There is no such runner.
     """
-    return BeamRunner(
-        "PortableRunner", (f"--job_endpoint={job_endpoint}", "--environment_type=LOOPBACK", *options)
-    )
-
-
-# By their names in the trigger form; these need nothing but this machine.
-RUNNERS: Mapping[str, BeamRunner] = {
-    "in memory": BeamRunner("DirectRunner", ("--direct_running_mode=in_memory",)),
-    "several processes": BeamRunner(
-        "DirectRunner", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    ),
-}
-
-
-def runner_param(runners: Mapping[str, BeamRunner] = RUNNERS) -> Param:
-    """A Param for the trigger form: one of the runners, by name; the first is the default."""
-    return Param(
-        next(iter(runners)), type="string", enum=list(runners), description="Where the Beam program runs."
-    )
+    for name in names:
+        find(name, "a name given to runner_param()")
+    offered = list(names or table())
+    return Param(offered[0], type="string", enum=offered, description="Where the Beam program runs.")
 
 
 def files_param(folder: str, otherwise: str) -> Param:
@@ -99,6 +71,18 @@ def files_param(folder: str, otherwise: str) -> Param:
         maxLength=LENGTH,
         description=f"Name or pattern of files below {folder}, such as 2014/*.csv. Empty: {otherwise}",
     )
+
+
+def _task(operator: Any, context: Context) -> dict[str, Any]:
+    """Airflow's names of a try, see `NodeRequest.task`."""
+    instance = context["ti"]
+    return {
+        "dag_id": operator.dag_id,
+        "run_id": context["run_id"],
+        "task_id": operator.task_id,
+        "map_index": instance.map_index if instance.map_index is not None else -1,
+        "try_number": instance.try_number,
+    }
 
 
 class _WithoutGoogle(BeamDataflowMixin):
@@ -122,25 +106,23 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         self,
         *,
         module: str,
-        runner: str = "in memory",
-        runners: Mapping[str, BeamRunner] = RUNNERS,
+        runner: str = "in_memory",
         **kwargs: Any,
     ):
         """Makes the task.
 
         Args:
             module: Run as `python -m module --runner=... --option=...`.
-            runner: A name in `runners`, or a template of one, such as "{{ params.runner }}" with `runner_param()`.
-            runners: What there is to choose from.
+            runner: A name of `include/beam_runners.py`, or a template of one, such as "{{ params.runner }}" with
+                `runner_param()`.
             **kwargs: Of the provider's operator; `pipeline_options` are the program's own. A template of a Param is a
                 value that a user may type in, so it must not name a command, an address or a path.
 
         Raises:
             ConfigError: There is no such runner.
         """
-        self.runners = dict(runners)
         if not is_template(runner):
-            self._chosen(runner, ConfigError)
+            find(runner, f"runner of {kwargs.get('task_id')!r}")
         options = {
             f"{name} of {kwargs.get('task_id')!r}": value
             for name, value in (kwargs.get("pipeline_options") or {}).items()
@@ -150,24 +132,31 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
 
-    def _chosen(self, name: str, error: Callable[[str], Exception]) -> BeamRunner:
-        if name not in list(self.runners):
-            raise error(f"{name!r} is not a runner of this task; choose one of {list(self.runners)}.")
-        return self.runners[name]
-
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> Any:
         """Runs the program.
+
+        Returns:
+            {"runner", "jobs": [{name, id, seconds, link}]} of a program on Flink or Spark, and what the provider's
+            operator tells of one on Dataflow.
 
         Raises:
             BeamError: It failed; its last lines are in the message.
+            BeamConnectionError: The Connection of the runner cannot be read now.
             AirflowFailException: There is no such runner, or no usable interpreter.
         """
-        chosen = self._chosen(self.runner, AirflowFailException)
-        self.runner, self._options = chosen.name, chosen.options
         try:
-            super().execute(context)
+            self._settings = read_settings()
+            job_name = identity.job_name(_task(self, context)) if context else ""
+            self._target = beam_connection.target(
+                self.runner, f"runner of {self.task_id!r}", job_name, self._settings
+            )
+            kind = self._target.of.kind
+            # As the provider calls it, which has an operator of its own for Dataflow.
+            self.runner = BEAM_NAMES[kind].rpartition(".")[2]
+            told = super().execute(context)
+            return beam_work.in_xcom(self.beam_hook.work)["beam"] if self._target.of.uses_job_server else told
         except TfxAirflowError as error:
-            if isinstance(error, (BeamError, ObjectStoreError)):
+            if isinstance(error, (BeamError, BeamConnectionError, ObjectStoreError)):
                 raise
             raise AirflowFailException(str(error)) from None
 
@@ -175,11 +164,11 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         """Ends the program and all that it started: what is not complete is not marked so."""
         super().on_kill()
         if hook := getattr(self, "beam_hook", None):
-            hook.kill()
+            hook.end()
 
     def _init_pipeline_options(self, *args: Any, **kwargs: Any) -> Any:
         found = super()._init_pipeline_options(*args, **kwargs)
-        self.beam_hook = _Hook(self.runner, self._options, read_settings())
+        self.beam_hook = _Hook(self.runner, self._target, self._settings)
         return found
 
     def _cast_dataflow_config(self) -> None:
@@ -195,10 +184,12 @@ class _Hook(BeamHook):
     other, which blocks a child that fills it, and leaves the child running when the task is killed.
     """
 
-    def __init__(self, runner: str, options: Sequence[str], settings: Settings):
+    def __init__(self, runner: str, target: BeamTarget, settings: Settings):
         super().__init__(runner)
-        self._options, self._settings = options, settings
+        self._target, self._settings = target, settings
         self._process: subprocess.Popen[bytes] | None = None
+        # As of a node, see `NodeResult.beam`.
+        self.work: dict[str, Any] = {"runner": target.name, "jobs": []}
 
     def start_python_pipeline(
         self,
@@ -211,18 +202,20 @@ class _Hook(BeamHook):
         """Runs module `py_file` to its end; its lines go to the log."""
         if "labels" in variables:
             variables["labels"] = [f"{key}={value}" for key, value in variables["labels"].items()]
-        arguments = [f"--runner={self.runner}", *beam_options_to_args(variables), *self._options]
+        arguments = [*beam_options_to_args(variables), *self._target.of.arguments()]
         if any(machines.HOME in argument for argument in arguments):
             machines.check_home(self._settings, f"{py_file!r} reads or writes files in it")
         for name, folder in self._settings.roots().items():
             arguments = [argument.replace(f"${{{name}}}", folder) for argument in arguments]
         self.log.info("python -m %s %s", py_file, " ".join(arguments))
         tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        told = os.memfd_create("jobs")
         with subprocess.Popen(
             [
                 self._settings.interpreter(),
                 "-m",
                 "include.tfx_airflow.tfx_side.beam_job",
+                str(told),
                 py_file,
                 *arguments,
             ],
@@ -236,9 +229,11 @@ class _Hook(BeamHook):
             },
             cwd=BUNDLE_ROOT,
             start_new_session=True,
+            pass_fds=[told],
         ) as self._process:
             reaper = threading.Thread(target=self._reap, args=(self._process,), daemon=True)
             reaper.start()
+            self._send_target(self._process)
             for raw in self._process.stdout or ():
                 line = raw.decode(errors="replace").rstrip()
                 tail.append(line)
@@ -247,8 +242,30 @@ class _Hook(BeamHook):
                     process_line_callback(line)
             reaper.join()
             code = self._process.returncode
+        with open(told, encoding="utf-8") as file:
+            file.seek(0)
+            self.work["jobs"] = json.loads(file.read() or "[]")
+        for job in self.work["jobs"]:
+            for line in beam_work.job_lines(job):
+                self.log.info("%s", line)
         if code:
             raise BeamError(f"{py_file!r} {end_of(code)}; its last lines:", tail="\n".join(tail))
+
+    def _send_target(self, process: subprocess.Popen[bytes]) -> None:
+        """Hands addresses and tokens over, which must not be in a command line."""
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(dataclasses.asdict(self._target)).encode() + b"\n")
+            process.stdin.flush()
+
+    def end(self) -> None:
+        """Lets the program cancel its jobs on a cluster, and ends it; without a job it ends at once."""
+        if self._process and self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            timer = threading.Timer(self._settings.kill_grace, self.kill)
+            timer.daemon = True
+            timer.start()
 
     def kill(self) -> None:
         """Ends the process group."""

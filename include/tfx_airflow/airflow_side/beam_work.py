@@ -22,14 +22,31 @@ def lines(work: Mapping[str, Any]) -> list[str]:
 
     if not work:
         return []
+    runner = f" on {work['runner']!r}" if work.get("runner") else ""
     number, seconds = work["pipelines"], work.get("seconds")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
     rows = [*_steps(work), *_counters(work)]
     text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=("right", "left")) if rows else ""
     return [
-        f"{number} Beam pipeline{'s' if number != 1 else ''}{took}; steps by sampled seconds, and counters:",
+        f"{number} Beam pipeline{'s' if number != 1 else ''}{runner}{took}; steps by sampled seconds, and counters:",
         *(f"  {line.rstrip()}" for line in text.splitlines()),
+        *(line for job in work.get("jobs", ()) for line in job_lines(job)),
     ]
+
+
+def job_lines(job: Mapping[str, Any]) -> list[str]:
+    """A job on a cluster, with its stages, as lines of text."""
+    took = "" if job["seconds"] is None else f", {job['seconds']:.1f} s"
+    stages = [f"  {seconds:.1f} s  stage {name}" for name, seconds in job["stages"]]
+    return [f"Job {job['name']} ({job['id']}){took}: {job['link'] or 'no page of it is known'}", *stages]
+
+
+def in_xcom(work: Mapping[str, Any]) -> dict[str, Any]:
+    """Runner and jobs, for later tasks; {} when none was named."""
+    if not work.get("runner"):
+        return {}
+    jobs = [{key: job[key] for key in ("name", "id", "seconds", "link")} for job in work.get("jobs", ())]
+    return {"beam": {"runner": work["runner"], "jobs": jobs}}
 
 
 def _steps(work: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ class NodeConfig:
 
     Attributes:
       queue: Where the task runs, with an executor that has queues: on a worker that listens to this one.
+      beam_runner: Where its Beam pipelines run: a name of `include/beam_runners.py`; None for the pipeline's.
       outlets: Airflow Assets this node emits, with its output artifacts in `extra`.
       operator_args: Any further argument of Airflow's BaseOperator, by name.
     """
@@ -36,6 +37,7 @@ class NodeConfig:
     trigger_rule: str | None = None
     executor_config: Mapping[str, Any] | None = None
     outlets: Sequence[Any] | None = None
+    beam_runner: str | None = None
     operator_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
@@ -43,7 +45,7 @@ class NodeConfig:
         given = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name != "operator_args" and getattr(self, field.name) is not None
+            if field.name not in ("operator_args", "beam_runner") and getattr(self, field.name) is not None
         }
         return {**given, **self.operator_args}
 
@@ -84,6 +86,8 @@ class AirflowPipelineConfig:
       copy: Identifies this copy of the pipeline across runs, so that it does not see what earlier runs of the
         other copies made: a template such as "{{ params.region }}", or the argument of a mapped task group.
         Default: the task group's id, with the mapped arguments among `computed_parameters`.
+      beam_runner: Where the Beam pipelines of its nodes run: a name of `include/beam_runners.py`; None for what
+        the pipeline's own `beam_pipeline_args` say, by default in memory.
       compiled_from: Files and folders that the pipeline function reads without this being noticed (in a C++
         library, say): absolute, or below `${BUNDLE_ROOT}`. The pipeline is compiled again when their content
         changes. What it imports, opens, lists or takes from the environment is noticed anyway.
@@ -94,6 +98,7 @@ class AirflowPipelineConfig:
     runtime_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     computed_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     copy: Any = None
+    beam_runner: str | None = None
     compiled_from: Sequence[str] = ()
 
     @classmethod

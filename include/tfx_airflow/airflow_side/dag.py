@@ -16,6 +16,7 @@ from include.tfx_airflow.airflow_side import machines, object_store, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
+from include.tfx_airflow.contract import beam_runner
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.settings import parse_seconds, read_settings
@@ -192,6 +193,33 @@ class AirflowDagRunner:
             )
         return compiled
 
+    def _beam_runner(self, node: Node) -> str:
+        """Name of the Beam runner of a node; "" for what its own Beam arguments say.
+
+        Raises:
+          ConfigError: There is no such runner, the node runs no Beam pipeline, or its arguments say something else.
+        """
+        own = self._config.node_configs.get(node.id, NodeConfig()).beam_runner
+        name = self._config.beam_runner if own is None else own
+        if name is None:
+            return ""
+        what = (
+            "AirflowPipelineConfig.beam_runner" if own is None else f"node_configs[{node.id!r}].beam_runner"
+        )
+        runner = beam_runner.find(name, what)
+        if node.beam is None:
+            if own is not None:
+                raise ConfigError(
+                    f"{what} is {own!r}, but {node.kind} {node.id!r} runs no Beam pipeline; remove it."
+                )
+            return ""
+        if wrong := beam_runner.contradictions(runner, node.beam):
+            raise ConfigError(
+                f"{what} is {name!r}, but the pipeline's beam_pipeline_args give {node.id!r} {wrong}; remove these from "
+                "the pipeline, or the runner from the DAG file."
+            )
+        return name
+
     def _add_tasks(self, compiled: Compiled, copy: dict[str, Any]) -> None:
         tasks = {node.id: self._task(compiled, node, copy) for node in compiled.manifest.nodes}
         for task in tasks.values():
@@ -225,5 +253,6 @@ class AirflowDagRunner:
             computed_parameters=sorted(self._config.computed_parameters),
             copy=copy,
             rule_is_given="trigger_rule" in config.arguments(),
+            beam_runner=self._beam_runner(node),
             **{**options, **config.arguments()},
         )

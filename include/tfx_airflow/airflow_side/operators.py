@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import (
+    beam_connection,
     beam_work,
     machines,
     mlmd_connection,
@@ -26,8 +27,10 @@ from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
+    BeamConnectionError,
     MlmdConnectionError,
     NodeError,
     ObjectStoreError,
@@ -48,7 +51,7 @@ class TfxNodeOperator(BaseOperator):
     false or there is nothing to work on, and fails otherwise, with the node's own traceback last.
 
     XCom `return_value`: {"node", "state", "execution_id", "outputs": {key: [{id, type, uri, note}]},
-    "summary", "seconds"}; examples also have their span and version. Numbers that JSON lacks are the
+    "summary", "seconds"}; with a named Beam runner also "beam": {"runner", "jobs"}; examples also have their span and version. Numbers that JSON lacks are the
     strings "NaN", "Infinity" and "-Infinity". A skipped task has an XCom `tfx_skip` instead, which says why.
     """
 
@@ -66,6 +69,7 @@ class TfxNodeOperator(BaseOperator):
         computed_parameters: Sequence[str] = (),
         copy: Mapping[str, Any] | None = None,
         rule_is_given: bool = True,
+        beam_runner: str = "",
         **kwargs: Any,
     ):
         """Makes the task.
@@ -79,6 +83,7 @@ class TfxNodeOperator(BaseOperator):
             task group: templates or mapped arguments by name.
           rule_is_given: Whether the DAG's author chose the trigger rule, for every upstream task. Otherwise it is
             the pipeline's, for its nodes, and when any other upstream task is skipped, so is this one.
+          beam_runner: Where its Beam pipelines run, a name of `include/beam_runners.py`; "" for what the pipeline says.
           **kwargs: Of Airflow's BaseOperator.
         """
         super().__init__(**kwargs)
@@ -90,6 +95,7 @@ class TfxNodeOperator(BaseOperator):
         self.computed_parameters = tuple(computed_parameters)
         self.copy = dict(copy or {})
         self.rule_is_given = rule_is_given
+        self.beam_runner = beam_runner
         # Task id of each node in this copy of the pipeline; AirflowDagRunner adds the others.
         self.node_tasks = {tfx_node.id: self.task_id}
         self._process: NodeProcess | None = None
@@ -107,6 +113,7 @@ class TfxNodeOperator(BaseOperator):
           NodeError: The node failed.
           MlmdConnectionError: The address of the store cannot be read now.
           ObjectStoreError: Nor can the credentials of the object store.
+          BeamConnectionError: The address of the Beam runner cannot be read now.
           AirflowFailException: It failed, and a retry cannot help.
           AirflowSkipException: It was skipped.
         """
@@ -120,7 +127,7 @@ class TfxNodeOperator(BaseOperator):
             machines.check_node(settings, self.compiled.ir, request.parameters)
             asked = time.time()
             self._process = NodeProcess(settings, request)
-        except (MlmdConnectionError, ObjectStoreError):
+        except (BeamConnectionError, MlmdConnectionError, ObjectStoreError):
             raise
         except TfxAirflowError as error:
             raise AirflowFailException(str(error)) from None
@@ -148,6 +155,7 @@ class TfxNodeOperator(BaseOperator):
             "outputs": result.outputs,
             "summary": with_json_numbers(result.summary),
             "seconds": round(result.seconds, 3),
+            **beam_work.in_xcom(result.beam),
         }
         for asset in self.outlets or []:
             context["outlet_events"][asset].extra = {
@@ -216,6 +224,13 @@ class TfxNodeOperator(BaseOperator):
             lineage=open_lineage.is_wanted(),
             library_patches=settings.library_patches,
             object_store=object_store.access(settings),
+            beam=dataclasses.asdict(self._beam_target(task, settings)) if self.beam_runner else {},
+        )
+
+    def _beam_target(self, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
+        job_name = identity.job_name(task)
+        return beam_connection.target(
+            self.beam_runner, f"beam_runner of {self.task_id!r}", job_name, settings
         )
 
     def _item(self) -> str:

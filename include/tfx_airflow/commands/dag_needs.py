@@ -10,6 +10,8 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from include.tfx_airflow.contract.beam_runner import table
+
 # (kind, name) of what is named -> the tasks that name it, as `dag_id.task_id`.
 Needs = dict[tuple[str, str], list[str]]
 
@@ -32,6 +34,7 @@ def needs(dags: list[Any]) -> Needs:
 
     default_queue = conf.get("operators", "default_queue")
     found: Needs = {}
+    runners = table()
     for dag in dags:
         for task in dag.tasks:
             named = [("pool", task.pool)]
@@ -42,6 +45,11 @@ def needs(dags: list[Any]) -> Needs:
                 written = key.endswith("conn_id") and not _is_default(task, key, value)
                 if written and isinstance(value, str) and value and "{{" not in value:
                     named.append(("Connection", value))
+            # A Beam program's runner may be a template.
+            name = getattr(task, "beam_runner", "") or getattr(task, "runner", "")
+            runner = runners.get(name) if isinstance(name, str) else None
+            if runner and runner.conn_id:
+                named.append(("Connection", runner.conn_id))
             for need in named:
                 found.setdefault(need, []).append(f"{dag.dag_id}.{task.task_id}")
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.tfx_airflow.airflow_side import machines, mlmd_connection
-from include.tfx_airflow.commands import dag_needs
+from include.tfx_airflow.commands import beam_reach, dag_needs
 from include.tfx_airflow.contract import wire
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import MlmdError, SettingsError
@@ -34,16 +34,21 @@ def _findings(settings: Settings) -> list[str]:
         lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
     lines.append(_writable(settings.home))
     lines += _machines(settings)
-    return [*lines, *_tfx_side(settings), *_dags()]
+    return [*lines, *_tfx_side(settings), *_beam(settings), *_dags()]
+
+
+def _beam(settings: Settings) -> list[str]:
+    return [f"{_mark(good)}{text}" for good, text in beam_reach.findings(settings)]
+
+
+def _mark(good: bool | None) -> str:
+    return _NOTE if good is None else _GOOD if good else _BAD
 
 
 def _dags() -> list[str]:
     """Missing pools and Connections: a task that names one waits forever, or fails."""
     try:
-        return [
-            f"{_NOTE if good is None else _GOOD if good else _BAD}{text}"
-            for good, text in dag_needs.findings()
-        ]
+        return [f"{_mark(good)}{text}" for good, text in dag_needs.findings()]
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
         return [f"{_BAD}Airflow's database cannot be read ({reason}); run 'airflow db migrate'."]

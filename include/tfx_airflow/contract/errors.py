@@ -63,6 +63,18 @@ class MlmdSchemaError(MlmdError):
     """The store has no MLMD schema, or one of another version: a retry cannot help."""
 
 
+class BeamError(TfxAirflowError):
+    """A Beam program or job ended with an error; a retry may help."""
+
+    headline = "Beam job failed"
+
+
+class BeamConnectionError(TfxAirflowError):
+    """The Connection of a Beam runner cannot be read now; a retry may help."""
+
+    headline = "Beam runner"
+
+
 class NodeError(TfxAirflowError):
     """A node failed; a retry may help."""
 

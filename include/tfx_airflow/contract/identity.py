@@ -12,6 +12,7 @@ Standard library only; both interpreters use it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,18 @@ def try_name(task: Mapping[str, Any], unique: str) -> str:
     """
     name = f"{_instance(task, task['task_id'])}:{task['try_number']}"
     return bounded(f"{name}:{unique}" if unique else name)
+
+
+def job_name(task: Mapping[str, Any]) -> str:
+    """Beginning of the names of one try's Beam jobs: readable, and the same in all tries up to `-try`.
+
+    Lower-case letters, digits and hyphens, at most 50 of them up to `-try`: what every runner takes.
+    """
+    readable = re.sub(
+        r"[^a-z0-9]+", "-", f"{task['dag_id']}-{task['task_id']}-{task['run_id']}".lower()
+    ).strip("-")
+    unique = hashlib.sha256(_instance(task, task["task_id"]).encode()).hexdigest()[:10]
+    return f"{('tfx-' + readable)[:39].rstrip('-')}-{unique}-try{task['try_number']}"
 
 
 def group_name(dag_id: str, group_id: str, item: str = "") -> str:

@@ -58,6 +58,7 @@ class Node:
       retries: Retries its TFX execution options ask for; None leaves the DAG's default.
       timeout_seconds: Time limit its TFX execution options ask for; 0 is none.
       doc: First paragraph of the component's docstring.
+      beam: Its Beam arguments as far as they are known before a run; None if its executor runs no Beam pipeline.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Node:
     retries: int | None = None
     timeout_seconds: int = 0
     doc: str = ""
+    beam: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Manifest:
                         "upstream": tuple(n["upstream"]),
                         "required": tuple(tuple(names) for names in n["required"]),
                         "parameters": tuple(n["parameters"]),
+                        "beam": None if n["beam"] is None else tuple(n["beam"]),
                     }
                 )
                 for n in data["nodes"]

@@ -38,6 +38,7 @@ class NodeRequest:
       lineage: Whether the result describes what was read and made for a lineage catalogue.
       library_patches: Whether overhead is taken out of libraries, see `tfx_side/patches`.
       object_store: Fields of an `ObjectStoreAccess`; {} when no artifact may be in an object store. Holds credentials.
+      beam: Fields of the `BeamTarget` of the node's Beam pipelines, may hold a token; {} for what the IR says.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -55,6 +56,7 @@ class NodeRequest:
     lineage: bool = False
     library_patches: bool = True
     object_store: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    beam: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.contract.node import EXIT_CODES, NodeRequest, NodeResult
 from include.tfx_airflow.contract.stream import Stream
 from include.tfx_airflow.node_process import process
@@ -121,7 +122,7 @@ class NodeProcess:
     def _abandon(self) -> None:
         """Marks what the dead child left RUNNING as FAILED."""
         try:
-            subprocess.run(
+            done = subprocess.run(
                 [self._settings.python, "-m", "include.tfx_airflow.tfx_side.node.abandon"],
                 input=self._request.to_json().encode() + b"\n",
                 stdout=subprocess.PIPE,
@@ -131,6 +132,9 @@ class NodeProcess:
                 timeout=120,
                 check=True,
             )
+            for line in done.stdout.decode(errors="replace").splitlines():
+                if line.startswith(BeamError.headline):
+                    logging.getLogger(__name__).warning("%s", line)
         except subprocess.SubprocessError as error:
             # The next attempt marks it, so the run goes on; but not silently.
             lines = (getattr(error, "stdout", None) or b"").decode(errors="replace").strip().splitlines()

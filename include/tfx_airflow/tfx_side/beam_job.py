@@ -1,27 +1,58 @@
-"""`python -m include.tfx_airflow.tfx_side.beam_job MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
+"""`python -m include.tfx_airflow.tfx_side.beam_job FD MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
 
-Standard input stays open as long as the task lives; when it is closed, the process group is killed. The program itself
-gets an empty standard input.
+The first line of standard input is the `BeamTarget` as JSON. It stays open as long as the task lives; when it is closed,
+the program's jobs are cancelled and the process group is killed. The program itself gets an empty standard input. The jobs
+that it ran on a cluster are written to file descriptor FD, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import signal
 import sys
 import threading
 
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.tfx_side import workers
+from include.tfx_airflow.tfx_side.beam import arguments
 
 
 def _end_with_the_task(asking: int) -> None:
     while os.read(asking, 1):
         pass
+    if "include.tfx_airflow.tfx_side.beam.job_server_runner" in sys.modules:
+        sys.modules["include.tfx_airflow.tfx_side.beam.job_server_runner"].cancel_all()
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
+def _read_line(file: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (block := os.read(file, 1)):
+        line += block
+    return line
+
+
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_task, args=[workers.take_standard_input()], daemon=True).start()
-    sys.argv = sys.argv[1:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    standard_input = workers.take_standard_input()
+    target = BeamTarget(**json.loads(_read_line(standard_input)))
+    threading.Thread(target=_end_with_the_task, args=[standard_input], daemon=True).start()
+    told = int(sys.argv[1])
+    os.set_inheritable(told, False)
+    sys.argv = [*sys.argv[2:], *arguments.of_code(target)]
+    if not target.of.uses_job_server:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        from include.tfx_airflow.contract.errors import BeamError
+        from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
+
+        job_server_runner.use(target)
+        try:
+            job_service.cancel_earlier(target)
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        except BeamError as error:  # says all that its frames would
+            sys.exit(str(error))
+        finally:
+            with open(told, "w", encoding="utf-8") as file:
+                json.dump([job.described() for job in job_server_runner.started()], file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from typing import Any
 
 from mlmd_panel.store.records import Execution
@@ -60,6 +61,25 @@ class Distribution:
 
 
 @dataclasses.dataclass(frozen=True)
+class Job:
+    """A job on a cluster.
+
+    Attributes:
+      name: Tells the task and its try.
+      id: The cluster's.
+      seconds: It took; None if that is unknown.
+      link: Address of its page, http or https; "" if there is none.
+      stages: Those that took longest, as the cluster told.
+    """
+
+    name: str
+    id: str
+    seconds: float | None
+    link: str
+    stages: tuple[Step, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class BeamWork:
     """The record.
 
@@ -72,6 +92,8 @@ class BeamWork:
       counters: Largest first.
       distributions: By name.
       counters_left_out: How many more counters and distributions there are.
+      runner: Name of the Beam runner; "" if none was named.
+      jobs: On a cluster.
     """
 
     pipelines: int
@@ -82,6 +104,8 @@ class BeamWork:
     counters: tuple[Counter, ...]
     distributions: tuple[Distribution, ...]
     counters_left_out: int
+    runner: str = ""
+    jobs: tuple[Job, ...] = ()
 
     @property
     def longest(self) -> float:
@@ -115,7 +139,31 @@ def _of(value: dict[str, Any]) -> BeamWork:
         counters=tuple(Counter(*_row(row, 1)) for row in counters[:MAX_ROWS]),
         distributions=tuple(Distribution(*_row(row, 4)) for row in distributions[:MAX_ROWS]),
         counters_left_out=int(_number(value.get("counters_left_out", 0))) + more,
+        runner=_text(value.get("runner", "")),
+        jobs=tuple(_job(job) for job in value.get("jobs", [])[:MAX_ROWS]),
     )
+
+
+def _job(value: dict[str, Any]) -> Job:
+    seconds, link = value.get("seconds"), _text(value.get("link", ""))
+    return Job(
+        name=_text(value["name"]),
+        id=_text(value["id"]),
+        seconds=None if seconds is None else _number(seconds),
+        link=link if re.match(r"https?://[^/@]+/?", link) else "",
+        stages=tuple(Step(*_row(row, 1)) for row in value.get("stages", [])[:MAX_ROWS]),
+    )
+
+
+def _text(value: Any) -> str:
+    """A text of no more than a name's length.
+
+    Raises:
+      ValueError: It is not.
+    """
+    if not isinstance(value, str) or len(value) > MAX_NAME:
+        raise ValueError(value)
+    return value
 
 
 def _row(row: list[Any], numbers: int) -> tuple[Any, ...]:

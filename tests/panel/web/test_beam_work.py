@@ -79,6 +79,38 @@ def test_steps_have_bars_and_what_is_cut_is_said(ask: Ask) -> None:
     assert "1 more counter is not in the record." in text
 
 
+JOB = {
+    "name": "tfx-taxi-transform-0a1b2c3d4e-try1-1",
+    "id": "tfx-taxi_77",
+    "seconds": 9.5,
+    "link": "http://flink:8081/#/job/5e/overview",
+    "stages": [["CHAIN <i>Read</i>", 7.0]],
+}
+
+
+def test_the_runner_and_its_jobs_are_shown_with_their_page(ask: Ask) -> None:
+    data, section = ask({**WORK, "runner": "flink", "jobs": [JOB]})
+    assert (data["runner"], data["jobs"]) == (
+        "flink",
+        [{**JOB, "stages": [{"name": "CHAIN <i>Read</i>", "seconds": 7.0}]}],
+    )
+    assert section and [link["href"] for link in section.select("a")] == [JOB["link"]]
+    text = " ".join(section.get_text().split())
+    assert (
+        "1 Beam pipeline on flink in 12.5 s" in text
+        and "9.5 s tfx-taxi_77" in text
+        and "<i>Read</i> 7.0 s" in text
+    )
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "", "http://user:password@flink/", "//flink/", "data:x"]
+)
+def test_a_link_that_is_none_is_not_one(ask: Ask, link: str) -> None:
+    data, section = ask({**WORK, "runner": "flink", "jobs": [{**JOB, "link": link}]})
+    assert data["jobs"][0]["link"] == "" and section and not section.select("a")
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -86,8 +118,9 @@ def test_steps_have_bars_and_what_is_cut_is_said(ask: Ask) -> None:
         {**WORK, "steps": [["a", "b"]]}, {**WORK, "steps": [["a", 1, 2]]}, {**WORK, "steps": [[1, 1]]},
         {**WORK, "steps": {"a": 1}}, {**WORK, "counters": [["x" * 501, 1]]}, {**WORK, "seconds": [1]},
         {**WORK, "steps_left_out": [1]}, {**WORK, "pipelines": True}, {"steps": []}, {**WORK, "more": "x" * 70_000},
+        {**WORK, "runner": 1}, {**WORK, "jobs": 1}, {**WORK, "jobs": [{**JOB, "name": "x" * 501}]}, {**WORK, "jobs": [{"id": ""}]},
     ],
-    ids=range(16),
+    ids=range(20),
 )  # fmt: skip
 def test_a_record_that_cannot_be_read_is_not_shown(record: Any) -> None:
     text = record if isinstance(record, str) else json.dumps(record)

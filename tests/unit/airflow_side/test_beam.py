@@ -13,13 +13,8 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from include.taxi import hyperparameters
-from include.tfx_airflow.airflow_side.beam import (
-    RUNNERS,
-    BeamProgramOperator,
-    files_param,
-    flink,
-    runner_param,
-)
+from include.tfx_airflow.airflow_side.beam import BeamProgramOperator, files_param, runner_param
+from include.tfx_airflow.contract.beam_runner import table
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.input_files import PATTERN
 
@@ -29,41 +24,34 @@ def _operator(**arguments: Any) -> BeamProgramOperator:
         return BeamProgramOperator(task_id="count", module="include.wordcount.count", **arguments)
 
 
-def test_a_runner_that_the_task_does_not_have_is_an_error_in_the_dag_file() -> None:
-    with pytest.raises(
-        ConfigError, match=r"'Spark' is not a runner of this task; choose one of \['in memory', "
-    ):
+def test_a_runner_that_is_not_in_the_table_is_an_error_in_the_dag_file() -> None:
+    with pytest.raises(ConfigError, match=r"runner of 'count' is 'Spark', .* has \['dataflow', 'flink', "):
         _operator(runner="Spark")
-    assert _operator(runner="Flink", runners={"Flink": flink("host:1")}).runner == "Flink"
+    assert _operator(runner="flink").runner == "flink"
 
 
-@pytest.mark.parametrize("name", ["DirectRunner", "PortableRunner", "", ["in memory"], None])
-def test_a_rendered_runner_is_one_of_the_authors(name: Any) -> None:
+@pytest.mark.parametrize("name", ["DirectRunner", "PortableRunner", "", ["in_memory"], None])
+def test_a_rendered_runner_is_one_of_the_table(name: Any) -> None:
     operator = _operator(runner="{{ params.runner }}")
     operator.runner = name  # as Airflow renders it
-    with pytest.raises(AirflowFailException, match="is not a runner of this task"):
+    with pytest.raises(AirflowFailException, match="which is not a Beam runner"):
         operator.execute({})
 
 
 def test_options_are_in_no_template() -> None:
     fields = set(BeamProgramOperator.template_fields)
-    assert "runner" in fields and not fields & {"job_endpoint", "beam_options", "runners", "py_options"}
-
-
-def test_the_options_of_flink_are_the_authors_and_the_last_one_wins() -> None:
-    assert flink("jobs:8099", "--environment_type=EXTERNAL").options == (
-        "--job_endpoint=jobs:8099",
-        "--environment_type=LOOPBACK",
-        "--environment_type=EXTERNAL",
-    )
+    assert "runner" in fields and not fields & {"job_endpoint", "beam_options", "py_options"}
 
 
 def test_the_form_offers_the_runners_by_name() -> None:
-    param = runner_param({**RUNNERS, "Flink": flink("host:1")})
-    assert param.resolve() == "in memory" and param.resolve("Flink") == "Flink"
-    for value in ("DirectRunner", "--runner=x", None, {}):
+    param = runner_param("in_memory", "flink")
+    assert param.resolve() == "in_memory" and param.resolve("flink") == "flink"
+    for value in ("processes", "DirectRunner", "--runner=x", None, {}):
         with pytest.raises(ParamValidationError):
             param.resolve(value)
+    assert runner_param().schema["enum"] == list(table())
+    with pytest.raises(ConfigError, match="a name given to runner_param\\(\\) is 'Flink', which is not"):
+        runner_param("Flink")
 
 
 @pytest.mark.parametrize(

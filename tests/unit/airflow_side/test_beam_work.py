@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.tfx_airflow.airflow_side.beam_work import MAX_COUNTERS, MAX_STEPS, lines
+from include.tfx_airflow.airflow_side.beam_work import MAX_COUNTERS, MAX_STEPS, in_xcom, lines
 
 
 def test_steps_and_counters_are_a_table() -> None:
@@ -44,3 +44,30 @@ def test_no_pipelines_no_lines() -> None:
 def test_a_runner_that_tells_nothing_has_one_line() -> None:
     work = {"pipelines": 1, "steps": [], "counters": [], "distributions": []}
     assert lines(work) == ["1 Beam pipeline; steps by sampled seconds, and counters:"]
+
+
+def test_the_runner_and_its_jobs_are_told_with_their_page_and_stages() -> None:
+    job = {
+        "name": "tfx-a-try1-1",
+        "id": "tfx-a_7",
+        "seconds": 9.54,
+        "link": "http://flink/#/job/5e",
+        "stages": [["Map", 7.0]],
+    }
+    work = {
+        "pipelines": 1,
+        "seconds": 9.6,
+        "steps": [],
+        "counters": [],
+        "distributions": [],
+        "runner": "flink",
+        "jobs": [job],
+    }
+    assert lines(work) == [
+        "1 Beam pipeline on 'flink' in 9.6 s; steps by sampled seconds, and counters:",
+        "Job tfx-a-try1-1 (tfx-a_7), 9.5 s: http://flink/#/job/5e",
+        "  7.0 s  stage Map",
+    ]
+    told = {name: job[name] for name in ("name", "id", "seconds", "link")}
+    assert in_xcom(work) == {"beam": {"runner": "flink", "jobs": [told]}}
+    assert in_xcom({**work, "runner": ""}) == {}

@@ -42,3 +42,7 @@ def test_a_queue_that_no_worker_can_listen_to_is_refused_with_its_node(queue: ob
 def test_a_queue_is_an_argument_of_the_node_s_task() -> None:
     config = AirflowPipelineConfig.of({"node_configs": {"Trainer": NodeConfig(queue="gpu")}})
     assert config.node_configs["Trainer"].arguments() == {"queue": "gpu"}
+
+
+def test_the_beam_runner_is_no_argument_of_airflow() -> None:
+    assert NodeConfig(beam_runner="flink", retries=1).arguments() == {"retries": 1}

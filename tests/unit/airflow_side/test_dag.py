@@ -20,7 +20,13 @@ MANIFEST = Manifest(
     pipeline_name="taxi.v1",
     reference=REFERENCE,
     nodes=(
-        Node(id="Gen", kind="CsvExampleGen", type="tfx.CsvExampleGen", parameters=("span",)),
+        Node(
+            id="Gen",
+            kind="CsvExampleGen",
+            type="tfx.CsvExampleGen",
+            parameters=("span",),
+            beam=("--direct_num_workers=1",),
+        ),
         Node(id="Train", kind="Trainer", type="tfx.Trainer", upstream=("Gen",), retries=4, doc="Trains."),
         Node(id="Push", kind="Pusher", type="tfx.Pusher", upstream=("Gen", "Train"), retries=0),
         Node(
@@ -339,3 +345,40 @@ def test_mapped_copies_that_do_not_look_back_need_no_name() -> None:
 def test_copies_of_a_dag_may_be_named_by_a_param() -> None:
     dag = _runner({"params": {"region": "eu"}}, copy="{{ params.region }}").run(REFERENCE)
     assert dag.get_task("Train").copy == {"copy": "{{ params.region }}"}
+
+
+def test_a_nodes_beam_runner_overrides_the_pipelines_and_nodes_without_beam_have_none() -> None:
+    assert {task.beam_runner for task in _runner().run(REFERENCE).tasks} == {""}
+    dag = _runner(beam_runner="in_memory").run(REFERENCE)
+    assert {task.task_id: task.beam_runner for task in dag.tasks} == {
+        "Gen": "in_memory",
+        "Train": "",
+        "Push": "",
+        "Clean": "",
+    }
+    own = _runner(beam_runner="in_memory", node_configs={"Gen": NodeConfig(beam_runner="flink")}).run(
+        REFERENCE
+    )
+    assert own.get_task("Gen").beam_runner == "flink"
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (
+            {"beam_runner": "flnik"},
+            "AirflowPipelineConfig.beam_runner is 'flnik', which is not a Beam runner; .*'flink'",
+        ),
+        ({"node_configs": {"Gen": NodeConfig(beam_runner="x")}}, r"node_configs\['Gen'\].beam_runner is 'x'"),
+        (
+            {"node_configs": {"Train": NodeConfig(beam_runner="flink")}},
+            "Trainer 'Train' runs no Beam pipeline",
+        ),
+        ({"beam_runner": "processes"}, r"beam_pipeline_args give 'Gen' \['--direct_num_workers=1'\]"),
+    ],
+)
+def test_a_beam_runner_that_cannot_be_honoured_is_refused_at_the_parse(
+    config: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        _runner(**config).run(REFERENCE)

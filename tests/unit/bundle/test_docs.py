@@ -107,8 +107,8 @@ def test_every_command_that_is_named_exists_and_every_command_is_told(
 ) -> None:
     with pytest.raises(SystemExit):
         program.main(["--help"])
-    listed = set(re.search(r"\{([a-z,]+)\}", capsys.readouterr().out)[1].split(","))
-    assert set(re.findall(r"python -m include\.tfx_airflow ([a-z]+)", CODE)) == listed
+    listed = set(re.search(r"\{([a-z,-]+)\}", capsys.readouterr().out)[1].split(","))
+    assert set(re.findall(r"python -m include\.tfx_airflow ([a-z-]+)", CODE)) == listed
 
 
 def test_every_command_of_the_panel_is_told_and_every_example_is_one() -> None:

@@ -1,6 +1,7 @@
 """`python -m include.tfx_airflow.tfx_side.node.abandon`: marks as FAILED what a killed node left RUNNING.
 
-Reads the `NodeRequest` of the dead child from standard input. Starts in under a second: no TFX.
+Reads the `NodeRequest` of the dead child from standard input. Starts in under a second: no TFX. What the child has left at
+work on a cluster is cancelled then; what cannot be is printed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Callable
 
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BeamTarget
+from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
@@ -27,5 +30,22 @@ def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda
         last()
 
 
+def cancel_jobs(request: NodeRequest) -> None:
+    """Cancels the Beam jobs of the request's try; prints what cannot be done."""
+    target = BeamTarget(**request.beam)
+    if not target.of.uses_job_server:
+        return
+    # Not for every node: it imports Beam.
+    from include.tfx_airflow.tfx_side.beam import job_service
+
+    try:
+        job_service.cancel(target, lambda name: name.startswith(f"{target.job_name}-"))
+    except BeamError as error:
+        print(error)
+
+
 if __name__ == "__main__":
-    abandon(NodeRequest(**json.loads(sys.stdin.readline())), "the node's process was killed")
+    dead = NodeRequest(**json.loads(sys.stdin.readline()))
+    abandon(dead, "the node's process was killed")
+    if dead.beam:
+        cancel_jobs(dead)

@@ -18,10 +18,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from include.tfx_airflow.tfx_side.beam.job_server_runner import JobResult
+
 log = logging.getLogger(__name__)
 
 PROPERTY = "beam_work"
 MAX_STEPS, MAX_COUNTERS, MAX_NAME = 20, 40, 200
+MAX_JOBS = 10
 _STEP_MSECS = ("beam", "metric:ptransform_execution_time:total_msecs:v1")
 _NOT_THE_USERS = ("beam", "internal")
 
@@ -29,7 +32,13 @@ _NOT_THE_USERS = ("beam", "internal")
 class BeamWork:
     """Collects what the pipelines that run inside `observed` say about themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, runner: str = "") -> None:
+        """Begins.
+
+        Args:
+          runner: Name of the Beam runner; "" when none was named.
+        """
+        self._runner = runner
         self._results: list[Any] = []
         self._seconds: list[float] = []
 
@@ -65,6 +74,8 @@ class BeamWork:
           `pipelines`, how many; `seconds`, what they took, if all ended before `run` did; `steps`, [name, seconds] of
           those at work longest, and `steps_left_out`, [number, seconds]; `counters`, [name, value], largest first; `distributions`,
           [name, count, smallest, mean, largest]; `counters_left_out`, how many of both. Names are cut at the front.
+          `runner`, its name, if it has one; `jobs` on a cluster, each with `name`, `id`, `seconds`, `link` ("" if
+          unknown) and `stages`, [name, seconds] of those that took longest, as the cluster tells.
         """
         if not self._results:
             return {}
@@ -85,7 +96,11 @@ class BeamWork:
             "counters": [[_cut(name), value] for name, value in ordered[:MAX_COUNTERS]],
             "distributions": [[_cut(name), *distributions[name]] for name in sorted(distributions)[:room]],
         }
-        seconds = sum(self._seconds)
+        if self._runner:
+            found["runner"] = self._runner
+        if jobs := [result for result in self._results if isinstance(result, JobResult)]:
+            found["jobs"] = [job.described() for job in jobs[:MAX_JOBS]]
+        seconds = sum(map(_seconds, self._results, self._seconds))
         if not math.isnan(seconds):
             found["seconds"] = round(seconds, 3)
         if rest:
@@ -98,6 +113,13 @@ class BeamWork:
         """The record as JSON on one line; "" when nothing ran."""
         found = self.summary()
         return json.dumps(found, separators=(",", ":")) if found else ""
+
+
+def _seconds(result: Any, seconds: float) -> float:
+    """How long a pipeline took; a job on a cluster has only begun when `run` returns."""
+    if isinstance(result, JobResult):
+        return math.nan if result.seconds is None else result.seconds
+    return seconds
 
 
 def of_text(text: str) -> dict[str, Any]:

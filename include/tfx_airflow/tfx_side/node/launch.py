@@ -82,6 +82,7 @@ class Launcher(launcher.Launcher):
       without_cache: Why the cache is not asked; "" when it is.
       patches: Applied while the executor runs.
       staging: Runs the executor on local files; None for a node that may use no object store.
+      beam_runner: Name of the runner of its Beam pipelines; "" when none was named.
     """
 
     given_up: threading.Event
@@ -90,7 +91,8 @@ class Launcher(launcher.Launcher):
     without_cache: str = ""
     patches: tuple[Patch, ...] = ()
     staging: Staging | None = None
-    _beam_work: BeamWork | None = None
+    beam_runner: str = ""
+    _beam_work: str = ""
 
     def _prepare_execution(self) -> Any:
         if self.staging and is_object_store(outputs_utils.get_node_dir(self._pipeline_runtime_spec, "")):
@@ -113,10 +115,12 @@ class Launcher(launcher.Launcher):
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
             self._explain(handle.store, execution_info.execution_id)
-        self._beam_work = BeamWork()
-        with workers.copies_end_here(), applied.applied(self.patches), self._beam_work.observed():
+        work = BeamWork(self.beam_runner)
+        with workers.copies_end_here(), applied.applied(self.patches), work.observed():
             run = super()._run_executor
-            return self.staging.run(execution_info, run) if self.staging else run(execution_info)
+            result = self.staging.run(execution_info, run) if self.staging else run(execution_info)
+        self._beam_work = work.text()  # a cluster is asked, so not later, under the store's lock
+        return result
 
     def _explain(self, store: Any, execution_id: int) -> None:
         """Says why the node runs, in its log and in MLMD."""
@@ -181,9 +185,9 @@ class Launcher(launcher.Launcher):
 
     def _tell_beam_work(self, store: Any, execution_id: int) -> None:
         """Makes the record of the Beam pipelines a property of the execution, which is known only now."""
-        if self._beam_work and (text := self._beam_work.text()):
+        if self._beam_work:
             [execution] = store.get_executions_by_id([execution_id])
-            execution.custom_properties[beam_work.PROPERTY].string_value = text
+            execution.custom_properties[beam_work.PROPERTY].string_value = self._beam_work
             store.put_executions([execution])
 
     def _withdraw_if_overtaken(self, execution_id: int) -> None:

@@ -24,12 +24,14 @@ from tfx.orchestration.portable.mlmd import context_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract import identity
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.contract.object_store import ObjectStoreAccess
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import (
     attempts,
+    beam_executor,
     beam_work,
     code_version,
     input_resolution,
@@ -88,6 +90,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
 
+    target = BeamTarget(**request.beam) if request.beam else None
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
     uses_cache = node.execution_options.caching_options.enable_cache
@@ -105,6 +108,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
                 pipeline_runtime_spec=pipeline.runtime_spec,
                 executor_spec=executor_spec,
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, request.node_id),
+                custom_executor_operators=beam_executor.operators(target),
             )
         except Exception:
             # The executor's module cannot be imported: before TFX has registered anything.
@@ -115,6 +119,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
         node_launcher.staging = staging
         node_launcher.earlier_tries = earlier_tries
         node_launcher.code_version = version
+        node_launcher.beam_runner = target.name if target else ""
         if request.library_patches:
             node_launcher.patches = applied.PATCHES
         if not node.execution_options.caching_options.enable_cache:

@@ -87,6 +87,7 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
         # The main thread may hold the lock of a SQLite store; then the next attempt or the asking task
         # records the failure.
         threading.Timer(request.kill_grace, kill).start()
+        cancel_beam_jobs(request.kill_grace / 2)
         try:
             abandon.abandon(request, "the task was killed", last=kill)
         finally:
@@ -95,6 +96,13 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
     for target in (watch, end):
         threading.Thread(target=target, daemon=True).start()
     return asked
+
+
+def cancel_beam_jobs(seconds: float) -> None:
+    """Cancels the jobs that this process has started on a cluster, and waits so long for their end."""
+    # Without it imported there is none, and an import may wait for the main thread.
+    if runner := sys.modules.get("include.tfx_airflow.tfx_side.beam.job_server_runner"):
+        runner.cancel_all(seconds)
 
 
 def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
@@ -109,11 +117,17 @@ def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> No
         started = time.time()
         result = node.run(request, given_up)
     except BaseException as error:  # includes SystemExit in user code, which must be reported too
-        from include.tfx_airflow.contract.errors import ManifestError, MlmdError, MlmdSchemaError, NodeError
+        from include.tfx_airflow.contract.errors import (
+            BeamError,
+            ManifestError,
+            MlmdError,
+            MlmdSchemaError,
+            NodeError,
+        )
 
         state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError)) else "failed"
         # A failing store or a missing input has a clear message; TFX's frames would not help.
-        clear = isinstance(error, (MlmdError, NodeError))
+        clear = isinstance(error, (BeamError, MlmdError, NodeError))
         result = NodeResult(state, message=str(error) if clear else _traceback(error))
     return dataclasses.replace(result, started=started, seconds=time.time() - started)
 

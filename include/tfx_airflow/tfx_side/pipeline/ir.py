@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from google.protobuf import json_format
 from tfx.dsl.compiler import compiler
-from tfx.dsl.components.base import base_component
+from tfx.dsl.components.base import base_component, base_node, executor_spec
 from tfx.dsl.control_flow import for_each_internal
 from tfx.orchestration import pipeline as pipeline_lib
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
@@ -213,4 +213,13 @@ def _node(
         retries=options.max_execution_retries if options else None,
         timeout_seconds=options.execution_timeout_sec if options else 0,
         doc=(inspect.getdoc(type(component)) or "").split("\n\n")[0],
+        beam=_beam_arguments(component),
     )
+
+
+def _beam_arguments(component: base_node.BaseNode) -> tuple[str, ...] | None:
+    """The node's Beam arguments; those that are placeholders are known only in a run."""
+    spec = component.executor_spec
+    if not isinstance(spec, executor_spec.BeamExecutorSpec):
+        return None
+    return tuple(argument for argument in spec.beam_pipeline_args if isinstance(argument, str))

@@ -1,0 +1,70 @@
+"""Reads the address of a Beam runner's cluster from its Airflow Connection, at run time only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from include.tfx_airflow.contract.beam_runner import BeamTarget, find
+from include.tfx_airflow.contract.errors import BeamConnectionError, ConfigError
+from include.tfx_airflow.settings import Settings
+
+# What a Connection's extra may hold.
+EXTRA = ("artifact_endpoint", "worker_pool", "worker_pool_token", "ui", "tls")
+_EXAMPLE = (
+    '{"conn_type": "generic", "host": "jobs.example.com", "port": 8099, "extra": {"worker_pool": "localhost:50000", '
+    '"ui": "http://flink.example.com:8081"}}'
+)
+
+
+def target(name: str, what: str, job_name: str, settings: Settings) -> BeamTarget:
+    """A runner with what its Connection says.
+
+    Args:
+      name: Of the runner.
+      what: Who asks for it, for errors.
+      job_name: See `BeamTarget`.
+      settings: Of this deployment.
+
+    Raises:
+      ConfigError: There is no such runner, or its Connection lacks something.
+      BeamConnectionError: Its Connection does not exist or cannot be read now.
+    """
+    runner = find(name, what)
+    found = BeamTarget(name, dataclasses.asdict(runner), job_name, home=settings.home)
+    if not runner.conn_id:
+        return found
+    connection = _find(runner.conn_id, name)
+    extra = connection.extra_dejson
+    place = f"Connection {runner.conn_id!r} of Beam runner {name!r}"
+    if unknown := sorted(set(extra) - set(EXTRA)):
+        raise ConfigError(f"{place} has {unknown} in its extra; there may be {list(EXTRA)}.")
+    if not connection.host or not connection.port:
+        raise ConfigError(f"{place} needs host and port of the job server, such as {_EXAMPLE}.")
+    if runner.workers == "pool" and not extra.get("worker_pool"):
+        raise ConfigError(
+            f"{place} needs 'worker_pool' in its extra: the worker pool as the cluster's own workers reach it, such as "
+            f"{_EXAMPLE}; or give the runner workers='task'."
+        )
+    return dataclasses.replace(
+        found,
+        job_endpoint=f"{connection.host}:{connection.port}",
+        artifact_endpoint=str(extra.get("artifact_endpoint") or ""),
+        token=connection.password or "",
+        tls=extra.get("tls") in (True, "true"),
+        worker_pool=str(extra.get("worker_pool") or ""),
+        worker_pool_token=str(extra.get("worker_pool_token") or ""),
+        ui=str(extra.get("ui") or "").rstrip("/"),
+    )
+
+
+def _find(conn_id: str, name: str) -> Any:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except Exception as error:  # from any secrets backend; its text may contain secrets
+        raise BeamConnectionError(
+            f"Connection {conn_id!r} of Beam runner {name!r} does not exist or cannot be read now "
+            f"({type(error).__name__}): create it, such as {_EXAMPLE}, and run the task again; nothing was done."
+        ) from None

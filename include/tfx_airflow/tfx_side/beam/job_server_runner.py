@@ -1,0 +1,252 @@
+"""Runs pipelines on Flink or Spark through Beam's job server.
+
+Beam's PortableRunner takes the server's address and the worker pool's from the pipeline's options, which the cluster shows
+on its pages, waits for a server without end, and calls every job the same. This one takes them from the process's
+`BeamTarget`, gives the job a name that tells the task and its try, and cancels what it started when its task is killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from concurrent import futures
+from typing import Any
+
+import grpc
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
+from apache_beam.portability.api import beam_artifact_api_pb2_grpc, beam_fn_api_pb2_grpc, beam_job_api_pb2
+from apache_beam.runners.portability import artifact_service, portable_runner
+from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+from apache_beam.transforms import environments
+
+from include.tfx_airflow.contract.beam_runner import BeamTarget
+from include.tfx_airflow.contract.errors import BeamError
+from include.tfx_airflow.tfx_side.beam import flink_rest, job_service
+
+log = logging.getLogger(__name__)
+
+TOKEN_PARAMETER = "token"
+MAX_STAGES, MAX_NAME = 10, 200
+_target: BeamTarget | None = None
+_count = itertools.count(1)
+_started: list[JobResult] = []
+
+
+def use(target: BeamTarget) -> None:
+    """Says where this process's pipelines run."""
+    global _target
+    _target = target
+
+
+def started() -> list[JobResult]:
+    """The jobs that this process has started, in their order."""
+    return list(_started)
+
+
+class JobServerRunner(portable_runner.PortableRunner):
+    """Beam's PortableRunner with the `BeamTarget` of this process."""
+
+    def default_environment(self, options: PipelineOptions) -> environments.Environment:
+        """Where the pipeline's Python code runs: in the worker pool, or in this process."""
+        target = _known()
+        runner = target.of
+        parameters = {}
+        address = target.worker_pool
+        if runner.workers == "task":
+            address, self._workers = _workers_here()
+        elif target.worker_pool_token:
+            parameters[TOKEN_PARAMETER] = target.worker_pool_token
+        portable = options.view_as(PortableOptions)
+        return environments.ExternalEnvironment(
+            address,
+            params=parameters,
+            capabilities=environments.python_sdk_capabilities(),
+            artifacts=environments.python_sdk_dependencies(portable),
+            resource_hints=environments.resource_hints_from_options(portable),
+        )
+
+    def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> JobResult:
+        """Starts a job.
+
+        Raises:
+          BeamError: The job server does not answer, or does not take the job.
+        """
+        target = _known()
+        name = f"{target.job_name or 'beam'}-{next(_count)}"
+        # Java knows no runner of this name; the job server has its own.
+        options.view_as(StandardOptions).runner = None
+        options.view_as(GoogleCloudOptions).job_name = name
+        began = time.monotonic()
+        handle = _JobServiceHandle(target, name, options)
+        try:
+            job_id, messages, states = handle.submit(self._optimize_pipeline(pipeline, options))
+        except grpc.RpcError as error:
+            raise BeamError(
+                f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
+                f"{job_service._reason(error)}."
+            ) from None
+        workers = getattr(self, "_workers", None)
+        stop = [lambda: workers.stop(1)] if workers else []
+        result = JobResult(handle.job_service, job_id, messages, states, stop)
+        result.target, result.name, result.began = target, name, began
+        _started.append(result)
+        log.info(
+            "Beam job %r (%s) runs on %r%s.", name, job_id, target.name, f": {target.ui}" if target.ui else ""
+        )
+        return result
+
+
+class _JobServiceHandle(portable_runner.JobServiceHandle):
+    """Beam's, with the target's channels and the job's name."""
+
+    def __init__(self, target: BeamTarget, name: str, options: PipelineOptions):
+        super().__init__(job_service.service(target), options)
+        self._target, self._name = target, name
+        self.artifact_endpoint = target.artifact_endpoint
+
+    def prepare(self, proto_pipeline: Any) -> Any:
+        request = beam_job_api_pb2.PrepareJobRequest(
+            job_name=self._name, pipeline=proto_pipeline, pipeline_options=self.get_pipeline_options()
+        )
+        return self.job_service.Prepare(request, timeout=self.timeout)
+
+    def stage(self, proto_pipeline: Any, artifact_staging_endpoint: str, staging_session_token: str) -> None:
+        if artifact_staging_endpoint:
+            artifact_service.offer_artifacts(
+                beam_artifact_api_pb2_grpc.ArtifactStagingServiceStub(
+                    job_service.channel(self._target, artifact_staging_endpoint)
+                ),
+                artifact_service.ArtifactRetrievalService(
+                    artifact_service.BeamFilesystemHandler(None).file_reader
+                ),
+                staging_session_token,
+            )
+
+
+class JobResult(portable_runner.PipelineResult):
+    """A job.
+
+    Attributes:
+      target: Where it runs.
+      name: Of the job.
+      began: When it was handed over, in seconds of the monotonic clock.
+      seconds: How long it took, from then on; None while it runs.
+      stages: Name and seconds of each of its stages, as the cluster tells them; empty when it does not.
+      link: Address of its page; "" when that is unknown.
+    """
+
+    target: BeamTarget
+    name: str
+    began: float
+    seconds: float | None = None
+    stages: Iterable[tuple[str, float]] = ()
+    link: str = ""
+
+    def wait_until_finish(self, duration: int | None = None) -> str:
+        """As Beam's.
+
+        Raises:
+          BeamError: It did not end well; the cluster's own last error is in the message.
+        """
+        try:
+            state = super().wait_until_finish(duration)
+        except RuntimeError as error:
+            self._ended()
+            raise self._error(str(error)) from None
+        except grpc.RpcError as error:
+            self.cancel_quietly()
+            raise self._error(
+                f"the job server at {self.target.job_endpoint} has gone while it ran: {job_service._reason(error)}"
+            ) from None
+        if PipelineState.is_terminal(state):
+            self._ended()
+        return state
+
+    def _error(self, reason: str) -> BeamError:
+        where = f"; its page is {self.link}" if self.link else ""
+        return BeamError(
+            f"job {self.name!r} on runner {self.target.name!r} did not end well{where}; its last error:",
+            tail=reason,
+        )
+
+    def _ended(self) -> None:
+        if self.seconds is not None:
+            return
+        self.seconds = round(time.monotonic() - self.began, 3)
+        if not self.target.ui:
+            return
+        self.link = self.target.ui
+        if self.target.of.kind != "flink":
+            return
+        try:
+            [job] = [job for job in flink_rest.jobs(self.target.ui) if job["name"] == self.name][-1:]
+            self.link = f"{self.target.ui}/#/job/{job['jid']}/overview"
+            self.stages = flink_rest.stages(self.target.ui, job["jid"])
+        except (OSError, ValueError, KeyError) as error:  # only people read it
+            log.info("Flink at %s does not tell of job %r: %s", self.target.ui, self.name, error)
+
+    def described(self) -> dict[str, Any]:
+        """What people want to know: `name`, `id`, `seconds`, `link` and `stages`, [name, seconds] of the longest."""
+        return {
+            "name": self.name,
+            "id": self._job_id,
+            "seconds": self.seconds,
+            "link": self.link,
+            "stages": [[_cut(name), seconds] for name, seconds in itertools.islice(self.stages, MAX_STAGES)],
+        }
+
+    def cancel_quietly(self, seconds: float = 20) -> None:
+        """Cancels it and waits for its end; what cannot be done is logged."""
+        try:
+            job_service.cancel(self.target, lambda name: name == self.name, seconds)
+        except BeamError as error:
+            log.error("%s", error)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+
+
+def cancel_all(seconds: float = 20) -> None:
+    """Cancels the jobs of this process that have not ended; for a task that is killed.
+
+    Args:
+      seconds: How long their end is waited for.
+    """
+    threads = [
+        threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True)
+        for result in started()
+        if result.seconds is None
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _known() -> BeamTarget:
+    if _target is None:
+        raise BeamError(
+            "this process was not told where its pipelines run; use a runner's name, see include/beam_runners.py."
+        )
+    return _target
+
+
+def _workers_here() -> tuple[str, grpc.Server]:
+    """Serves workers in this process, to this machine only: whoever reaches them can run code."""
+    server = grpc.server(futures.ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
+        BeamFnExternalWorkerPoolServicer(), server
+    )
+    server.start()
+    return f"localhost:{port}", server

@@ -1,0 +1,61 @@
+"""A runner's Connection: what it must have, and what it gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from include.tfx_airflow.airflow_side import beam_connection
+from include.tfx_airflow.contract.beam_runner import BeamTarget
+from include.tfx_airflow.contract.errors import BeamConnectionError, ConfigError
+from include.tfx_airflow.settings import Settings
+
+
+def _target(monkeypatch: pytest.MonkeyPatch, **connection: object) -> BeamTarget:
+    if connection:
+        value = {"conn_type": "generic", **connection}
+        monkeypatch.setenv("AIRFLOW_CONN_BEAM_FLINK", json.dumps(value))
+    settings = Settings(home="/srv/tfx")
+    return beam_connection.target("flink", "beam_runner of 'Transform'", "tfx-x-try1", settings)
+
+
+def test_addresses_and_tokens_are_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {
+        "worker_pool": "localhost:50000",
+        "worker_pool_token": "p",
+        "ui": "http://flink:8081/",
+        "tls": True,
+    }
+    target = _target(monkeypatch, host="jobs", port=8099, password="t", extra=extra)
+    assert (target.job_endpoint, target.token, target.tls) == ("jobs:8099", "t", True)
+    assert (target.worker_pool, target.worker_pool_token) == ("localhost:50000", "p")
+    assert (target.ui, target.home, target.job_name) == ("http://flink:8081", "/srv/tfx", "tfx-x-try1")
+    assert target.of.kind == "flink"
+
+
+def test_a_runner_of_this_machine_needs_no_connection() -> None:
+    target = beam_connection.target("in_memory", "x", "", Settings(home="/srv"))
+    assert target.job_endpoint == "" and target.of.kind == "in_memory"
+
+
+def test_a_connection_that_is_not_there_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        BeamConnectionError, match="Connection 'beam_flink' of Beam runner 'flink' does not exist"
+    ):
+        _target(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("connection", "why"),
+    [
+        ({"host": "jobs"}, "needs host and port of the job server"),
+        ({"host": "jobs", "port": 1}, "needs 'worker_pool' in its extra"),
+        ({"host": "jobs", "port": 1, "extra": {"worker_pol": "x"}}, r"has \['worker_pol'\] in its extra"),
+    ],
+)
+def test_a_connection_that_lacks_something_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, connection: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        _target(monkeypatch, **connection)
