@@ -90,6 +90,7 @@ class Launcher(launcher.Launcher):
     without_cache: str = ""
     patches: tuple[Patch, ...] = ()
     staging: Staging | None = None
+    _output_resolver: Any  # TFX's
     _beam_work: BeamWork | None = None
 
     def _prepare_execution(self) -> Any:
