@@ -33,7 +33,7 @@ test: lint setup ## set up what is missing and run all tests
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
-test-cluster: lint setup ## Beam on a real Flink and a real Spark (needs Java 17)
+test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster
 
 replay: setup ## a year of monthly retraining through the real scheduler, with a picture (some minutes)

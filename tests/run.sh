@@ -8,7 +8,8 @@ say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
 marks=()
 if [ "${1:-}" = cluster ]; then
-  include/bootstrap.sh cluster
+  include/bootstrap.sh services
+  EXTRAS=s3 include/bootstrap.sh cluster
   # The logs of the clusters stay below the state folder until the next run.
   exec "$state/airflow/bin/python" -m pytest -v --durations=0 --durations-min=1 --basetemp="$state/test-cluster" tests/cluster "${@:2}"
 fi

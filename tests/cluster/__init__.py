@@ -1,1 +1,1 @@
-"""Real Flink and Spark clusters, and what runs on them: `make test-cluster`."""
+"""Real Flink and Spark clusters, an S3 server, and what runs on them: `make test-cluster`."""

@@ -92,6 +92,7 @@ class Launcher(launcher.Launcher):
     patches: tuple[Patch, ...] = ()
     staging: Staging | None = None
     beam_runner: str = ""
+    _output_resolver: Any  # TFX's
     _beam_work: str = ""
 
     def _prepare_execution(self) -> Any:
