@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast replay notebook bench lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-cluster replay notebook bench lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,9 @@ test: lint setup ## set up what is missing and run all tests
 
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
+
+test-cluster: lint setup ## Beam on a real Flink and a real Spark (needs Java 17)
+	@tests/run.sh cluster
 
 replay: setup ## a year of monthly retraining through the real scheduler, with a picture (some minutes)
 	@$(ENV); python -m include.tfx_airflow replay taxi_retraining 2013-12-01 2014-12-01 --before taxi_ingest $(ARGS)
@@ -62,7 +65,7 @@ env: ## print the environment: eval "$(make -s env)" gives any shell this airflo
 doctor: setup ## say what is configured, found and missing
 	@$(ENV); python -m include.tfx_airflow doctor
 
-lock: ## compile requirements*.in to the locked requirements
+lock: ## compile requirements*.in to the locked requirements, and list the jars of tests/cluster/jars
 	uv pip compile -q --universal --python-version 3.8 --generate-hashes --no-header include/requirements-uv.in -o include/requirements-uv.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header include/requirements-compiler.in -o include/requirements-compiler.txt
 	@# The Beam provider's operator runs Beam in the TFX interpreter; Airflow's own has no use for it.
@@ -73,6 +76,12 @@ lock: ## compile requirements*.in to the locked requirements
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c tests/requirements.txt tests/lint/requirements.in -o tests/lint/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/cluster/requirements.in -o tests/cluster/requirements.txt
+	@# Jars as sha256sum knows them, each by its path in a Maven repository.
+	for engine in flink spark; do \
+	  mvn -q -B -f tests/cluster/jars/$$engine.xml org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies -DincludeScope=runtime -Dmdep.useRepositoryLayout=true -DoutputDirectory="$(STATE)/lock/$$engine" && \
+	  (cd "$(STATE)/lock/$$engine" && find * -name '*.jar' | LC_ALL=C sort | xargs sha256sum) >tests/cluster/jars/$$engine.txt || exit 1; \
+	done; rm -rf "$(STATE)/lock"
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) tests/panel/requirements.in -o tests/panel/requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/--no-emit-package \1/p' requirements.txt) tests/openlineage/requirements.in -o tests/openlineage/requirements.txt
 

@@ -69,15 +69,18 @@ provide_compiler() {
 }
 
 # Makes a venv with just the locked packages. What was installed is remembered by content.
-install() { # name, lock file, python request, pyenv pattern, 'compiles' where the lock has packages without a wheel
+install() { # name, lock file, python request, pyenv pattern; where the lock has packages without a wheel, 'compiles' or, of data, 'packs'
   local name=$1 lock=$2 compiles=${5:-} build=(--no-build) python sum
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
-  python=$(find_python "$name" "$3" "$4" "$compiles")
-  if [ -n "$compiles" ]; then
-    provide_compiler
-    build=()
-  fi
+  python=$(find_python "$name" "$3" "$4" "${compiles#packs}")
+  case $compiles in
+    compiles)
+      provide_compiler
+      build=()
+      ;;
+    packs) build=(--build-constraints "$lock") ;; # by the setuptools of the lock
+  esac
   say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
   "$uv" pip sync --quiet --compile-bytecode --require-hashes "${build[@]}" --python "$state/$name/bin/python" "$lock" ||
@@ -107,6 +110,25 @@ beside() { # name, lock file
   "$uv" pip install --quiet --compile-bytecode --require-hashes --no-build --no-deps --target "$state/$name" --python "$state/airflow/bin/python" -r "$lock" ||
     die "could not install $lock; run it again."
   echo "$sum" >"$state/$name/locked"
+}
+
+# Jars of a Maven repository, by their paths there, below the folder jars/.
+fetch_jars() { # lock files
+  local repository=${MAVEN_REPOSITORY:-https://repo1.maven.org/maven2} folder=$state/jars sum missing
+  sum=$(cat "$@" | sha256sum)
+  [ "$(cat "$folder/locked" 2>/dev/null)" != "$sum" ] || return 0
+  command -v curl >/dev/null || die "curl is missing (Debian: apt-get install curl)."
+  say "fetching the jars of $(basename -a "$@" | paste -sd' ') into ${folder#"$root/"}"
+  mkdir -p "$folder"
+  cat "$@" | sort -u >"$folder/wanted"
+  missing=$(cd "$folder" && sha256sum --check wanted 2>/dev/null | sed -n 's/: FAILED.*//p') || true
+  if [ -n "$missing" ]; then
+    sed 's|.*|url = "'"$repository"'/&"\noutput = "'"$folder"'/&"|' <<<"$missing" |
+      curl --fail --no-progress-meter --location --retry 3 --create-dirs --parallel --config - ||
+      die "could not fetch the jars from $repository (network?); run it again, or name a mirror of Maven Central in MAVEN_REPOSITORY."
+  fi
+  (cd "$folder" && sha256sum --check --quiet wanted) >&2 || die "these jars are not what the locks say; see above."
+  echo "$sum" >"$folder/locked"
 }
 
 # A program for tests that cannot be had is told, and the tests go on without it.
@@ -139,6 +161,13 @@ case "${1:-}" in
     if "$state/airflow/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
       beside openlineage "$root/tests/openlineage/requirements.txt"
     fi
+    ;;
+  cluster)
+    found=$("${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | head -n 1) || true
+    [[ $found = *'version "17'* ]] ||
+      die "Flink and Spark need Java 17, on PATH or in JAVA_HOME (Debian: apt-get install openjdk-17-jre-headless); found: $found"
+    install cluster "$root/tests/cluster/requirements.txt" '>=3.10,<3.14' '3.1[0-3].*' packs
+    fetch_jars "$root"/tests/cluster/jars/*.txt
     ;;
   bench) install stock "$root/tests/benchmarks/requirements.txt" '>=3.10,<3.11' '3.10.*' compiles ;;
 esac

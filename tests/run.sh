@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# Runs the tests, fast ones first, each folder in the interpreter it is for. `run.sh fast` stops after the fast.
+# Runs the tests, fast ones first, each folder in the interpreter it is for. `run.sh fast` stops after the fast;
+# `run.sh cluster` runs those that start clusters, and no others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=${TFX_STATE:-$PWD/.state}
 say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
 marks=()
+if [ "${1:-}" = cluster ]; then
+  include/bootstrap.sh cluster
+  # The logs of the clusters stay below the state folder until the next run.
+  exec "$state/airflow/bin/python" -m pytest -v --durations=0 --durations-min=1 --basetemp="$state/test-cluster" tests/cluster "${@:2}"
+fi
 if [ "${1:-}" = fast ]; then
   marks=(-m "not slow")
 else # first, so that what cannot be had is told before the tests

@@ -1,0 +1,1 @@
+"""Real Flink and Spark clusters, and what runs on them: `make test-cluster`."""
