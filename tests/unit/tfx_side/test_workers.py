@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -78,12 +79,13 @@ def test_standard_input_has_ended_for_everybody_while_a_thread_reads_what_it_was
     assert said == "done\n"
 
 
+@pytest.mark.timeout(60)
 def test_a_beam_program_has_no_standard_input_and_ends_with_its_task(tmp_path: Path) -> None:
     (tmp_path / "beam_program.py").write_text(
         "import subprocess, time\nsubprocess.run(['cat'])\nprint('read', flush=True)\ntime.sleep(600)\n"
     )
     program = subprocess.Popen(
-        [sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", "beam_program"],
+        [sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", "1", "beam_program"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=BUNDLE_ROOT,
@@ -91,8 +93,10 @@ def test_a_beam_program_has_no_standard_input_and_ends_with_its_task(tmp_path: P
         start_new_session=True,
     )
     try:
-        assert program.stdout and program.stdout.readline() == b"read\n"
-        assert program.stdin
+        assert program.stdin and program.stdout
+        program.stdin.write(json.dumps({"name": "in_memory", "runner": {"kind": "in_memory"}}).encode() + b"\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == b"read\n"
         program.stdin.close()
         assert program.wait(10) == -9
     finally:
