@@ -26,7 +26,7 @@ from tests.server import wait_until
 from tests.servers import Server
 
 # A worker that is gone shall be noticed soon enough for a test.
-_HEARTBEAT_SECONDS = 20
+_HEARTBEAT_SECONDS = 30
 _DAG = """
 from datetime import datetime, timedelta
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig

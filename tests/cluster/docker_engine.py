@@ -223,6 +223,24 @@ def _provide_compose(plugin: Path) -> None:
         shutil.copy(files / "usr/libexec/docker/cli-plugins/docker-compose", plugin)
 
 
+def make_tiny_image(engine: Engine, image: str) -> None:
+    """An image with nothing but this machine's `sleep`."""
+    with _context() as root:
+        shown = subprocess.run(["ldd", "/bin/sleep"], capture_output=True, text=True, check=True).stdout
+        for file in ("/bin/sleep", *re.findall(r"(/\S+) \(0x", shown)):
+            (root / file[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, root / file[1:])
+        _import(engine, root, image)
+
+
+def _import(engine: Engine, root: Path, image: str, *changes: str) -> None:
+    """Makes an image of a folder's content."""
+    packed = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
+    command = ["docker", "import", *changes, "-", image]
+    subprocess.run(command, stdin=packed.stdout, env=engine.environment, check=True)
+    assert packed.wait() == 0
+
+
 def provide_images(engine: Engine, python: str, postgres: str, redis: str) -> None:
     """Makes stand-ins under these names, where the engine has none."""
     if not engine.has(python):
@@ -292,11 +310,7 @@ def _make_python(engine: Engine, image: str) -> None:
         **{name: value for name, value in os.environ.items() if re.match("(UV|PIP)_(.*INDEX|TRUSTED)", name)},
     }
     changes = [part for name, value in variables.items() for part in ("--change", f"ENV {name}={value}")]
-    packed = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(
-        ["docker", "import", *changes, "-", image], stdin=packed.stdout, env=engine.environment, check=True
-    )
-    assert packed.wait() == 0
+    _import(engine, root, image, *changes)
     shutil.rmtree(root)
 
 

@@ -104,19 +104,17 @@ class Project:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """A running engine with stand-ins for the images of the compose files."""
+    """A running engine."""
     with docker_engine.running() as engine:
-        services = compose.read_with_workers()["services"]
-        [python] = re.findall("^FROM (.*)", services["init"]["build"]["dockerfile_inline"], re.MULTILINE)
-        docker_engine.provide_images(
-            engine, python, services["postgres"]["image"], services["redis"]["image"]
-        )
         yield engine
 
 
 @pytest.fixture(scope="module")
 def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The bundle on that engine, not started; in the end all of its containers and volumes are removed."""
+    services = compose.read_with_workers()["services"]
+    [python] = re.findall("^FROM (.*)", services["init"]["build"]["dockerfile_inline"], re.MULTILINE)
+    docker_engine.provide_images(engine, python, services["postgres"]["image"], services["redis"]["image"])
     project = Project(engine, tmp_path_factory.mktemp("project"))
     try:
         yield project
@@ -147,6 +145,28 @@ def _run(client: Scheduler, run_id: str, **conf: object) -> None:
 
 def _wait_for_training(project: Project, run_id: str) -> None:
     wait_until(lambda: ("Trainer", "RUNNING") in _executions(project, run_id), 400, "Trainer to run", 1)
+
+
+@pytest.mark.parametrize("policy", ["unless-stopped", "always", "on-failure"])
+def test_a_restart_policy_undoes_a_crash_and_none_undoes_docker_kill(engine: Engine, policy: str) -> None:
+    docker_engine.make_tiny_image(engine, "tfxtest-tiny")
+    name = f"tfxtest-{policy}"
+    engine.docker(
+        "run", "--detach", "--name", name, "--restart", policy, "tfxtest-tiny", "/bin/sleep", "1000"
+    )
+
+    def state() -> str:
+        return engine.docker("inspect", "--format", "{{.State.Running}} {{.RestartCount}}", name).strip()
+
+    try:
+        pid = engine.docker("inspect", "--format", "{{.State.Pid}}", name).strip()
+        subprocess.run(["kill", "-9", pid], check=True)
+        wait_until(lambda: state() == "true 1", 30, "the restart", 0.5)
+        engine.docker("kill", name)
+        time.sleep(10)
+        assert state() == "false 1"
+    finally:
+        engine.docker("rm", "--force", name)
 
 
 def test_two_runs_a_crash_a_kill_and_a_restart_of_everything(project: Project) -> None:
@@ -189,28 +209,6 @@ def test_two_runs_a_crash_a_kill_and_a_restart_of_everything(project: Project) -
     assert sorted(client.run_ids("taxi")) == ["crashed", "first", "second"]
     _run(client, "after", train_args={"num_steps": 120})
     assert "CACHED" in dict(_executions(project, "after")).values()
-
-
-@pytest.mark.parametrize("policy", ["unless-stopped", "always", "on-failure"])
-def test_no_restart_policy_undoes_docker_kill(engine: Engine, policy: str) -> None:
-    image = compose.read_with_workers()["services"]["redis"]["image"]
-    name = f"tfxtest-{policy}"
-    engine.docker("run", "--detach", "--name", name, "--restart", policy, image, "sleep", "1000")
-    try:
-        pid = engine.docker("inspect", "--format", "{{.State.Pid}}", name).strip()
-        subprocess.run(["kill", "-9", pid], check=True)
-        again = "{{.State.Running}} {{.RestartCount}}"
-        wait_until(
-            lambda: engine.docker("inspect", "--format", again, name).strip() == "true 1",
-            30,
-            "the restart",
-            0.5,
-        )
-        engine.docker("kill", name)
-        time.sleep(10)
-        assert engine.docker("inspect", "--format", again, name).strip().startswith("false")
-    finally:
-        engine.docker("rm", "--force", name)
 
 
 def test_several_workers_on_the_same_volumes_and_one_of_them_killed(project: Project) -> None:
