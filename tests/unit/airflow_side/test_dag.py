@@ -339,3 +339,14 @@ def test_mapped_copies_that_do_not_look_back_need_no_name() -> None:
 def test_copies_of_a_dag_may_be_named_by_a_param() -> None:
     dag = _runner({"params": {"region": "eu"}}, copy="{{ params.region }}").run(REFERENCE)
     assert dag.get_task("Train").copy == {"copy": "{{ params.region }}"}
+
+
+def test_a_pipeline_on_an_object_store_needs_a_connection(
+    write_entry: Callable[..., Path], tmp_path: Path
+) -> None:
+    manifest = dataclasses.replace(
+        MANIFEST, reference="flows.far:create", addresses={"pipeline_root": "s3://bucket/x"}
+    )
+    write_entry(Settings(home=str(tmp_path)), manifest)
+    with pytest.raises(ConfigError, match="pipeline_root is 's3://bucket/x', and .* names no Connection"):
+        AirflowDagRunner().run("flows.far:create")
