@@ -138,6 +138,34 @@ def _wait_for(path: Path, running: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
+_VERSIONS = """
+from include.tfx_airflow.airflow_side import object_store, span_sensor
+from include.tfx_airflow.settings import read_settings
+folder = "s3://bucket/waited/201301"
+try:
+    with object_store.answered(folder):
+        print("FOUND", span_sensor._versions(object_store.file_system(folder, read_settings()), folder))
+except Exception as error:
+    print("FOUND", f"{type(error).__name__}: {error}")
+"""
+
+
+def test_a_span_that_cannot_be_looked_for_is_not_a_span_that_has_not_come(
+    bundle: Bundle, store: ObjectStore
+) -> None:
+    for name in ("v0/_SUCCESS", "v1/trips.csv", "other/_SUCCESS"):
+        store.files().pipe_file(f"{BUCKET}/waited/201301/{name}", b"x")
+    assert bundle.python(_VERSIONS).rpartition("FOUND ")[2] == "([0], [1])\n"
+    store.go_away()
+    try:
+        told = bundle.python(_VERSIONS).rpartition("FOUND ")[2]
+    finally:
+        store.come_back()
+    assert told.startswith("ObjectStoreError: Object store: 's3://bucket/waited/201301' cannot be read")
+    store.files().rm(f"{BUCKET}/waited", recursive=True)
+    assert bundle.python(_VERSIONS).rpartition("FOUND ")[2] == "([], [])\n"
+
+
 def test_taxi_runs_whole_on_s3(bundle: Bundle, store: ObjectStore) -> None:
     bundle.write_dag(
         "taxi",
