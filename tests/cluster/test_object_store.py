@@ -17,7 +17,7 @@ from tests.cluster import object_store
 from tests.cluster.object_store import BUCKET, KEY, SECRET, ObjectStore
 
 ROOT_ADDRESS = f"s3://{BUCKET}/root"
-JANUARY, FEBRUARY = 201301, 201302
+JANUARY, FEBRUARY, MARCH = 201301, 201302, 201303
 _SECONDS = 300  # for what takes a minute on a machine with nothing else to do
 
 
@@ -186,20 +186,23 @@ def test_taxi_runs_whole_on_s3(bundle: Bundle, store: ObjectStore) -> None:
 
 
 def _trips() -> bytes:
-    """The sample's trips of the two months, and none of the four years beside them."""
+    """The sample's trips of three months, and none of the years after them."""
     sample = (
         STATE / "tfx/lib/python3.10/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv"
     )
     header, *rows = sample.read_text().splitlines()
     place = header.split(",").index("trip_start_timestamp")
     months = [f"{datetime.fromtimestamp(int(row.split(',')[place]), timezone.utc):%Y%m}" for row in rows]
-    kept = [row for row, month in zip(rows, months, strict=True) if int(month) in (JANUARY, FEBRUARY)]
+    kept = [row for row, month in zip(rows, months, strict=True) if int(month) in (JANUARY, FEBRUARY, MARCH)]
     return "\n".join([header, *kept, ""]).encode()
 
 
 @pytest.fixture(scope="module")
 def retrained(bundle: Bundle, store: ObjectStore) -> list[str]:
-    """Two months of retraining, as a user has it who has moved the example's folders to S3; the logs."""
+    """Three months of retraining, as a user has it who has moved the example's folders to S3; the logs.
+
+    The first has nothing to train on, the second trains on it, and the third starts from the model of the second.
+    """
     moved = {
         '"${TFX_AIRFLOW_HOME}/taxi"': f'"s3://{BUCKET}/data"',
         '"${TFX_AIRFLOW_HOME}/taxi/spans"': f'"s3://{BUCKET}/data/spans"',
@@ -217,6 +220,7 @@ def retrained(bundle: Bundle, store: ObjectStore) -> list[str]:
         ("taxi_ingest", {"raw": "*.csv"}),
         ("taxi_retraining", {"span": JANUARY}),
         ("taxi_retraining", {"span": FEBRUARY}),
+        ("taxi_retraining", {"span": MARCH}),
     ):
         done = bundle.dags_test(dag_id, "--conf", json.dumps(conf))
         logs.append(done.stdout)
@@ -226,14 +230,14 @@ def retrained(bundle: Bundle, store: ObjectStore) -> list[str]:
 
 @pytest.mark.timeout(1500)
 def test_retraining_runs_whole_on_s3(retrained: list[str], bundle: Bundle, store: ObjectStore) -> None:
-    ingest, _, february = retrained
+    ingest, _, _, march = retrained
     assert f"s3://{BUCKET}/data/spans/{JANUARY}/v0" in ingest
     assert "_SUCCESS" in {path.rpartition("/")[2] for path in _files(store, f"data/spans/{FEBRUARY}")}
-    assert f"Span {FEBRUARY}: version 0 is complete: s3://{BUCKET}/data/spans/{FEBRUARY}/v0" in february
+    assert f"Span {MARCH}: version 0 is complete: s3://{BUCKET}/data/spans/{MARCH}/v0" in march
     executions = bundle.executions("taxi_retraining")
     assert {e.state for e in executions} <= {"COMPLETE", "CACHED"}
     assert not [uri for e in executions for _, _, uri in e.outputs if not uri.startswith(f"s3://{BUCKET}/")]
-    assert "Warm start" in february
+    assert "Warm start from" in march
     assert not [path for path in (bundle.home / "tfx").rglob("*") if path.parent.name == "pipelines"]
     assert all(SECRET not in text for text in retrained)
 
@@ -241,7 +245,7 @@ def test_retraining_runs_whole_on_s3(retrained: list[str], bundle: Bundle, store
 @pytest.mark.timeout(600)
 def test_the_panel_reads_artifacts_on_s3(retrained: list[str], bundle: Bundle) -> None:
     # In a task, and as the API server does.
-    assert "auc" in retrained[2].rpartition("task_id=evaluation_diff")[2]
+    assert "auc" in retrained[-1].rpartition("task_id=evaluation_diff")[2]
     [evaluation] = [
         uri
         for e in bundle.executions("taxi_retraining")[-20:]
