@@ -119,8 +119,9 @@ def test_an_object_store_that_is_none_is_refused(root: str) -> None:
 
 
 def test_the_manifest_names_what_is_in_object_stores() -> None:
-    nodes = _pusher("s3://bucket/serving", as_dict=True).components
-    pipeline = tfx.dsl.Pipeline("p", pipeline_root="gs://bucket/root", components=nodes)
+    destination = {"filesystem": {"base_directory": "s3://bucket/serving"}}
+    pusher = tfx.components.Pusher(model=tfx.dsl.Channel(type=_Model), push_destination=destination)
+    pipeline = _pipeline(pusher, pipeline_root="gs://bucket/root")
     manifest, _ = ir.compile_pipeline(pipeline, "m:f", "", {}, {})
     assert manifest(()).addresses == {
         "pipeline_root": "gs://bucket/root",
