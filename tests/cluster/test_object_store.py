@@ -245,7 +245,7 @@ def test_retraining_runs_whole_on_s3(retrained: list[str], bundle: Bundle, store
 @pytest.mark.timeout(600)
 def test_the_panel_reads_artifacts_on_s3(retrained: list[str], bundle: Bundle) -> None:
     # In a task, and as the API server does.
-    assert "auc" in retrained[-1].rpartition("task_id=evaluation_diff")[2]
+    assert "auc" in retrained[-1].partition("starting task_id=evaluation_diff")[2]
     [evaluation] = [
         uri
         for e in bundle.executions("taxi_retraining")[-20:]
