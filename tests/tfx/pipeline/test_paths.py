@@ -110,3 +110,20 @@ def test_relative_path_of_a_run_is_refused_before_the_node_works(
     pipeline = tfx.dsl.Pipeline("q", pipeline_root=root, components=[small.Write(message="a")])
     with pytest.raises(ManifestError, match="pipeline_root is the relative path 'data'"):
         node.run(make_request(pipeline, "Write", root="data"))
+
+
+@pytest.mark.parametrize("root", ["hdfs://host/x", "s4://bucket/x"])
+def test_an_object_store_that_is_none_is_refused(root: str) -> None:
+    with pytest.raises(UnsupportedNodeError, match=f"pipeline_root is '{root}'; it must be a folder, or"):
+        ir.compile_pipeline(_pipeline(small.Write(message="a"), pipeline_root=root), "m:f", "", {}, {})
+
+
+def test_the_manifest_names_what_is_in_object_stores() -> None:
+    destination = {"filesystem": {"base_directory": "s3://bucket/serving"}}
+    pusher = tfx.components.Pusher(model=tfx.dsl.Channel(type=_Model), push_destination=destination)
+    pipeline = _pipeline(pusher, pipeline_root="gs://bucket/root")
+    manifest, _ = ir.compile_pipeline(pipeline, "m:f", "", {}, {})
+    assert manifest(()).addresses == {
+        "pipeline_root": "gs://bucket/root",
+        "'push_destination' of 'Pusher'": "s3://bucket/serving",
+    }

@@ -382,3 +382,14 @@ def test_a_beam_runner_that_cannot_be_honoured_is_refused_at_the_parse(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         _runner(**config).run(REFERENCE)
+
+
+def test_a_pipeline_on_an_object_store_needs_a_connection(
+    write_entry: Callable[..., Path], tmp_path: Path
+) -> None:
+    manifest = dataclasses.replace(
+        MANIFEST, reference="flows.far:create", addresses={"pipeline_root": "s3://bucket/x"}
+    )
+    write_entry(Settings(home=str(tmp_path)), manifest)
+    with pytest.raises(ConfigError, match="pipeline_root is 's3://bucket/x', and .* names no Connection"):
+        AirflowDagRunner().run("flows.far:create")

@@ -94,7 +94,9 @@ def test_a_beam_program_has_no_standard_input_and_ends_with_its_task(tmp_path: P
     )
     try:
         assert program.stdin and program.stdout
-        program.stdin.write(json.dumps({"name": "in_memory", "runner": {"kind": "in_memory"}}).encode() + b"\n")
+        program.stdin.write(
+            json.dumps({"name": "in_memory", "runner": {"kind": "in_memory"}}).encode() + b"\n"
+        )
         program.stdin.flush()
         assert program.stdout.readline() == b"read\n"
         program.stdin.close()
