@@ -109,7 +109,8 @@ def test_a_harness_that_dies_fails_its_job_and_the_task_says_so(
     finally:
         task.kill()
         task.wait()
-    assert "Beam job failed: job 'tfx-broken-worker-work-" in log.read_text()
+    said = log.read_text()
+    assert "Beam job failed: job 'tfx-broken-worker-work-" in said and "a worker of it has died" in said
     assert _job(flink, "broken_worker")["state"] in ("FAILED", "CANCELED")
 
 

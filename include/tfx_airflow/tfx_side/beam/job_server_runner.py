@@ -215,6 +215,10 @@ class JobResult(portable_runner.PipelineResult):
 
     def _error(self, reason: str) -> BeamError:
         where = f"; its page is {self.link}" if self.link else ""
+        if self.target.of.workers == "pool":
+            where += (
+                f"; its workers come from the pool at {self.target.worker_pool}, as seen from the cluster"
+            )
         return BeamError(
             f"job {self.name!r} on runner {self.target.name!r} did not end well{where}; its last error:",
             tail=reason,
