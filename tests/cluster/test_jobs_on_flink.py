@@ -69,11 +69,14 @@ def _runs(flink: Flink, dag_id: str) -> None:
 
 
 def _harnesses() -> list[int]:
-    """Processes that the pool has forked besides the one that serves gRPC, the oldest first."""
-    found = subprocess.run(
-        ["pgrep", "-f", "tfx_side.beam.worker_pool"], capture_output=True, text=True
+    """Processes that the pool has forked after the one that serves gRPC."""
+    pool = subprocess.run(
+        ["pgrep", "--oldest", "-f", "tfx_side.beam.worker_pool"], capture_output=True, text=True
+    ).stdout.strip()
+    forked = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", pool, "--sort=start_time"], capture_output=True, text=True
     ).stdout.split()
-    return [int(pid) for pid in found][2:]
+    return [int(pid) for pid in forked[1:]]
 
 
 def test_a_killed_tasks_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:

@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
 MAX_STAGES, MAX_NAME = 10, 200
+# All that Flink says when the connection to a worker breaks.
+_WORKER_DIED = "CANCELLED: client cancelled"
 _POLL_SECONDS, _ANSWER_SECONDS, _AWAY_SECONDS = 0.2, 20.0, 15.0
 _target: BeamTarget | None = None
 _count = itertools.count(1)
@@ -88,7 +91,8 @@ class JobServerRunner(portable_runner.PortableRunner):
           BeamError: The job server does not answer, or does not take the job.
         """
         target = _known()
-        name = f"{target.job_name or 'beam'}-{next(_count)}"
+        # A try may have several, and more than one process.
+        name = f"{target.job_name or 'beam'}-{next(_count)}-{os.urandom(2).hex()}"
         # Java knows no runner of this name; the job server has its own.
         options.view_as(StandardOptions).runner = None
         options.view_as(GoogleCloudOptions).job_name = name
@@ -219,6 +223,8 @@ class JobResult(portable_runner.PipelineResult):
             where += (
                 f"; its workers come from the pool at {self.target.worker_pool}, as seen from the cluster"
             )
+        if _WORKER_DIED in reason:
+            where += "; a worker of it has died, and the pool's log says how"
         return BeamError(
             f"job {self.name!r} on runner {self.target.name!r} did not end well{where}; its last error:",
             tail=reason,
