@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners import create_runner
 from tfx import v1 as tfx
@@ -71,7 +71,9 @@ def test_what_the_pipeline_gives_besides_is_kept() -> None:
     ]
 
 
-def test_arguments_for_dataflow_are_what_beams_own_runner_takes() -> None:
+def test_arguments_for_dataflow_are_what_beams_own_runner_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It asks Google, for a warning.
+    monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
     options = ["--region=europe-west1", "--project=mine", "--temp_location=gs://mine/tmp"]
     runner = BeamRunner("dataflow", options=[*options, "--sdk_container_image=mine/tfx:1"], code="installed")
     target = BeamTarget("dataflow", dataclasses.asdict(runner), job_name="tfx-taxi-0123456789-try1")
