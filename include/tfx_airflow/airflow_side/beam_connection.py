@@ -43,6 +43,11 @@ def target(name: str, what: str, job_name: str, settings: Settings) -> BeamTarge
         raise ConfigError(f"{place} has {unknown} in its extra; there may be {list(EXTRA)}.")
     if not connection.host or not connection.port:
         raise ConfigError(f"{place} needs host and port of the job server, such as {_EXAMPLE}.")
+    if runner.kind == "flink" and not extra.get("ui"):
+        raise ConfigError(
+            f"{place} needs 'ui' in its extra: the address of Flink's pages, without which no job can be cancelled, since "
+            f"Beam's job server only stops waiting for it; such as {_EXAMPLE}."
+        )
     if runner.workers == "pool" and not extra.get("worker_pool"):
         raise ConfigError(
             f"{place} needs 'worker_pool' in its extra: the worker pool as the cluster's own workers reach it, such as "

@@ -50,7 +50,8 @@ def test_a_connection_that_is_not_there_may_come_back(monkeypatch: pytest.Monkey
     ("connection", "why"),
     [
         ({"host": "jobs"}, "needs host and port of the job server"),
-        ({"host": "jobs", "port": 1}, "needs 'worker_pool' in its extra"),
+        ({"host": "jobs", "port": 1, "extra": {"worker_pool": "p:1"}}, "needs 'ui' in its extra"),
+        ({"host": "jobs", "port": 1, "extra": {"ui": "http://f"}}, "needs 'worker_pool' in its extra"),
         ({"host": "jobs", "port": 1, "extra": {"worker_pol": "x"}}, r"has \['worker_pol'\] in its extra"),
     ],
 )

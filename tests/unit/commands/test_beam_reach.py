@@ -37,14 +37,16 @@ def test_one_that_is_away_is_told_with_its_connection(monkeypatch: pytest.Monkey
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (good, text), _ = _said(monkeypatch, port, worker_pool="localhost:50000")
+    (good, text), _, _ = _said(
+        monkeypatch, port, worker_pool="localhost:50000", ui=f"http://127.0.0.1:{port}"
+    )
     assert good is False and text.startswith("job server of Beam runner 'flink' does not answer")
     assert text.endswith("correct Connection 'beam_flink'.")
 
 
 def test_a_connection_that_lacks_something_is_bad_and_none_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     [(good, text)] = _said(monkeypatch, 1)
-    assert good is False and "needs 'worker_pool' in its extra" in text
+    assert good is False and "needs 'ui' in its extra" in text
     monkeypatch.delenv("AIRFLOW_CONN_BEAM_FLINK")
     found = dict((text, good) for good, text in beam_reach.findings(Settings(home="/srv")))
     assert found["Beam runner 'spark' cannot be used: there is no Connection 'beam_spark'"] is None

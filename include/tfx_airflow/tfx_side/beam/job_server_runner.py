@@ -7,8 +7,15 @@ on its pages, waits for a server without end, and calls every job the same. This
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
+import json
 import logging
+import math
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -36,6 +43,9 @@ log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
 MAX_STAGES, MAX_NAME = 10, 200
+# All that Flink says when the connection to a worker breaks.
+_WORKER_DIED = "CANCELLED: client cancelled"
+_POLL_SECONDS, _ANSWER_SECONDS, _AWAY_SECONDS = 0.2, 20.0, 15.0
 _target: BeamTarget | None = None
 _count = itertools.count(1)
 _started: list[JobResult] = []
@@ -81,7 +91,8 @@ class JobServerRunner(portable_runner.PortableRunner):
           BeamError: The job server does not answer, or does not take the job.
         """
         target = _known()
-        name = f"{target.job_name or 'beam'}-{next(_count)}"
+        # A try may have several, and more than one process.
+        name = f"{target.job_name or 'beam'}-{next(_count)}-{os.urandom(2).hex()}"
         # Java knows no runner of this name; the job server has its own.
         options.view_as(StandardOptions).runner = None
         options.view_as(GoogleCloudOptions).job_name = name
@@ -92,7 +103,7 @@ class JobServerRunner(portable_runner.PortableRunner):
         except grpc.RpcError as error:
             raise BeamError(
                 f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
-                f"{job_service._reason(error)}."
+                f"{job_service.reason(error)}."
             ) from None
         workers = getattr(self, "_workers", None)
         stop = [lambda: workers.stop(1)] if workers else []
@@ -142,6 +153,7 @@ class JobResult(portable_runner.PipelineResult):
       seconds: How long it took, from then on; None while it runs.
       stages: Name and seconds of each of its stages, as the cluster tells them; empty when it does not.
       link: Address of its page; "" when that is unknown.
+      has_gone: Whether it was cancelled and has ended.
     """
 
     target: BeamTarget
@@ -150,29 +162,69 @@ class JobResult(portable_runner.PipelineResult):
     seconds: float | None = None
     stages: Iterable[tuple[str, float]] = ()
     link: str = ""
+    has_gone: bool = False
+
+    @property
+    def state(self) -> str:
+        """As the job server tells it now.
+
+        Raises:
+          BeamError: It does not answer.
+        """
+        request = beam_job_api_pb2.GetJobStateRequest(job_id=self._job_id)
+        deadline = time.monotonic() + _AWAY_SECONDS
+        while True:
+            try:
+                found = self._job_service.GetState(request, timeout=_ANSWER_SECONDS).state
+                self._state = self.runner_api_state_to_pipeline_state(found)
+                return self._state
+            except grpc.RpcError as error:
+                if time.monotonic() > deadline:
+                    raise self._error(
+                        f"the job server at {self.target.job_endpoint} has gone while it ran: {job_service.reason(error)}"
+                    ) from None
+                time.sleep(1)
 
     def wait_until_finish(self, duration: int | None = None) -> str:
-        """As Beam's.
+        """As Beam's, but notices a job server that is gone without a word.
 
         Raises:
           BeamError: It did not end well; the cluster's own last error is in the message.
         """
+        messages = threading.Thread(target=self._read_messages, daemon=True)
+        messages.start()
+        deadline = time.monotonic() + duration / 1000 if duration else math.inf
         try:
-            state = super().wait_until_finish(duration)
-        except RuntimeError as error:
-            self._ended()
-            raise self._error(str(error)) from None
-        except grpc.RpcError as error:
+            while not PipelineState.is_terminal(self.state) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        except BeamError:
             self.cancel_quietly()
-            raise self._error(
-                f"the job server at {self.target.job_endpoint} has gone while it ran: {job_service._reason(error)}"
-            ) from None
-        if PipelineState.is_terminal(state):
-            self._ended()
-        return state
+            raise
+        if not PipelineState.is_terminal(self._state):
+            return self._state
+        messages.join(10)
+        self._ended()
+        self._cleanup()
+        if self._state != PipelineState.DONE:
+            raise self._error(f"{self._state}: {self._last_error_message()}")
+        return self._state
+
+    def _read_messages(self) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            for message in self._message_stream:
+                self._messages.append(message)
+                if message.HasField("message_response"):
+                    said = message.message_response
+                    log.log(portable_runner.MESSAGE_LOG_LEVELS[said.importance], "%s", said.message_text)
 
     def _error(self, reason: str) -> BeamError:
         where = f"; its page is {self.link}" if self.link else ""
+        if self.target.of.workers == "pool":
+            where += (
+                f"; its workers come from the pool at {self.target.worker_pool}, as seen from the cluster"
+            )
+        if _WORKER_DIED in reason:
+            where += "; a worker of it has died, and the pool's log says how"
         return BeamError(
             f"job {self.name!r} on runner {self.target.name!r} did not end well{where}; its last error:",
             tail=reason,
@@ -208,6 +260,7 @@ class JobResult(portable_runner.PipelineResult):
         """Cancels it and waits for its end; what cannot be done is logged."""
         try:
             job_service.cancel(self.target, lambda name: name == self.name, seconds)
+            self.has_gone = True
         except BeamError as error:
             log.error("%s", error)
 
@@ -220,17 +273,31 @@ def cancel_all(seconds: float = 20) -> None:
     """Cancels the jobs of this process that have not ended; for a task that is killed.
 
     Args:
-      seconds: How long their end is waited for.
+      seconds: How long their end is waited for. What has not ended by then is left to a process of its own: a job that is
+        being handed over to the cluster cannot be cancelled before it is there.
     """
-    threads = [
-        threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True)
-        for result in started()
-        if result.seconds is None
-    ]
+    left = [result for result in started() if result.seconds is None]
+    threads = [threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True) for result in left]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(seconds)
+    if any(thread.is_alive() for thread in threads) or not all(result.has_gone for result in left):
+        leave_to_another_process(left[0].target)
+
+
+def leave_to_another_process(target: BeamTarget) -> None:
+    """Has a process that outlives this one cancel the jobs of the target's try."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "include.tfx_airflow.tfx_side.beam.cancel"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps(dataclasses.asdict(target)).encode())
+    process.stdin.close()
 
 
 def _known() -> BeamTarget:

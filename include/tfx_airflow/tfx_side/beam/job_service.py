@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -19,17 +20,12 @@ log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
-_CANCEL_SECONDS = 60.0
+_CANCEL_SECONDS = 90.0
 _JobState = beam_job_api_pb2.JobState
 ENDED = (_JobState.DONE, _JobState.DRAINED, _JobState.FAILED, _JobState.CANCELLED)
-# A server that is gone is noticed while a call waits, too.
-_OPTIONS = (
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-)
+_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+# How long a job that was cancelled while it was handed over may take to come to Flink all the same.
+_COMING_SECONDS = 60.0
 
 
 class _Details(
@@ -113,10 +109,10 @@ def cancel_earlier(target: BeamTarget) -> list[str]:
 
 
 def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _CANCEL_SECONDS) -> list[str]:
-    """Cancels jobs by their names, through the job server and, where its address is known, at Flink itself.
+    """Cancels jobs by their names, through the job server and at Flink itself.
 
-    A job server that was started again knows nothing of the jobs that it started before, but Flink does; and Flink goes on
-    with a job whose job server only stops waiting for it.
+    Beam's job server for Flink only stops waiting for a job that it cancels: Flink goes on with it, and one that is just
+    being handed over comes to Flink later. And a job server that was started again knows nothing of its earlier jobs.
 
     Args:
       target: The cluster.
@@ -129,18 +125,17 @@ def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _
     Raises:
       BeamError: A job goes on, or nobody answers.
     """
-    deadline, told, asked = time.monotonic() + seconds, set[str](), set[str]()
+    began, told, asked = time.monotonic(), set[str](), set[str]()
     jobs = service(target)
     while True:
         try:
-            running = _running(target, jobs)
+            running, coming = _at_work(target, jobs, wanted)
         except (grpc.RpcError, OSError, ValueError) as error:
             raise BeamError(
                 f"which jobs Beam runner {target.name!r} runs cannot be known, so that an earlier try's could still be at "
-                f"work: {_reason(error)}; see to its job server at {target.job_endpoint}"
+                f"work: {reason(error)}; see to its job server at {target.job_endpoint}"
                 + (f" and to Flink at {target.ui}." if target.ui else ".")
             ) from None
-        running = [(key, name, end) for key, name, end in running if wanted(name)]
         for key, name, end in running:
             told.add(name)
             if key not in asked:
@@ -149,40 +144,46 @@ def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _
                 try:
                     end()
                 except (grpc.RpcError, OSError) as error:  # it may have ended just now
-                    log.info("Beam job %r: %s", name, _reason(error))
-        if not running:
+                    log.info("Beam job %r: %s", name, reason(error))
+        waited = time.monotonic() - began
+        if not running and (not coming or waited > _COMING_SECONDS):
             return sorted(told)
-        if time.monotonic() > deadline:
+        if waited > seconds:
             raise BeamError(
-                f"jobs {sorted(name for _, name, _ in running)} of Beam runner {target.name!r} do not end within "
-                f"{seconds:.0f} s of being cancelled; cancel them"
+                f"jobs {sorted({name for _, name, _ in running} | coming)} of Beam runner {target.name!r} have not ended "
+                f"{seconds:.0f} s after they were cancelled; see to them"
                 + (f" at {target.ui}." if target.ui else " in the cluster's pages.")
             )
         time.sleep(0.5)
 
 
-def _running(
-    target: BeamTarget, jobs: beam_job_api_pb2_grpc.JobServiceStub
-) -> list[tuple[str, str, Callable[[], Any]]]:
-    """(key, name, how to cancel it) of each job that has not ended."""
+def _at_work(
+    target: BeamTarget, jobs: beam_job_api_pb2_grpc.JobServiceStub, wanted: Callable[[str], bool]
+) -> tuple[list[tuple[str, str, Callable[[], Any]]], set[str]]:
+    """(key, name, how to cancel it) of each job that has not ended, and names of those that may still come to Flink."""
     found: list[tuple[str, str, Callable[[], Any]]] = []
-    answer = jobs.GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=_ANSWER_SECONDS)
-    for job in answer.job_info:
+    coming = set()
+    for job in jobs.GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=_ANSWER_SECONDS).job_info:
+        if not wanted(job.job_name):
+            continue
         if job.state not in ENDED:
             request = beam_job_api_pb2.CancelJobRequest(job_id=job.job_id)
-            found.append(
-                (job.job_id, job.job_name, lambda r=request: jobs.Cancel(r, timeout=_ANSWER_SECONDS))  # type: ignore[misc]
-            )
-    if target.ui and target.of.kind == "flink":
-        for one in flink_rest.jobs(target.ui):
-            if one["state"] not in flink_rest.ENDED:
-                found.append(
-                    (one["jid"], one["name"], lambda id_=one["jid"]: flink_rest.cancel(target.ui, id_))  # type: ignore[misc]
-                )
-    return found
+            end = functools.partial(jobs.Cancel, request, timeout=_ANSWER_SECONDS)
+            found.append((job.job_id, job.job_name, end))
+        elif job.state == _JobState.CANCELLED:
+            coming.add(job.job_name)
+    if not target.ui or target.of.kind != "flink":
+        return found, set()
+    for one in flink_rest.jobs(target.ui):
+        coming.discard(one["name"])
+        if wanted(one["name"]) and one["state"] not in flink_rest.ENDED:
+            end = functools.partial(flink_rest.cancel, target.ui, one["jid"])
+            found.append((one["jid"], one["name"], end))
+    return found, coming
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Why a call failed, on one line."""
     if isinstance(error, grpc.RpcError) and hasattr(error, "code"):
         return f"{error.code().name}: {error.details()}"
     return f"{type(error).__name__}: {error}"

@@ -36,10 +36,10 @@ def cancel_jobs(request: NodeRequest) -> None:
     if not target.of.uses_job_server:
         return
     # Not for every node: it imports Beam.
-    from include.tfx_airflow.tfx_side.beam import job_service
+    from include.tfx_airflow.tfx_side.beam.cancel import cancel_try
 
     try:
-        job_service.cancel(target, lambda name: name.startswith(f"{target.job_name}-"))
+        cancel_try(target, seconds=90)
     except BeamError as error:
         print(error)
 
