@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,33 +151,9 @@ def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_
     assert _events(bundle)[earlier:] == events
 
 
-@pytest.fixture
-def job_server(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
-    """Address of a job server: Beam's own in Python, which speaks the protocol of Flink's."""
-    python = bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"]
-    log = tmp_path / "job-server.log"
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            [python, "-m", "apache_beam.runners.portability.local_job_service_main", "--port=0"], stderr=file
-        )
-    try:
-        wait_until(lambda: "Listening for beam jobs on port" in log.read_text(), 60, "the job server")
-        [port] = re.findall(r"Listening for beam jobs on port (\d+)", log.read_text())
-        yield f"localhost:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_the_word_count_is_the_same_in_several_processes_and_by_way_of_a_job_server(
-    bundle: Bundle, job_server: str
-) -> None:
+def test_the_word_count_is_the_same_in_several_processes(bundle: Bundle) -> None:
     _copy(bundle, "beam_wordcount")
-    host, port = job_server.split(":")
-    bundle.environment["AIRFLOW_CONN_BEAM_FLINK"] = json.dumps(
-        {"conn_type": "generic", "host": host, "port": int(port)}
-    )
-    for runner in ("processes", "flink"):
+    for runner in ("in_memory", "processes"):
         done = bundle.dags_test("beam_wordcount", "--conf", json.dumps({"runner": runner}))
         assert done.returncode == 0, done.stdout[-4000:]
         assert "19  and" in done.stdout and "581  words" in done.stdout

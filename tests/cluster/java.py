@@ -15,6 +15,8 @@ _OPENED = (
     *("java.text", "java.time", "java.util", "java.util.concurrent", "java.util.concurrent.atomic"),
     *("java.util.concurrent.locks", "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
 )
+# On few cores, for minutes: the optimising compiler and the parallel collector would cost more than they give.
+_SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _LOG_TO_STDOUT = """
 rootLogger.level = INFO
 rootLogger.appenderRef.stdout.ref = stdout
@@ -77,6 +79,7 @@ def command(
     java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
     return [
         java,
+        *_SHORT_LIVED,
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
         f"-Djava.io.tmpdir={folder}",
         f"-Dlog4j.configurationFile={folder / 'log4j2.properties'}",

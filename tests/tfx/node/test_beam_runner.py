@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners import create_runner
 from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
 from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.beam import arguments
-from include.tfx_airflow.tfx_side.node import node
+from include.tfx_airflow.tfx_side.node import beam_work, node
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +69,35 @@ def test_what_the_pipeline_gives_besides_is_kept() -> None:
         "--direct_running_mode=in_memory",
         "--sdk_container_image=unused",
     ]
+
+
+def test_arguments_for_dataflow_are_what_beams_own_runner_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It asks Google, for a warning.
+    monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
+    options = ["--region=europe-west1", "--project=mine", "--temp_location=gs://mine/tmp"]
+    runner = BeamRunner("dataflow", options=[*options, "--sdk_container_image=mine/tfx:1"], code="installed")
+    target = BeamTarget("dataflow", dataclasses.asdict(runner), job_name="tfx-taxi-0123456789-try1")
+    made = PipelineOptions(arguments.of_node(target, ["--direct_num_workers=1"], "Transform"))
+    assert made.get_all_options(drop_default=True)["job_name"] == "tfx-taxi-0123456789-try1"
+    assert PipelineOptionsValidator(made, create_runner("DataflowRunner")).validate() == []
+
+
+def test_a_killed_nodes_job_on_dataflow_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = []
+
+    class Result:
+        """As Dataflow's, which has only begun."""
+
+        state = "RUNNING"
+
+        def job_id(self) -> str:
+            return "2014-01-01"
+
+        def cancel(self) -> None:
+            cancelled.append(self)
+            raise RuntimeError("it does not answer")
+
+    results = [Result(), Result()]
+    monkeypatch.setattr(beam_work, "_begun", results)
+    beam_work.cancel_others()
+    assert cancelled == results

@@ -32,6 +32,8 @@ def of_node(target: BeamTarget, given: Iterable[str], node: str) -> list[str]:
             "one of the two."
         )
     arguments = [*joined(runner, given), *of_code(target)]
+    if runner.kind == "dataflow" and target.job_name:
+        arguments.append(f"--job_name={target.job_name}")
     if runner.kind != "dataflow" and not any(name in _TFX_IS_THERE for name, _ in named(arguments)):
         arguments.append("--sdk_container_image=unused")
     return arguments

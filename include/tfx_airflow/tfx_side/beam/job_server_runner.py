@@ -13,6 +13,7 @@ import itertools
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -42,10 +43,13 @@ log = logging.getLogger(__name__)
 
 TOKEN_PARAMETER = "token"
 MAX_STAGES, MAX_NAME = 10, 200
+# All that Flink says when the connection to a worker breaks.
+_WORKER_DIED = "CANCELLED: client cancelled"
 _POLL_SECONDS, _ANSWER_SECONDS, _AWAY_SECONDS = 0.2, 20.0, 15.0
 _target: BeamTarget | None = None
 _count = itertools.count(1)
 _started: list[JobResult] = []
+_handing_over: set[str] = set()
 
 
 def use(target: BeamTarget) -> None:
@@ -88,24 +92,28 @@ class JobServerRunner(portable_runner.PortableRunner):
           BeamError: The job server does not answer, or does not take the job.
         """
         target = _known()
-        name = f"{target.job_name or 'beam'}-{next(_count)}"
+        # A try may have several, and more than one process.
+        name = f"{target.job_name or 'beam'}-{next(_count)}-{os.urandom(2).hex()}"
         # Java knows no runner of this name; the job server has its own.
         options.view_as(StandardOptions).runner = None
         options.view_as(GoogleCloudOptions).job_name = name
         began = time.monotonic()
         handle = _JobServiceHandle(target, name, options)
+        workers = getattr(self, "_workers", None)
+        stop = [lambda: workers.stop(1)] if workers else []
+        _handing_over.add(name)
         try:
             job_id, messages, states = handle.submit(self._optimize_pipeline(pipeline, options))
+            result = JobResult(handle.job_service, job_id, messages, states, stop)
+            result.target, result.name, result.began = target, name, began
+            _started.append(result)
         except grpc.RpcError as error:
             raise BeamError(
                 f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
                 f"{job_service.reason(error)}."
             ) from None
-        workers = getattr(self, "_workers", None)
-        stop = [lambda: workers.stop(1)] if workers else []
-        result = JobResult(handle.job_service, job_id, messages, states, stop)
-        result.target, result.name, result.began = target, name, began
-        _started.append(result)
+        finally:
+            _handing_over.discard(name)
         log.info(
             "Beam job %r (%s) runs on %r%s.", name, job_id, target.name, f": {target.ui}" if target.ui else ""
         )
@@ -215,6 +223,12 @@ class JobResult(portable_runner.PipelineResult):
 
     def _error(self, reason: str) -> BeamError:
         where = f"; its page is {self.link}" if self.link else ""
+        if self.target.of.workers == "pool":
+            where += (
+                f"; its workers come from the pool at {self.target.worker_pool}, as seen from the cluster"
+            )
+        if _WORKER_DIED in reason:
+            where += "; a worker of it has died, and the pool's log says how"
         return BeamError(
             f"job {self.name!r} on runner {self.target.name!r} did not end well{where}; its last error:",
             tail=reason,
@@ -266,6 +280,9 @@ def cancel_all(seconds: float = 20) -> None:
       seconds: How long their end is waited for. What has not ended by then is left to a process of its own: a job that is
         being handed over to the cluster cannot be cancelled before it is there.
     """
+    if _handing_over:
+        leave_to_another_process(_known())
+        return
     left = [result for result in started() if result.seconds is None]
     threads = [threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True) for result in left]
     for thread in threads:

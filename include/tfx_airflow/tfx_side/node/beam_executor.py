@@ -41,7 +41,7 @@ class BeamExecutorOperator(beam_executor_operator.BeamExecutorOperator):
     """
 
     target: BeamTarget
-    beam_pipeline_args: Any  # TFX's
+    beam_pipeline_args: list[Any]
 
     def run_executor(self, execution_info: Any, make_beam_pipeline_fn: Any = None) -> Any:
         """As TFX's."""

@@ -29,6 +29,21 @@ _STEP_MSECS = ("beam", "metric:ptransform_execution_time:total_msecs:v1")
 _NOT_THE_USERS = ("beam", "internal")
 
 
+# Of all pipelines that this process has begun.
+_begun: list[Any] = []
+
+
+def cancel_others() -> None:
+    """Cancels jobs that run elsewhere but on a job server, on Dataflow: for a task that is killed."""
+    for result in _begun:
+        if isinstance(result, JobResult) or not hasattr(result, "job_id"):
+            continue
+        try:
+            result.cancel()
+        except Exception:  # it has ended, or its service does not answer
+            log.warning("A Beam job could not be cancelled.", exc_info=True)
+
+
 class BeamWork:
     """Collects what the pipelines that run inside `observed` say about themselves."""
 
@@ -56,6 +71,7 @@ class BeamWork:
             finally:
                 inside.a_run = False
             self._results.append(result)
+            _begun.append(result)
             # A runner elsewhere has only begun.
             ended = beam.runners.runner.PipelineState.is_terminal(getattr(result, "state", None))
             self._seconds.append(time.monotonic() - began if ended else math.nan)

@@ -103,6 +103,8 @@ def cancel_beam_jobs(seconds: float) -> None:
     # Without it imported there is none, and an import may wait for the main thread.
     if runner := sys.modules.get("include.tfx_airflow.tfx_side.beam.job_server_runner"):
         runner.cancel_all(seconds)
+    if work := sys.modules.get("include.tfx_airflow.tfx_side.node.beam_work"):
+        work.cancel_others()
 
 
 def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> NodeResult:
