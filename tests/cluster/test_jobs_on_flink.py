@@ -64,7 +64,7 @@ def _runs(flink: Flink, dag_id: str) -> None:
         job = _job(flink, dag_id)
         return job["state"] == "RUNNING" and bool(_harnesses())
 
-    wait_until(work_is_under_way, 120, "the job")
+    wait_until(work_is_under_way, 300, "the job", every=1)
     time.sleep(3)  # until its function sleeps
 
 
@@ -87,15 +87,19 @@ def test_a_killed_tasks_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
     finally:
         task.kill()
         task.wait()
-    wait_until(lambda: _job(flink, "killed")["state"] == "CANCELED", 20, "the job to end with its task")
-    wait_until(lambda: not _harnesses(), 60, "the harness to end with its job")
+    wait_until(
+        lambda: _job(flink, "killed")["state"] == "CANCELED", 30, "the job to end with its task", every=1
+    )
+    wait_until(lambda: not _harnesses(), 60, "the harness to end with its job", every=1)
 
 
 def test_a_job_ends_when_its_tasks_time_is_over(bundle: Bundle, flink: Flink) -> None:
-    _write(bundle, "late", "sleep", "execution_timeout=timedelta(seconds=60)")
+    _write(bundle, "late", "sleep", "execution_timeout=timedelta(seconds=90)")
     done = bundle.dags_test("late")
     assert done.returncode != 0 and _job(flink, "late")["state"] != "none", done.stdout[-4000:]
-    wait_until(lambda: _job(flink, "late")["state"] == "CANCELED", 20, "the job to end with its task")
+    wait_until(
+        lambda: _job(flink, "late")["state"] == "CANCELED", 30, "the job to end with its task", every=1
+    )
 
 
 def test_a_harness_that_dies_fails_its_job_and_the_task_says_so(
@@ -108,7 +112,7 @@ def test_a_harness_that_dies_fails_its_job_and_the_task_says_so(
         _runs(flink, "broken_worker")
         for harness in _harnesses():
             os.kill(harness, signal.SIGKILL)
-        assert task.wait(120) != 0
+        assert task.wait(180) != 0
     finally:
         task.kill()
         task.wait()
@@ -150,7 +154,7 @@ def test_what_is_away_is_told_in_seconds(
     _write(bundle, "away", "nothing")
     began = time.monotonic()
     done = bundle.dags_test("away")
-    assert done.returncode != 0 and time.monotonic() - began < 90
+    assert done.returncode != 0 and time.monotonic() - began < 120
     if away == "job server":
         assert f"job server of Beam runner 'flink' does not answer at 127.0.0.1:{port}" in done.stdout
     else:

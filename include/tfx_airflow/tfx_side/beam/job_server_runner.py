@@ -49,6 +49,7 @@ _POLL_SECONDS, _ANSWER_SECONDS, _AWAY_SECONDS = 0.2, 20.0, 15.0
 _target: BeamTarget | None = None
 _count = itertools.count(1)
 _started: list[JobResult] = []
+_handing_over: set[str] = set()
 
 
 def use(target: BeamTarget) -> None:
@@ -98,18 +99,21 @@ class JobServerRunner(portable_runner.PortableRunner):
         options.view_as(GoogleCloudOptions).job_name = name
         began = time.monotonic()
         handle = _JobServiceHandle(target, name, options)
+        workers = getattr(self, "_workers", None)
+        stop = [lambda: workers.stop(1)] if workers else []
+        _handing_over.add(name)
         try:
             job_id, messages, states = handle.submit(self._optimize_pipeline(pipeline, options))
+            result = JobResult(handle.job_service, job_id, messages, states, stop)
+            result.target, result.name, result.began = target, name, began
+            _started.append(result)
         except grpc.RpcError as error:
             raise BeamError(
                 f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
                 f"{job_service.reason(error)}."
             ) from None
-        workers = getattr(self, "_workers", None)
-        stop = [lambda: workers.stop(1)] if workers else []
-        result = JobResult(handle.job_service, job_id, messages, states, stop)
-        result.target, result.name, result.began = target, name, began
-        _started.append(result)
+        finally:
+            _handing_over.discard(name)
         log.info(
             "Beam job %r (%s) runs on %r%s.", name, job_id, target.name, f": {target.ui}" if target.ui else ""
         )
@@ -276,6 +280,9 @@ def cancel_all(seconds: float = 20) -> None:
       seconds: How long their end is waited for. What has not ended by then is left to a process of its own: a job that is
         being handed over to the cluster cannot be cancelled before it is there.
     """
+    if _handing_over:
+        leave_to_another_process(_known())
+        return
     left = [result for result in started() if result.seconds is None]
     threads = [threading.Thread(target=result.cancel_quietly, args=[seconds], daemon=True) for result in left]
     for thread in threads:
