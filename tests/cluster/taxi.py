@@ -50,14 +50,9 @@ class Run:
         Returns:
           One line for each number or word that differs by more.
         """
-        found, expected = (
-            self._made(what, self.executions[name].uri(key)) for name in (node, node + _SUFFIX)
-        )
-        return list(_differences(found, expected, relative, what))
-
-    def _made(self, what: str, uri: str) -> Any:
+        uris = [self.executions[name].uri(key) for name in (node, node + _SUFFIX)]
         done = subprocess.run(
-            [TFX_PYTHON, "-m", "tests.pipelines.made", what, uri],
+            [TFX_PYTHON, "-m", "tests.pipelines.made", what, *uris],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -65,7 +60,8 @@ class Run:
             timeout=300,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        found, expected = json.loads(done.stdout)
+        return list(_differences(found, expected, relative, what))
 
 
 def run(bundle: Bundle, dag_id: str, beam_runner: str, **connections: str) -> Run:

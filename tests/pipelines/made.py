@@ -1,6 +1,6 @@
 """What a node of the taxi pipeline made, as numbers that do not depend on the order of rows or files.
 
-Usage: python -m tests.pipelines.made NAME URI, in the TFX interpreter; prints JSON.
+Usage: python -m tests.pipelines.made NAME URI..., in the TFX interpreter; prints a JSON list, NAME is a function here.
 """
 
 from __future__ import annotations
@@ -110,4 +110,4 @@ def _records(folder: str) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](sys.argv[2])))
+    print(json.dumps([globals()[sys.argv[1]](uri) for uri in sys.argv[2:]]))
