@@ -62,7 +62,15 @@ class AirflowDagRunner:
           ConfigError: The config names nodes or parameters that the pipeline does not have.
           SettingsError: The pipeline is not compiled yet and there is no TFX interpreter.
         """
-        compiled = self._load(pipeline, arguments)
+        return self.dag(self._load(pipeline, arguments))
+
+    def dag(self, compiled: Compiled) -> DAG:
+        """Makes the DAG of a compiled pipeline.
+
+        Raises:
+          ConfigError: As for `run`.
+        """
+        self._check(compiled)
         options = dict(self._config.airflow_dag_config)
         own = self._params(compiled, options.get("params") or {})
         options["params"] = {**own, **(options.get("params") or {})}
@@ -93,6 +101,7 @@ class AirflowDagRunner:
                 f"({sorted(self._config.airflow_dag_config)}); pass these to the DAG around it."
             )
         compiled = self._load(pipeline, arguments)
+        self._check(compiled)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
         try:
             group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
@@ -169,13 +178,15 @@ class AirflowDagRunner:
         )
 
     def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
-        compiled = load(
+        return load(
             pipeline,
             arguments,
             read_settings(),
             patience=parse_seconds(),
             compiled_from=self._config.compiled_from,
         )
+
+    def _check(self, compiled: Compiled) -> None:
         known = [node.id for node in compiled.manifest.nodes]
         unknown = sorted(set(self._config.node_configs) - set(known))
         if unknown:
@@ -183,7 +194,6 @@ class AirflowDagRunner:
                 f"node_configs names {unknown}, which {compiled.manifest.pipeline_name!r} does not have; "
                 f"it has {known}."
             )
-        return compiled
 
     def _add_tasks(self, compiled: Compiled, copy: dict[str, Any]) -> None:
         tasks = {node.id: self._task(compiled, node, copy) for node in compiled.manifest.nodes}

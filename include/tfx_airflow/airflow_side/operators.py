@@ -14,7 +14,13 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.tfx_airflow.airflow_side import beam_work, mlmd_connection, open_lineage, parameters
+from include.tfx_airflow.airflow_side import (
+    airflow_variables,
+    beam_work,
+    mlmd_connection,
+    open_lineage,
+    parameters,
+)
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
@@ -105,7 +111,7 @@ class TfxNodeOperator(BaseOperator):
         try:
             request = self._request(context, settings)
             asked = time.time()
-            self._process = NodeProcess(settings, request)
+            self._process = NodeProcess(settings, request, self.compiled.source.environment)
         except MlmdConnectionError:
             raise
         except TfxAirflowError as error:
@@ -201,7 +207,16 @@ class TfxNodeOperator(BaseOperator):
             bundle_version=bundle_version(instance),
             lineage=open_lineage.is_wanted(),
             library_patches=settings.library_patches,
+            legacy=self._legacy(),
         )
+
+    def _legacy(self) -> dict[str, Any] | None:
+        """The legacy DAG file that the pipeline is from, with the Variables that it asks for."""
+        file, names = self.compiled.source.file, self.compiled.manifest.airflow_variables
+        if not file:
+            return None
+        values = airflow_variables.values(names) if names else {}
+        return dataclasses.asdict(dataclasses.replace(file, variables=values))
 
     def _item(self) -> str:
         """The item of the mapped task group that this task is for, such as `eu`."""

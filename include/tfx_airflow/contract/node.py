@@ -37,6 +37,8 @@ class NodeRequest:
       bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
       lineage: Whether the result describes what was read and made for a lineage catalogue.
       library_patches: Whether overhead is taken out of libraries, see `tfx_side/patches`.
+      legacy: The legacy DAG file that the pipeline is from, as a dict of `LegacyFile`; None for others. Its folders are
+        imported from, and the file itself where the node's code is in it.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -53,6 +55,7 @@ class NodeRequest:
     bundle_version: str = ""
     lineage: bool = False
     library_patches: bool = True
+    legacy: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

@@ -76,6 +76,7 @@ def _fail_before(settings: Settings, source: Path, kind: str, seconds_ago: float
         "files": [str(source)],
         "installed": [],
         "variables": [],
+        "airflow_variables": [],
         "content": fingerprint.content_key([str(source)], settings.roots(), ENVIRONMENT),
         "time": time.time() - seconds_ago,
     }
@@ -259,6 +260,8 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
         "arguments": {},
         "roots": settings.roots(),
         "environment": ENVIRONMENT,
+        "legacy": None,
+        "sensitive": [],
         "given": process.child_environment(settings),
         "compiled_from": [],
         "folder": str(result.folder.parent),
