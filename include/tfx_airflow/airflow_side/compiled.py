@@ -24,6 +24,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from airflow.configuration import AIRFLOW_HOME
+
 from include.tfx_airflow.airflow_side import airflow_variables, tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
 from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
@@ -135,8 +137,12 @@ def load_file(
       CompileError: See `load`.
       SettingsError: See `load`.
     """
-    source = Source(fingerprint.abstract(file.path, settings.roots()), file=file, environment=environment)
-    first = _load(source, _file_folder(source, settings), settings, patience, force)
+    reference = fingerprint.abstract(file.path, settings.roots())
+    folders = [fingerprint.abstract(folder, settings.roots()) for folder in file.folders]
+    key = fingerprint.arguments_key(reference, {"folders": folders, "environment": dict(environment)}, FORMAT)
+    # Many such files look there for their data. A child has no other variable of Airflow's.
+    source = Source(reference, file=file, environment={"AIRFLOW_HOME": AIRFLOW_HOME, **environment})
+    first = _load(source, settings.compiled / f"{file.module}-{key}", settings, patience, force)
     found = [first]
     for number in range(1, first.manifest.others + 1):
         folder = first.folder / str(number)
@@ -254,14 +260,6 @@ def _folder(source: Source, settings: Settings) -> Path:
             f"the arguments of {reference!r} must be JSON-serializable, but {arguments!r} is not: {error}."
         ) from None
     return settings.compiled / f"{reference.replace(':', '.')}-{key}"
-
-
-def _file_folder(source: Source, settings: Settings) -> Path:
-    assert source.file
-    folders = [fingerprint.abstract(folder, settings.roots()) for folder in source.file.folders]
-    arguments = {"folders": folders, "environment": dict(source.environment)}
-    key = fingerprint.arguments_key(source.reference, arguments, FORMAT)
-    return settings.compiled / f"{source.file.module}-{key}"
 
 
 def _raise_known_failure(source: Source, folder: Path, settings: Settings) -> None:

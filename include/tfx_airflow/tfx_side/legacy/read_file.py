@@ -13,6 +13,7 @@ from tfx.orchestration import pipeline as pipeline_lib
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.tfx_side.legacy import dropped_names, property_templates
 from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
@@ -37,6 +38,10 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         module = importlib.import_module(file.module)
     except RefusedError as error:
         raise UnsupportedNodeError(f"{_place(error, file)}{error}") from None
+    except Exception as error:
+        if heir := dropped_names.explain(error):
+            raise UnsupportedNodeError(f"{_place(error, file)}{heir}") from None
+        raise
     if not stand_ins.made:
         raise UnsupportedNodeError(
             "it makes no DAG: it gives no pipeline to AirflowDagRunner(...).run() when it is imported, as Airflow "
@@ -48,6 +53,10 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         raise UnsupportedNodeError(
             f"it makes more than one DAG of the id {twice[0]!r}; give each a name of its own."
         )
+    for made in stand_ins.made:
+        node_id, heir = dropped_names.dropped_component(made.pipeline)
+        if node_id:
+            raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     return [(_told(made, module.__doc__ or ""), made.pipeline) for made in stand_ins.made]
 
 
@@ -65,6 +74,7 @@ def _told(made: Made, doc: str) -> LegacyDag:
         dag_id=made.dag.dag_id,
         line=made.line,
         config=config,
+        templates=property_templates.take(made.pipeline),
         store=_store(made.pipeline.metadata_connection_config),
         ignored=tuple(_ignored(made)),
         refused=dict(_refused(made)),
