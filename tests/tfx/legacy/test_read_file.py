@@ -75,7 +75,7 @@ def test_the_files_of_the_tfx_wheel_give_their_pipelines(
 
 def test_a_config_dict_for_the_older_runner(read: Read) -> None:
     [(dag, pipeline)] = read(_LEGACY / "config_dict.py")
-    assert (dag.dag_id, dag.line) == ("legacy_config_dict", 30)
+    assert (dag.dag_id, dag.line) == ("legacy_config_dict", 28)
     assert pipeline.pipeline_info.pipeline_root == "/srv/airflow/legacy_config_dict"
     assert dag.store == "sqlite:////srv/airflow/legacy_config_dict/metadata.db"
 

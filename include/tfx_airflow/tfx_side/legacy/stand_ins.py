@@ -21,6 +21,13 @@ class _Source(importlib.machinery.SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
+def _forget(name: str) -> None:
+    del sys.modules[name]
+    parent, _, last = name.rpartition(".")
+    if parent in sys.modules:
+        vars(sys.modules[parent]).pop(last, None)
+
+
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the modules; nothing else may import `airflow` in this process while it is in place.
 
@@ -36,7 +43,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._runner = runner.modules(file, self.made)
         self._path, self._before = list(sys.path), dict(sys.modules)
         for name in [name for name in sys.modules if self._stands_for(name)]:
-            del sys.modules[name]
+            _forget(name)
         sys.meta_path.insert(0, self)
         new = [folder for folder in file.folders if folder not in sys.path]
         sys.path += new
@@ -52,7 +59,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             if self._stands_for(name) or path.startswith(
                 tuple(f"{folder}/" for folder in self._file.folders)
             ):
-                del sys.modules[name]
+                _forget(name)
 
     def _stands_for(self, name: str) -> bool:
         return name in self._runner or name.partition(".")[0] == "airflow"

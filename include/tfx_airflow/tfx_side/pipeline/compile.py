@@ -152,18 +152,17 @@ def _legacy(request: dict[str, Any]) -> list[_Part]:
     from include.tfx_airflow.tfx_side.legacy import read_file, stand_ins
     from include.tfx_airflow.tfx_side.pipeline import ir
 
-    file = LegacyFile.of(request["legacy"])
+    file, roots = LegacyFile.of(request["legacy"]), request["roots"]
     # They stay until this process ends: what was imported through them is looked at later.
     found = read_file.read(file, stand_ins.StandIns(file))
-    return [
-        (
-            dag,
-            *ir.compile_pipeline(
-                pipeline, request["reference"], "", request["roots"], request["environment"]
-            ),
+    parts: list[_Part] = []
+    for dag, pipeline in found:
+        manifest, text = ir.compile_pipeline(
+            pipeline, request["reference"], "", roots, request["environment"]
         )
-        for dag, pipeline in found
-    ]
+        dag = dag.with_texts(lambda text: fingerprint.abstract(text, roots))
+        parts.append((dag, manifest, text))
+    return parts
 
 
 def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
