@@ -62,7 +62,8 @@ def adopt(
         raise ConfigError(
             f"configs of adopt({str(path)!r}) names {unknown}; the DAGs there are {sorted(known)}."
         )
-    return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore) for compiled in found]
+    roots = settings.roots()
+    return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, roots) for compiled in found]
 
 
 def files(path: str | os.PathLike[str]) -> list[LegacyFile]:
@@ -88,11 +89,14 @@ def files(path: str | os.PathLike[str]) -> list[LegacyFile]:
     return found
 
 
-def _dag(compiled: Compiled, own: AirflowPipelineConfig | None, ignore: Collection[str]) -> DAG:
+def _dag(
+    compiled: Compiled,
+    own: AirflowPipelineConfig | None,
+    ignore: Collection[str],
+    roots: Mapping[str, str],
+) -> DAG:
     assert compiled.manifest.legacy
-    legacy = compiled.manifest.legacy.with_texts(
-        lambda text: fingerprint.concrete(text, read_settings().roots())
-    )
+    legacy = compiled.manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, roots))
     own = own or AirflowPipelineConfig()
     mapped = legacy_arguments.mapped(legacy, {*ignore, *own.airflow_dag_config})
     if mapped.refused:
