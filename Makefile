@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast replay notebook bench lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-shipped replay notebook bench lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,10 @@ test: lint setup ## set up what is missing and run all tests
 
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
+
+test-shipped: setup ## the DAG files that TFX ships for its Airflow runner, adopted and run to their ends (half an hour)
+	@include/bootstrap.sh tests
+	@$(STATE)/airflow/bin/python -m pytest -v tests/shipped
 
 replay: setup ## a year of monthly retraining through the real scheduler, with a picture (some minutes)
 	@$(ENV); python -m include.tfx_airflow replay taxi_retraining 2013-12-01 2014-12-01 --before taxi_ingest $(ARGS)

@@ -106,6 +106,16 @@ def test_bad_reference_is_refused_with_its_form(tmp_path: Path, reference: objec
     assert "package.module:function" in str(caught.value)
 
 
+def test_a_live_pipeline_is_refused_with_both_ways_to_write_it(tmp_path: Path) -> None:
+    class Pipeline:
+        """Named like TFX's, which this interpreter cannot import."""
+
+    with pytest.raises(CompileError) as caught:
+        compiled.load(Pipeline(), {}, Settings(home=str(tmp_path)))  # type: ignore[arg-type]
+    assert "run('include.taxi.pipeline:create_pipeline'" in str(caught.value)
+    assert "adopt('legacy/taxi_pipeline.py')" in str(caught.value)
+
+
 def test_arguments_that_are_no_json_are_refused_by_value(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="must be JSON-serializable") as caught:
         compiled.load(REFERENCE, {"folder": Path("/srv")}, Settings(home=str(tmp_path)))
