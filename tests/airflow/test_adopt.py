@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
+from tests.bundle import ROOT, TFX_PYTHON, Bundle
 from tests.scheduler import Scheduler, running
 
 _LEGACY = ROOT / "tests" / "legacy"
@@ -49,47 +49,48 @@ def test_once_compiled_a_parse_takes_under_50_ms_and_is_the_same_each_time(bundl
     assert json.loads(first)[1] == json.loads(second)[1]
 
 
+def _compiled(bundle: Bundle, path: Path) -> list[Path]:
+    """The manifests of a file, beside the IR of its pipeline."""
+    found = bundle.home.glob("tfx/compiled/*/*/manifest.json")
+    return [manifest for manifest in found if json.loads(manifest.read_text())["reference"] == str(path)]
+
+
 def test_a_file_that_reads_variables_is_compiled_again_when_they_change(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    shutil.copy(_LEGACY / "module_level.py", tmp_path)
-    home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home")}
-    text = _adopt(tmp_path / "module_level.py")
+    path = Path(shutil.copy(_LEGACY / "module_level.py", tmp_path))
 
-    def words() -> set[str]:
-        found = set()
-        for path in tmp_path.glob("home/compiled/*/*/pipeline.json"):
-            node = json.loads(path.read_text())["nodes"][0]["pipelineNode"]
-            found.add(node["parameters"]["parameters"]["words"]["fieldValue"]["stringValue"])
+    def words() -> dict[str, Path]:
+        found = {}
+        for manifest in _compiled(bundle, path):
+            node = json.loads(manifest.with_name("pipeline.json").read_text())["nodes"][0]["pipelineNode"]
+            found[node["parameters"]["parameters"]["words"]["fieldValue"]["stringValue"]] = manifest
         return found
 
-    assert bundle.import_error(text, **home) == ""
-    assert words() == {"hello world"}
-    variable = {"AIRFLOW_VAR_LEGACY_AUDIENCE": "planet-of-ours"}
-    assert bundle.import_error(text, **home, **variable) == ""
-    assert words() == {"hello world", "hello planet-of-ours"}
-    [manifest] = [
-        json.loads(path.read_text())
-        for path in tmp_path.glob("home/compiled/*/*/manifest.json")
-        if "planet" in path.with_name("pipeline.json").read_text()
-    ]
-    assert manifest["airflow_variables"] == ["legacy_audience", "legacy_settings"]
-    assert "planet-of-ours" not in json.dumps(manifest)
+    assert bundle.import_error(_adopt(path)) == ""
+    assert set(words()) == {"hello world"}
+    assert bundle.import_error(_adopt(path), AIRFLOW_VAR_LEGACY_AUDIENCE="planet-of-ours") == ""
+    assert set(words()) == {"hello world", "hello planet-of-ours"}
+    manifest = words()["hello planet-of-ours"].read_text()
+    assert json.loads(manifest)["airflow_variables"] == ["legacy_audience", "legacy_settings"]
+    assert "planet-of-ours" not in manifest
 
 
 def test_a_variable_that_airflow_masks_is_not_written_anywhere(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "leaking.py").write_text(
+    path = tmp_path / "leaking.py"
+    path.write_text(
         "from airflow.models import Variable\n"
         "from tests.pipelines import small\n"
         "from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner\n"
         "key = Variable.get('my_api_key')\n"
         "DAG = AirflowDagRunner({}).run(small.write_and_read(message=f'key {key}'))\n"
     )
-    own = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"), "AIRFLOW_VAR_MY_API_KEY": "hunter22"}
-    error = bundle.import_error(_adopt(tmp_path / "leaking.py"), **own)
+    error = bundle.import_error(_adopt(path), AIRFLOW_VAR_MY_API_KEY="hunter22")
     assert "the value of the Airflow Variable 'my_api_key', which Airflow masks" in error
-    written = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
-    assert written and not any(b"hunter22" in path.read_bytes() for path in written)
+    [folder] = bundle.home.glob("tfx/compiled/dag_file_leaking-*")
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert "failed.json" in [path.name for path in written]
+    assert not any(b"hunter22" in path.read_bytes() for path in written)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +113,32 @@ def test_what_cannot_be_adopted_is_one_sentence_in_airflow(bundle: Bundle, file:
 def test_what_airflow_3_cannot_do_is_refused_until_the_owner_does_without_it(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    (tmp_path / "slow.py").write_text(
+    path = tmp_path / "slow.py"
+    path.write_text(
         "from datetime import datetime, timedelta\n"
         "from tests.pipelines import small\n"
         "from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner\n"
         "DAG = AirflowDagRunner({'schedule_interval': None, 'default_args': {'sla': timedelta(hours=1)}})"
         ".run(small.write_and_read(name='slow'))\n"
     )
-    home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home")}
-    error = bundle.import_error(_adopt(tmp_path / "slow.py"), **home)
+    error = bundle.import_error(_adopt(path))
     assert "default_args['sla'] = datetime.timedelta(seconds=3600): Airflow 3 has no SLAs" in error
     assert "adopt(..., ignore=['sla'])" in error
-    assert bundle.import_error(_adopt(tmp_path / "slow.py", ", ignore=['sla']"), **home) == ""
-    own = ", ignore=['sla'], configs={'slow': {'node_configs': {'Nothing': {}}}}"
-    assert "node_configs names ['Nothing']" in bundle.import_error(_adopt(tmp_path / "slow.py", own), **home)
+    assert bundle.import_error(_adopt(path, ", ignore=['sla']")) == ""
+
+
+def test_the_files_of_the_tfx_wheel_are_adopted_unchanged(bundle: Bundle, tmp_path: Path) -> None:
+    [wheel] = Path(TFX_PYTHON).parents[1].glob("lib/python3.*/site-packages/tfx")
+    for folder in ("taxi", "airflow/dags"):  # whose modules the files name
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "taxi_utils.py").write_text("")
+    more = f", environment={{'HOME': {str(tmp_path)!r}}}"
+    for file in (
+        "examples/chicago_taxi_pipeline/taxi_pipeline_simple.py",
+        "examples/airflow_workshop/taxi/setup/dags/taxi_pipeline.py",
+        "tools/cli/testdata/test_pipeline_airflow_1.py",
+    ):
+        assert bundle.import_error(_adopt(wheel / file, more)) == ""
 
 
 def test_the_report_on_a_folder_says_what_becomes_of_each_file(bundle: Bundle) -> None:
