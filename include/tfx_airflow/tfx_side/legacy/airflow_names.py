@@ -28,6 +28,9 @@ class DAG:
     What the file assigns to it, such as `doc_md`, is taken as an argument of the DAG.
     """
 
+    dag_id: str
+    config: dict[str, Any]
+
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """Refuses: only the runner makes DAGs here."""
         raise RefusedError(f"DAG(...) of Airflow makes a DAG without a TFX pipeline; {_NODES_ONLY}.")
@@ -40,7 +43,7 @@ class DAG:
         return dag
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self)["config"][name] = value
+        self.config[name] = value
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):

@@ -64,7 +64,7 @@ def modules(file: LegacyFile, made: list[Made]) -> dict[str, ModuleType]:
                 config = AirflowPipelineConfig(airflow_dag_config=dict(config or {}))
             super().__init__(config)
 
-        def run(self, tfx_pipeline: pipeline_lib.Pipeline) -> DAG:  # type: ignore[override]
+        def run(self, tfx_pipeline: pipeline_lib.Pipeline) -> DAG:
             """Keeps the pipeline; returns what stands for its DAG."""
             if not isinstance(tfx_pipeline, pipeline_lib.Pipeline):
                 raise RefusedError(f"AirflowDagRunner.run() was given {tfx_pipeline!r}, not a TFX pipeline.")
