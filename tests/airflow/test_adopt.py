@@ -55,6 +55,15 @@ def _compiled(bundle: Bundle, path: Path) -> list[Path]:
     return [manifest for manifest in found if json.loads(manifest.read_text())["reference"] == str(path)]
 
 
+def test_an_edit_of_a_module_beside_the_file_is_seen(bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(_LEGACY / "with_helpers", tmp_path / "with_helpers"))
+    path, words = folder / "reporting.py", folder / "steps" / "words.py"
+    for text, count in ((words.read_text(), 1), (words.read_text().replace("from a", "of a"), 2)):
+        words.write_text(text)
+        assert bundle.import_error(_adopt(path)) == ""
+        assert len(_compiled(bundle, path)) == count
+
+
 def test_a_file_that_reads_variables_is_compiled_again_when_they_change(
     bundle: Bundle, tmp_path: Path
 ) -> None:
