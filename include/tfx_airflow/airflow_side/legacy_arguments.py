@@ -27,7 +27,7 @@ _DAG_SAME = frozenset(
     "description start_date end_date default_args template_searchpath max_active_tasks max_active_runs"
     " max_consecutive_failed_dag_runs dagrun_timeout catchup doc_md params access_control is_paused_upon_creation"
     " jinja_environment_kwargs render_template_as_native_obj tags owner_links dag_display_name on_success_callback"
-    " on_failure_callback".split()
+    " on_failure_callback user_defined_macros user_defined_filters".split()
 )
 _DAG_RENAMED = {"concurrency": "max_active_tasks", "fail_stop": "fail_fast"}
 _DAG_WITHOUT_EFFECT = {
@@ -52,8 +52,10 @@ _TASK_REFUSED = frozenset(
 _SLA = (
     "Airflow 3 has no SLAs; it has deadlines (DAG argument 'deadline'), which configs=... of adopt can give"
 )
-_CALLBACKS = frozenset(
-    "on_success_callback on_failure_callback on_execute_callback on_retry_callback on_skipped_callback".split()
+# Their functions are called by Airflow's interpreter.
+_WITH_FUNCTIONS = frozenset(
+    "on_success_callback on_failure_callback on_execute_callback on_retry_callback on_skipped_callback"
+    " user_defined_macros user_defined_filters".split()
 )
 
 
@@ -151,8 +153,8 @@ def _store(address: str) -> list[str]:
 def _take(name: str, new: str, value: Any, target: dict[str, Any], found: Mapped, where: str = "") -> None:
     if new != name:
         found.moved[where + name] = new
-    if name in _CALLBACKS:
-        value = _callbacks(where + name, value, found)
+    if name in _WITH_FUNCTIONS:
+        value = _with_functions(where + name, value, found)
     if inside := _unknown(value):
         found.refused_names[name] = (
             f"{where}{name} = {_text(value)}: {inside} cannot be told to Airflow's interpreter; give it in configs=... of adopt."
@@ -223,10 +225,12 @@ def _zone(config: Mapping[str, Any]) -> Any:
     return pendulum.local_timezone() if name == "system" else pendulum.timezone(name)
 
 
-def _callbacks(name: str, value: Any, found: Mapped) -> Any:
+def _with_functions(name: str, value: Any, found: Mapped) -> Any:
     """Functions by their references; what is no function of a module is left to be refused."""
     if isinstance(value, list):
-        return [_callbacks(name, one, found) for one in value]
+        return [_with_functions(name, one, found) for one in value]
+    if isinstance(value, dict):
+        return {key: _with_functions(name, one, found) for key, one in value.items()}
     if not isinstance(value, Function):
         return value
     try:

@@ -162,10 +162,11 @@ def test_callbacks_of_a_module_that_airflow_can_import_are_kept(
     monkeypatch.syspath_prepend(str(tmp_path))
     import my_alerts  # type: ignore[import-not-found]
 
-    config = {
+    config: dict[str, Any] = {
         "default_args": {"on_failure_callback": my_alerts.notify},
         "on_success_callback": [my_alerts.notify],
     }
+    config["user_defined_macros"] = {"tell": my_alerts.notify, "region": "eu"}
     plain = {name: legacy.plain(value) for name, value in config.items()}
     monkeypatch.undo()
     del sys.modules["my_alerts"]
@@ -173,6 +174,8 @@ def test_callbacks_of_a_module_that_airflow_can_import_are_kept(
     assert not found.refused
     assert found.arguments["default_args"]["on_failure_callback"]({}) == "told"
     assert [one({}) for one in found.arguments["on_success_callback"]] == ["told"]
+    macros = found.arguments["user_defined_macros"]
+    assert macros["tell"]({}) == "told" and macros["region"] == "eu"
     assert str(tmp_path) not in sys.path
 
 
