@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast test-cluster replay notebook bench bench-flink lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,10 @@ test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under 
 
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster
+
+test-shipped: setup ## the DAG files that TFX ships for its Airflow runner, adopted and run to their ends (half an hour)
+	@include/bootstrap.sh tests
+	@$(STATE)/airflow/bin/python -m pytest -v tests/shipped
 
 replay: setup ## a year of monthly retraining through the real scheduler, with a picture (some minutes)
 	@$(ENV); python -m include.tfx_airflow replay taxi_retraining 2013-12-01 2014-12-01 --before taxi_ingest $(ARGS)

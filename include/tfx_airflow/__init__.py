@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from include.tfx_airflow.airflow_side.adopt import adopt
     from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
     from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
     from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
@@ -23,6 +24,7 @@ _HOME = {
     "SpanSensor": "airflow_side.span_sensor",
     "TfxAirflowError": "contract.errors",
     "TfxNodeOperator": "airflow_side.operators",
+    "adopt": "airflow_side.adopt",
     "range_config": "airflow_side.span_sensor",
 }
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "SpanSensor",
     "TfxAirflowError",
     "TfxNodeOperator",
+    "adopt",
     "range_config",
 ]
 

@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "arguments", nargs="*", metavar="NAME=JSON", help="arguments of the function, as in the DAG file"
     )
+    adopt = commands.add_parser(
+        "adopt",
+        help="report what becomes of a DAG file, or a folder of them, written for TFX's Airflow runner",
+    )
+    adopt.add_argument("path", metavar="FILE|FOLDER")
     commands.add_parser("doctor", help="show what is configured, found and missing")
     mlmd = commands.add_parser(
         "mlmd", help="create the schema of the ML Metadata store, or show what it holds"
@@ -167,6 +172,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.command == "compile":
             return _compile(arguments.reference, arguments.arguments)
+        if arguments.command == "adopt":
+            from include.tfx_airflow.commands import adopt
+
+            return adopt.main(arguments.path)
         if arguments.command == "doctor":
             from include.tfx_airflow.commands import doctor
 

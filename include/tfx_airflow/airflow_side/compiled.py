@@ -2,6 +2,8 @@
 
     <home>/compiled/<function>-<arguments key>/<content key>/{manifest,pipeline}.json
 
+The pipelines of a legacy DAG file are in one entry: the first there, others in folders `1`, `2`, ... in it.
+
 Compiling takes as long as importing TFX (10-20 s), which may be more than Airflow allows a DAG file.
 So the child that compiles has a session of its own and holds the lock: when a parse is cut off, the
 child carries on, and the next parse finds its result.
@@ -18,19 +20,24 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from include.tfx_airflow.airflow_side import machines, tfx_environment
+from airflow.configuration import AIRFLOW_HOME
+
+from include.tfx_airflow.airflow_side import airflow_variables, machines, tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
 from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
+from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.contract.manifest import (
     CHANGED_MEANWHILE,
     COMPILED,
     FAILED_FILE,
     FORMAT,
     IR_FILE,
+    NEEDED_FILE,
+    NEEDS_VARIABLES,
     PIPELINE_ERROR,
     Manifest,
 )
@@ -43,19 +50,40 @@ _LOG_FILE = "compile.log"
 # How many entries to keep for one function and its arguments: the versions used last.
 KEPT = 6
 _MARK_SECONDS = 3600
+_TRIES = 3
 # A pipeline that did not compile is not tried again for this long while its files stay the same.
 _FAILURE_SECONDS = 120
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclasses.dataclass(frozen=True)
+class Source:
+    """What is compiled: a pipeline function with its arguments, or a legacy DAG file.
+
+    Attributes:
+      reference: `module:function`, or the path of the file.
+      arguments: JSON-able keyword arguments of the function.
+      compiled_from: `AirflowPipelineConfig.compiled_from`.
+      file: The legacy DAG file, without the values of Variables; None for a function.
+      environment: Environment variables for what compiles and for the nodes.
+    """
+
+    reference: str
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    compiled_from: Sequence[str] = ()
+    file: LegacyFile | None = None
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
 class Compiled:
-    """A compiled pipeline: its manifest, its folder, whether it was found or made, seconds taken."""
+    """A compiled pipeline: its manifest, its folder, whether it was found or made, seconds taken, what it is from."""
 
     manifest: Manifest
     folder: Path
     found: bool
     seconds: float
+    source: Source = Source("")
 
     @property
     def ir(self) -> Path:
@@ -86,37 +114,87 @@ def load(
       SettingsError: It must be compiled and there is no TFX interpreter; or for a task on a machine that does not
         share the DAG processor's `home`.
     """
+    source = Source(reference, arguments, compiled_from)
+    return _load(source, _folder(source, settings), settings, patience, force)
+
+
+def load_file(
+    file: LegacyFile,
+    settings: Settings,
+    environment: Mapping[str, str],
+    patience: float | None = None,
+    force: bool = False,
+) -> list[Compiled]:
+    """Finds the compiled pipelines of a legacy DAG file, or compiles them; at least one.
+
+    Args:
+      file: The file, without the values of Variables.
+      settings: See `load`.
+      environment: Environment variables for what compiles and for the nodes.
+      patience: See `load`.
+      force: See `load`.
+
+    Raises:
+      CompileError: See `load`.
+      SettingsError: See `load`.
+    """
+    reference = fingerprint.abstract(file.path, settings.roots())
+    folders = [fingerprint.abstract(folder, settings.roots()) for folder in file.folders]
+    key = fingerprint.arguments_key(reference, {"folders": folders, "environment": dict(environment)}, FORMAT)
+    # Many such files look there for their data. A child has no other variable of Airflow's.
+    source = Source(reference, file=file, environment={"AIRFLOW_HOME": AIRFLOW_HOME, **environment})
+    first = _load(source, settings.compiled / f"{file.module}-{key}", settings, patience, force)
+    found = [first]
+    for number in range(1, first.manifest.others + 1):
+        folder = first.folder / str(number)
+        found.append(dataclasses.replace(first, manifest=Manifest.read(folder), folder=folder))
+    return found
+
+
+def _load(source: Source, folder: Path, settings: Settings, patience: float | None, force: bool) -> Compiled:
     start = time.monotonic()
     deadline = start + patience if patience else None
-    folder = _folder(reference, arguments, settings, compiled_from)
-    for _ in range(3):
-        compiled = find(folder, settings)
+    names: set[str] = set()
+    tries = 0
+    while tries < _TRIES:
+        compiled = find(folder, settings, source.environment)
         if compiled:
             manifest, where = compiled
-            return Compiled(manifest, where, found=True, seconds=time.monotonic() - start)
+            return Compiled(manifest, where, True, time.monotonic() - start, source)
         if machines.is_task():  # the DAG processor has compiled it, where other machines find it
-            machines.check_home(settings, f"the compiled {reference!r} is not in it")
+            machines.check_home(settings, f"the compiled {source.reference!r} is not in it")
         if not force:
-            _raise_known_failure(reference, folder, settings)
-        if _compile(reference, arguments, folder, settings, deadline, compiled_from) == CHANGED_MEANWHILE:
+            _raise_known_failure(source, folder, settings)
+        code = _compile(source, folder, settings, deadline, names)
+        if code == NEEDS_VARIABLES:
+            asked = json.loads((folder / NEEDED_FILE).read_text(encoding="utf-8"))
+            tries += set(asked) <= names
+            names |= set(asked)
             continue
-        compiled = find(folder, settings)
+        tries += 1
+        if code == CHANGED_MEANWHILE:
+            continue
+        compiled = find(folder, settings, source.environment)
         if compiled:
             manifest, where = compiled
             seconds = time.monotonic() - start
-            log.info("Compiled %s in %.1f s: %d nodes.", reference, seconds, len(manifest.nodes))
+            log.info("Compiled %s in %.1f s: %d nodes.", source.reference, seconds, len(manifest.nodes))
             if manifest.unseen:
                 log.warning(
                     "%s was compiled from %s; changes there are not noticed. Read it in a node, or copy it "
                     "to a file.",
-                    reference,
+                    source.reference,
                     ", ".join(manifest.unseen),
                 )
-            return Compiled(manifest, where, found=False, seconds=seconds)
-    raise CompileError(f"the files of {reference!r} kept changing while it was compiled; save them and wait.")
+            return Compiled(manifest, where, False, seconds, source)
+    raise CompileError(
+        f"the files of {source.reference!r} kept changing while it was compiled; save them and wait."
+    )
 
 
-def find(folder: Path, settings: Settings) -> tuple[Manifest, Path] | None:
+def find(
+    folder: Path, settings: Settings, environment: Mapping[str, str] | None = None
+) -> tuple[Manifest, Path] | None:
     """Looks among the newest entries for one whose files are unchanged since it was compiled.
 
     Without an interpreter the entry's own TFX environment is taken on trust: it was compiled
@@ -129,7 +207,13 @@ def find(folder: Path, settings: Settings) -> tuple[Manifest, Path] | None:
         except (ManifestError, OSError, UnicodeDecodeError):
             continue
         here = tfx_environment.now(
-            manifest.installed, manifest.variables, settings, manifest.environment, seen
+            manifest.installed,
+            manifest.variables,
+            settings,
+            manifest.environment,
+            seen,
+            environment,
+            manifest.airflow_variables,
         )
         same = fingerprint.content_key(manifest.files, roots, here, seen) == entry.name
         if same and (entry / IR_FILE).is_file():
@@ -155,38 +239,51 @@ def _used(entry: Path) -> None:
             os.utime(entry)
 
 
-def _folder(
-    reference: str, arguments: Mapping[str, Any], settings: Settings, compiled_from: Sequence[str]
-) -> Path:
+def _folder(source: Source, settings: Settings) -> Path:
+    reference, arguments = source.reference, dict(source.arguments)
+    if type(reference).__name__ == "Pipeline":
+        raise CompileError(
+            f"run() was given {reference!r}. Here a DAG file holds no live pipeline: name the function that returns it, "
+            "AirflowDagRunner(...).run('include.taxi.pipeline:create_pipeline', argument=...); or, if the file was "
+            "written for tfx.orchestration.airflow, leave it as it is and write a DAG file with "
+            "adopt('legacy/taxi_pipeline.py')."
+        )
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise CompileError(f"{reference!r} is not a reference of the form 'package.module:function'.")
-    for name, template in templates.in_arguments(dict(arguments)):
+    for name, template in templates.in_arguments(arguments):
         raise CompileError(
             f"argument {name!r} of {reference!r} contains the template {template!r}, but arguments are not "
             "rendered: use a RuntimeParameter there in the pipeline, and put the template into "
             "AirflowPipelineConfig.runtime_parameters or computed_parameters."
         )
     try:
-        key = fingerprint.arguments_key(reference, arguments, FORMAT, compiled_from)
+        key = fingerprint.arguments_key(reference, arguments, FORMAT, source.compiled_from)
     except TypeError as error:
         raise CompileError(
-            f"the arguments of {reference!r} must be JSON-serializable, but {dict(arguments)!r} is not: {error}."
+            f"the arguments of {reference!r} must be JSON-serializable, but {arguments!r} is not: {error}."
         ) from None
     return settings.compiled / f"{reference.replace(':', '.')}-{key}"
 
 
-def _raise_known_failure(reference: str, folder: Path, settings: Settings) -> None:
+def _raise_known_failure(source: Source, folder: Path, settings: Settings) -> None:
     if not settings.python:
         return
     try:
         failure = json.loads((folder / FAILED_FILE).read_text(encoding="utf-8"))
-        here = tfx_environment.now(failure["installed"], failure["variables"], settings, {})
+        here = tfx_environment.now(
+            failure["installed"],
+            failure["variables"],
+            settings,
+            {},
+            own_environment=source.environment,
+            names=failure["airflow_variables"],
+        )
         now = fingerprint.content_key(failure["files"], settings.roots(), here)
         known = now == failure["content"] and time.time() - failure["time"] < _FAILURE_SECONDS
     except (OSError, ValueError, KeyError, TypeError):
         return  # none, or a damaged one
     if known:
-        _raise(reference, failure)
+        _raise(source.reference, failure)
 
 
 def _raise(reference: str, failure: Mapping[str, Any]) -> None:
@@ -195,14 +292,9 @@ def _raise(reference: str, failure: Mapping[str, Any]) -> None:
 
 
 def _compile(
-    reference: str,
-    arguments: Mapping[str, Any],
-    folder: Path,
-    settings: Settings,
-    deadline: float | None,
-    compiled_from: Sequence[str],
+    source: Source, folder: Path, settings: Settings, deadline: float | None, names: Collection[str]
 ) -> int:
-    python = settings.interpreter()
+    python, reference = settings.interpreter(), source.reference
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -213,16 +305,20 @@ def _compile(
         ) from None
     try:
         _wait_for_lock(lock, reference, deadline)
-        if find(folder, settings):  # another process has compiled it in the meantime
+        if find(folder, settings, source.environment):  # another process has compiled it in the meantime
             return COMPILED
         log.info("Compiling %s in %s (10-20 s) ...", reference, python)
+        values = airflow_variables.values(names) if names else {}
+        file = source.file and dataclasses.asdict(dataclasses.replace(source.file, variables=values))
         request = {
             "reference": reference,
-            "arguments": dict(arguments),
+            "arguments": dict(source.arguments),
+            "legacy": file,
+            "sensitive": airflow_variables.masked(names) if names else [],
             "roots": settings.roots(),
             "environment": tfx_environment.versions(python),
-            "given": process.child_environment(settings),
-            "compiled_from": list(compiled_from),
+            "given": process.child_environment(settings, source.environment),
+            "compiled_from": list(source.compiled_from),
             "folder": str(folder),
             "kept": [entry.name for entry in newest(folder)[: KEPT - 1]],
         }
@@ -245,17 +341,18 @@ def _compile(
                 reference,
                 detached=True,
                 timeout=remaining(),
+                own_environment=source.environment,
             )
             code = compiling.wait(remaining())
         except subprocess.TimeoutExpired:
             _raise_still_compiling(reference)
-        if code is None and find(folder, settings):
+        if code is None and find(folder, settings, source.environment):
             code = COMPILED  # the node server was killed, its child was not
     finally:
         os.close(lock)
     if code == PIPELINE_ERROR:
         _raise(reference, json.loads((folder / FAILED_FILE).read_text(encoding="utf-8")))
-    if code not in (COMPILED, CHANGED_MEANWHILE):
+    if code not in (COMPILED, CHANGED_MEANWHILE, NEEDS_VARIABLES):
         lines = (folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
         ended = "ended with an unknown exit code" if code is None else process.end_of(code)
         raise CompileError(

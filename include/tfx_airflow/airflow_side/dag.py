@@ -65,7 +65,15 @@ class AirflowDagRunner:
             that does not share the DAG processor's `home`.
           MlmdError: Tasks run on several machines, and the store is a SQLite file.
         """
-        compiled = self._load(pipeline, arguments)
+        return self.dag(self._load(pipeline, arguments))
+
+    def dag(self, compiled: Compiled) -> DAG:
+        """Makes the DAG of a compiled pipeline.
+
+        Raises:
+          ConfigError: As for `run`.
+        """
+        self._check(compiled)
         options = dict(self._config.airflow_dag_config)
         own = self._params(compiled, options.get("params") or {})
         options["params"] = {**own, **(options.get("params") or {})}
@@ -96,6 +104,7 @@ class AirflowDagRunner:
                 f"({sorted(self._config.airflow_dag_config)}); pass these to the DAG around it."
             )
         compiled = self._load(pipeline, arguments)
+        self._check(compiled)
         name = group_id or compiled.manifest.pipeline_name.replace(".", "_")
         try:
             group = TaskGroup(group_id=name, tooltip=compiled.manifest.doc.split("\n")[0])
@@ -173,17 +182,17 @@ class AirflowDagRunner:
 
     def _load(self, pipeline: str, arguments: dict[str, Any]) -> Compiled:
         settings = read_settings()
-        if not settings.mlmd_conn_id:
-            machines.refuse_file(settings.mlmd_file)
-        machines.mark_home(settings)
-        compiled = load(
+        machines.check_parse(settings)
+        return load(
             pipeline,
             arguments,
             settings,
             patience=parse_seconds(),
             compiled_from=self._config.compiled_from,
         )
-        object_store.check(compiled.manifest.addresses, settings)
+
+    def _check(self, compiled: Compiled) -> None:
+        object_store.check(compiled.manifest.addresses, read_settings())
         known = [node.id for node in compiled.manifest.nodes]
         unknown = sorted(set(self._config.node_configs) - set(known))
         if unknown:
@@ -191,7 +200,6 @@ class AirflowDagRunner:
                 f"node_configs names {unknown}, which {compiled.manifest.pipeline_name!r} does not have; "
                 f"it has {known}."
             )
-        return compiled
 
     def _beam_runner(self, node: Node) -> str:
         """Name of the Beam runner of a node; "" for what its own Beam arguments say.

@@ -68,6 +68,17 @@ def refuse_file(path: str | Path) -> None:
         )
 
 
+def check_parse(settings: Settings) -> None:
+    """What each DAG file is parsed with: the store is none of this machine alone, and `home` has the DAG processor's mark.
+
+    Raises:
+      MlmdError: The store is a SQLite file, see `refuse_file`.
+    """
+    if not settings.mlmd_conn_id:
+        refuse_file(settings.mlmd_file)
+    mark_home(settings)
+
+
 def mark_home(settings: Settings) -> None:
     """Leaves the mark of the DAG processor in `home`, by which other machines recognize it.
 

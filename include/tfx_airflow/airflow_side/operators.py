@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import (
+    airflow_variables,
     beam_connection,
     beam_work,
     machines,
@@ -126,7 +127,7 @@ class TfxNodeOperator(BaseOperator):
             request = self._request(context, settings)
             machines.check_node(settings, self.compiled.ir, request.parameters)
             asked = time.time()
-            self._process = NodeProcess(settings, request)
+            self._process = NodeProcess(settings, request, self.compiled.source.environment)
         except (BeamConnectionError, MlmdConnectionError, ObjectStoreError):
             raise
         except TfxAirflowError as error:
@@ -225,6 +226,7 @@ class TfxNodeOperator(BaseOperator):
             library_patches=settings.library_patches,
             object_store=object_store.access(settings),
             beam=dataclasses.asdict(self._beam_target(task, settings)) if self.beam_runner else {},
+            legacy=self._legacy(),
         )
 
     def _beam_target(self, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
@@ -232,6 +234,14 @@ class TfxNodeOperator(BaseOperator):
         return beam_connection.target(
             self.beam_runner, f"beam_runner of {self.task_id!r}", job_name, settings
         )
+
+    def _legacy(self) -> dict[str, Any] | None:
+        """The legacy DAG file that the pipeline is from, with the Variables that it asks for."""
+        file, names = self.compiled.source.file, self.compiled.manifest.airflow_variables
+        if not file:
+            return None
+        values = airflow_variables.values(names) if names else {}
+        return dataclasses.asdict(dataclasses.replace(file, variables=values))
 
     def _item(self) -> str:
         """The item of the mapped task group that this task is for, such as `eu`."""

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from include.tfx_airflow.airflow_side import airflow_variables
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
@@ -18,6 +19,8 @@ def now(
     settings: Settings,
     trusted: Mapping[str, str],
     seen: dict[str, str | None] | None = None,
+    own_environment: Mapping[str, str] | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, str]:
     """Everything but the user's files that a compiled pipeline depends on, as of now.
 
@@ -27,6 +30,11 @@ def now(
       settings: Without an interpreter, versions and packages are taken on trust.
       trusted: `Manifest.environment`.
       seen: See `fingerprint.content_key`.
+      own_environment: Variables of the child that compiles, besides those of all.
+      names: `Manifest.airflow_variables`.
+
+    Raises:
+      CompileError: An Airflow Variable cannot be read now.
     """
     found = dict(trusted)
     if settings.python:
@@ -34,8 +42,11 @@ def now(
         if installed:
             found["installed"] = fingerprint.content_key(installed, settings.roots(), {}, seen) or "missing"
     if variables:
-        given = process.child_environment(settings)
+        given = process.child_environment(settings, own_environment)
         found["variables"] = fingerprint.variables_key(variables, given)
+    if names:
+        values = airflow_variables.values(names)
+        found["airflow_variables"] = fingerprint.variables_key(names, values)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -74,7 +75,13 @@ def findings() -> Iterator[tuple[bool | None, str]]:
     for bag in dag_bags():
         dags += bag.dags.values()
         for path, error in sorted(bag.import_errors.items()):
-            yield False, f"DAG file {path}: {error.strip().splitlines()[-1]}"
+            yield False, f"DAG file {path}: {error.strip().splitlines()[-1]}{_hint(error)}"
+        for path in _passed_over(bag.dag_folder):
+            yield (
+                False,
+                f"DAG file {path} is passed over by Airflow, because the words 'dag' and 'airflow' are not both in it "
+                "([core] dag_discovery_safe_mode); write them into its docstring",
+            )
     wanted = needs(dags)
     pools = _pools()
     lacking = 0
@@ -98,6 +105,26 @@ def findings() -> Iterator[tuple[bool | None, str]]:
             )
     if not lacking:
         yield True, f"DAGs: {len(dags)}; the pools and Connections that they name exist"
+
+
+def _hint(error: str) -> str:
+    """What to do about an error of which Airflow says only half."""
+    if "No module named 'tfx'" in error:
+        return (
+            "; Airflow's interpreter has no TFX. If the file is written for TFX's Airflow runner, move it out of this "
+            "folder and adopt it: 'python -m include.tfx_airflow adopt FILE' says how"
+        )
+    return ""
+
+
+def _passed_over(folder: str) -> list[str]:
+    """DAG files that use this package, and that Airflow does not even read."""
+    from airflow.utils.file import find_dag_file_paths
+
+    skipped = set(find_dag_file_paths(folder, False)) - set(find_dag_file_paths(folder, True))
+    return sorted(
+        path for path in skipped if path.endswith(".py") and b"tfx_airflow" in Path(path).read_bytes()
+    )
 
 
 def _pools() -> set[str]:

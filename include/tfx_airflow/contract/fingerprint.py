@@ -64,7 +64,7 @@ def packages_key(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def variables_key(names: Iterable[str], environment: Mapping[str, str]) -> str:
+def variables_key(names: Iterable[str], environment: Mapping[str, str | None]) -> str:
     """Key of the values that environment variables have: 16 hexadecimal digits, empty without names.
 
     The values are hashed all together, so that the key reveals none of them.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract.errors import ManifestError
+from include.tfx_airflow.contract.legacy import LegacyDag
 
 # Part of the compile key: a new number makes every pipeline compile again.
 FORMAT = 3
@@ -19,8 +20,10 @@ MANIFEST_FILE = "manifest.json"
 IR_FILE = "pipeline.json"
 # Written instead of a manifest when the pipeline does not compile.
 FAILED_FILE = "failed.json"
+# Written when a legacy DAG file asks for Airflow Variables whose values are not there yet: their names.
+NEEDED_FILE = "needed.json"
 # Exit codes of the process that compiles.
-COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE = 0, 3, 4
+COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE, NEEDS_VARIABLES = 0, 3, 4, 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +90,10 @@ class Manifest:
       variables: Names of the environment variables that it read; of the values only a hash is kept.
       unseen: Addresses that it read and that cannot be checked, such as gs://bucket/schema.pbtxt.
       addresses: What it names in object stores, by what it is, such as "pipeline_root".
-      environment: What compiled it: versions, and keys of `installed` and `variables`.
+      environment: What compiled it: versions, and keys of `installed`, `variables` and `airflow_variables`.
+      airflow_variables: Names of the Airflow Variables that it read; of the values only a hash is kept.
+      legacy: The DAG of a legacy DAG file; None for a pipeline function.
+      others: Further DAGs of that file, in folders `1`, `2`, ... beside this manifest.
     """
 
     pipeline_name: str
@@ -101,6 +107,9 @@ class Manifest:
     variables: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     addresses: dict[str, str] = dataclasses.field(default_factory=dict)
+    airflow_variables: tuple[str, ...] = ()
+    legacy: LegacyDag | None = None
+    others: int = 0
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -133,8 +142,10 @@ class Manifest:
                 for n in data["nodes"]
             )
             data["runtime_parameters"] = tuple(RuntimeParameter(**p) for p in data["runtime_parameters"])
-            for key in ("files", "installed", "variables", "unseen"):
+            for key in ("files", "installed", "variables", "unseen", "airflow_variables"):
                 data[key] = tuple(data[key])
+            if data["legacy"] is not None:
+                data["legacy"] = LegacyDag.of(data["legacy"])
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ManifestError(

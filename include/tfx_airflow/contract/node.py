@@ -39,6 +39,8 @@ class NodeRequest:
       library_patches: Whether overhead is taken out of libraries, see `tfx_side/patches`.
       object_store: Fields of an `ObjectStoreAccess`; {} when no artifact may be in an object store. Holds credentials.
       beam: Fields of the `BeamTarget` of the node's Beam pipelines, may hold a token; {} for what the IR says.
+      legacy: The legacy DAG file that the pipeline is from, as a dict of `LegacyFile`; None for others. Its folders are
+        imported from, and the file itself where the node's code is in it.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -57,6 +59,7 @@ class NodeRequest:
     library_patches: bool = True
     object_store: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     beam: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    legacy: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import BeamError
@@ -34,8 +34,15 @@ class NodeProcess:
     however hard, the child reads end-of-file, records the failure and ends its process group.
     """
 
-    def __init__(self, settings: Settings, request: NodeRequest):
+    def __init__(
+        self, settings: Settings, request: NodeRequest, own_environment: Mapping[str, str] | None = None
+    ):
         """Starts the child.
+
+        Args:
+          settings: Of this deployment.
+          request: What to run.
+          own_environment: Variables of this child only.
 
         Raises:
           SettingsError: There is no usable interpreter.
@@ -48,6 +55,7 @@ class NodeProcess:
             "include.tfx_airflow.tfx_side.node.run_node",
             self._make_files,
             request.task.get("key", ""),
+            own_environment=own_environment,
         )
         # Only now: if the server forks a child for a request that this process has given up, the child
         # finds nothing to do.

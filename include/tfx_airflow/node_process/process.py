@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
@@ -40,8 +40,8 @@ class Process(Protocol):
         """
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a child: this one without Airflow's and Python's variables.
+def child_environment(settings: Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment of a child: this one without Airflow's and Python's variables, and with the child's own.
 
     A task's `AIRFLOW__DATABASE__SQL_ALCHEMY_CONN` is poisoned, `AIRFLOW_CONN_*` are secrets, and
     `PYTHONPATH`/`VIRTUAL_ENV` belong to the other interpreter. The TFX interpreter's folder comes
@@ -54,7 +54,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     env["PATH"] = os.path.dirname(settings.python) + os.pathsep + env.get("PATH", os.defpath)
     env.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     env.setdefault("GLOG_minloglevel", "3")  # ml-metadata logs every connection
-    return env
+    return {**env, **(own or {})}
 
 
 def ask(
@@ -96,7 +96,9 @@ def end_of(code: int) -> str:
 class ColdProcess:
     """A new process, which imports everything it needs."""
 
-    def __init__(self, settings: Settings, module: str, files: tuple[int, int, int]):
+    def __init__(
+        self, settings: Settings, module: str, files: tuple[int, int, int], environment: Mapping[str, str]
+    ):
         """Starts it.
 
         Raises:
@@ -108,7 +110,7 @@ class ColdProcess:
             stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=child_environment(settings),
+            env=environment,
             cwd=BUNDLE_ROOT,
             pass_fds=[extra],
             start_new_session=True,
@@ -138,6 +140,7 @@ def start(
     label: str,
     detached: bool = False,
     timeout: float | None = None,
+    own_environment: Mapping[str, str] | None = None,
 ) -> Process:
     """Starts a module in a child.
 
@@ -150,18 +153,20 @@ def start(
       label: What the child is for, for people.
       detached: The child outlives this process.
       timeout: Seconds in which a detached child must have started.
+      own_environment: Variables of this child only.
 
     Raises:
       SettingsError: There is no usable interpreter.
       subprocess.TimeoutExpired: A detached child has not started in time; it still will.
     """
     settings.interpreter()
+    environment = child_environment(settings, own_environment)
     for last in (False, True) if settings.node_server else ():
         files = make_files()
         try:
             return server_client.fork(
                 settings,
-                child_environment(settings),
+                environment,
                 module,
                 files,
                 label,
@@ -177,7 +182,7 @@ def start(
             _close(files)
     files = make_files()
     try:
-        return ColdProcess(settings, module, files)
+        return ColdProcess(settings, module, files, environment)
     finally:
         _close(files)
 

@@ -199,3 +199,17 @@ def test_a_module_named_inside_a_json_property_counts(tmp_path: Path) -> None:
     before = key()
     metric.write_text("BOUND = 2\n")
     assert len(before) == 16 and key() != before
+
+
+def test_a_module_that_has_another_name_than_its_file_is_followed_too(bundle: Path) -> None:
+    file = bundle / "taxi-2.py"
+    file.write_text("import flows.model\n")
+    modules = {"dag_file_taxi_2": file}
+
+    def read() -> user_code.UserCode:
+        return user_code.read(["dag_file_taxi_2.Executor"], [str(bundle)], [], modules)
+
+    before = read()
+    assert {file, bundle / "flows" / "features.py"} <= set(before.modules)
+    (bundle / "flows" / "features.py").write_text("CHANGED = 1\n")
+    assert read().key != before.key

@@ -76,6 +76,7 @@ def _fail_before(settings: Settings, source: Path, kind: str, seconds_ago: float
         "files": [str(source)],
         "installed": [],
         "variables": [],
+        "airflow_variables": [],
         "content": fingerprint.content_key([str(source)], settings.roots(), ENVIRONMENT),
         "time": time.time() - seconds_ago,
     }
@@ -103,6 +104,16 @@ def test_bad_reference_is_refused_with_its_form(tmp_path: Path, reference: objec
         compiled.load(reference, {}, Settings(home=str(tmp_path)))  # type: ignore[arg-type]
     assert repr(reference) in str(caught.value)
     assert "package.module:function" in str(caught.value)
+
+
+def test_a_live_pipeline_is_refused_with_both_ways_to_write_it(tmp_path: Path) -> None:
+    class Pipeline:
+        """Named like TFX's, which this interpreter cannot import."""
+
+    with pytest.raises(CompileError) as caught:
+        compiled.load(Pipeline(), {}, Settings(home=str(tmp_path)))  # type: ignore[arg-type]
+    assert "run('include.taxi.pipeline:create_pipeline'" in str(caught.value)
+    assert "adopt('legacy/taxi_pipeline.py')" in str(caught.value)
 
 
 def test_arguments_that_are_no_json_are_refused_by_value(tmp_path: Path) -> None:
@@ -259,6 +270,8 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
         "arguments": {},
         "roots": settings.roots(),
         "environment": ENVIRONMENT,
+        "legacy": None,
+        "sensitive": [],
         "given": process.child_environment(settings),
         "compiled_from": [],
         "folder": str(result.folder.parent),

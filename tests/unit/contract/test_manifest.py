@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from include.tfx_airflow.contract.errors import ManifestError
+from include.tfx_airflow.contract.legacy import LegacyDag
 from include.tfx_airflow.contract.manifest import FORMAT, MANIFEST_FILE, Manifest, Node, RuntimeParameter
 
 MANIFEST = Manifest(
@@ -37,6 +39,9 @@ MANIFEST = Manifest(
 
 def test_round_trip_keeps_everything() -> None:
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+    dag = LegacyDag("taxi", 9, {"catchup": False}, {"Gen.input_base": "{{ ds }}"}, "sqlite:////a", ("b",))
+    legacy = dataclasses.replace(MANIFEST, legacy=dag, others=1, airflow_variables=("region",))
+    assert Manifest.from_json(legacy.to_json()) == legacy
 
 
 def test_equal_manifests_are_equal_bytes() -> None:

@@ -44,13 +44,19 @@ class UserCode:
     folders: tuple[str, ...]
 
 
-def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: list[str]) -> UserCode | None:
+def prepare(
+    node: pipeline_pb2.PipelineNode,
+    executor_spec: object,
+    folders: list[str],
+    files: Mapping[str, Path] | None = None,
+) -> UserCode | None:
     """Makes the node's user modules importable and adds their fingerprint to its parameters.
 
     Args:
       node: Changed in place.
       executor_spec: Unpacked executor spec of the node, None for system nodes.
       folders: Where the user's modules live: bundle root and [tfx_airflow] pythonpath.
+      files: Modules that have another name than their file: a legacy DAG file.
 
     Returns:
       What the fingerprint was made from; None when the node has no code of the user's.
@@ -79,7 +85,7 @@ def prepare(node: pipeline_pb2.PipelineNode, executor_spec: object, folders: lis
         names += _DOTTED_NAME.findall(value)
     text.pop("module_file", None)
     named = [value for key, value in text.items() if _is_data(key, value, folders)]
-    code = read(names, folders, named)
+    code = read(names, folders, named, files)
     if not code.key:
         return None
     parameters[FINGERPRINT_PROPERTY].field_value.string_value = code.key
@@ -100,19 +106,22 @@ def _class_path(executor_spec: object) -> str:
     return ""
 
 
-def read(names: list[str], folders: list[str], files: list[str]) -> UserCode:
+def read(
+    names: list[str], folders: list[str], files: list[str], modules: Mapping[str, Path] | None = None
+) -> UserCode:
     """Reads modules and what they import of the user's files, and takes the SHA-256 over these and over files.
 
     Args:
       names: Dotted module names; those not found below `folders` are not the user's and not counted.
       folders: Import roots of the user's modules.
       files: Paths of further files, data.
+      modules: File by name of modules that are in no folder.
     """
     seen: dict[str, tuple[Path, bytes]] = {}
     queue = [prefix for name in names for prefix in _with_packages(name)]
     while queue:
         name = queue.pop()
-        found = _find(name, folders)
+        found = (modules or {}).get(name) or _find(name, folders)
         if name in seen or found is None:
             continue
         source = found.read_bytes()

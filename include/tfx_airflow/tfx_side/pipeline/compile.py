@@ -1,7 +1,8 @@
 """`python -m include.tfx_airflow.tfx_side.pipeline.compile`: compiles a pipeline function to manifest and IR.
 
-Reads one JSON request from standard input: reference, arguments, roots, environment, folder. Writes
-`<folder>/<content key>/` atomically, or `<folder>/failed.json` when the pipeline is at fault.
+Or all pipelines of a legacy DAG file. Reads one JSON request from standard input: reference, arguments or legacy,
+roots, environment, folder. Writes `<folder>/<content key>/` atomically, or `<folder>/failed.json` when the pipeline is
+at fault.
 """
 
 from __future__ import annotations
@@ -18,20 +19,28 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.manifest import (
     CHANGED_MEANWHILE,
     COMPILED,
     FAILED_FILE,
     IR_FILE,
     MANIFEST_FILE,
+    NEEDED_FILE,
+    NEEDS_VARIABLES,
     PIPELINE_ERROR,
+    Manifest,
 )
+from include.tfx_airflow.tfx_side.legacy import secret_values
+from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
 from include.tfx_airflow.tfx_side.pipeline import watch
+from include.tfx_airflow.tfx_side.pipeline.tfx_packages import OWN
 
 
 def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, list[str]]:
@@ -44,7 +53,13 @@ def user_inputs(watched: watch.Watch, request: dict[str, Any]) -> dict[str, list
         "installed": sorted(found.installed),
         "variables": sorted(found.variables),
         "unseen": sorted(found.unseen),
+        "airflow_variables": sorted(_variables(request)),
     }
+
+
+def _variables(request: dict[str, Any]) -> dict[str, str | None]:
+    """Values of the Airflow Variables that a legacy DAG file asks for."""
+    return request["legacy"]["variables"] if request["legacy"] else {}
 
 
 def _key(inputs: dict[str, list[str]], request: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
@@ -55,6 +70,8 @@ def _key(inputs: dict[str, list[str]], request: dict[str, Any]) -> tuple[str | N
         environment["installed"] = fingerprint.content_key(inputs["installed"], roots, {}) or "missing"
     if inputs["variables"]:
         environment["variables"] = fingerprint.variables_key(inputs["variables"], request["given"])
+    if variables := _variables(request):
+        environment["airflow_variables"] = fingerprint.variables_key(variables, variables)
     return fingerprint.content_key(inputs["files"], roots, environment), environment
 
 
@@ -89,8 +106,8 @@ def _fail(
     inputs = user_inputs(watched, request)
     failure = {
         "kind": kind,
-        "message": message,
-        "traceback": text,
+        "message": secret_values.masked(message, _variables(request), request["sensitive"]),
+        "traceback": secret_values.masked(text, _variables(request), request["sensitive"]),
         **inputs,
         "content": _key(inputs, request)[0],
         "time": time.time(),
@@ -106,10 +123,46 @@ def _own_traceback() -> str:
     kind, error, frames = sys.exc_info()
     assert kind
     while frames and (
-        frames.tb_frame.f_code.co_filename == __file__ or "importlib" in frames.tb_frame.f_code.co_filename
+        frames.tb_frame.f_code.co_filename.startswith(OWN)
+        or "importlib" in frames.tb_frame.f_code.co_filename
     ):
         frames = frames.tb_next
     return "".join(traceback.format_exception(kind, error, frames))
+
+
+_Part = tuple[LegacyDag | None, Callable[[tuple[str, ...]], Manifest], str]
+
+
+def _of_function(request: dict[str, Any]) -> _Part:
+    function = _function(request["reference"])
+    try:
+        inspect.signature(function).bind(**request["arguments"])
+    except TypeError as error:
+        raise LookupError(f"its arguments do not fit: {error}.") from None
+    pipeline = function(**request["arguments"])
+    from include.tfx_airflow.tfx_side.pipeline import ir
+
+    doc = inspect.getdoc(function) or ""
+    return None, *ir.compile_pipeline(
+        pipeline, request["reference"], doc, request["roots"], request["environment"]
+    )
+
+
+def _legacy(request: dict[str, Any]) -> list[_Part]:
+    from include.tfx_airflow.tfx_side.legacy import read_file, stand_ins
+    from include.tfx_airflow.tfx_side.pipeline import ir
+
+    file, roots = LegacyFile.of(request["legacy"]), request["roots"]
+    # They stay until this process ends: what was imported through them is looked at later.
+    found = read_file.read(file, stand_ins.StandIns(file))
+    parts: list[_Part] = []
+    for dag, pipeline in found:
+        manifest, text = ir.compile_pipeline(
+            pipeline, request["reference"], "", roots, request["environment"]
+        )
+        dag = dag.with_texts(lambda text: fingerprint.abstract(text, roots))
+        parts.append((dag, manifest, text))
+    return parts
 
 
 def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
@@ -127,18 +180,11 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     from tfx.utils import topsort  # a light module, unlike those of the compiler
 
     try:
-        function = _function(request["reference"])
-        try:
-            inspect.signature(function).bind(**request["arguments"])
-        except TypeError as error:
-            raise LookupError(f"its arguments do not fit: {error}.") from None
-        pipeline = function(**request["arguments"])
-        from include.tfx_airflow.tfx_side.pipeline import ir
-
-        manifest, text = ir.compile_pipeline(
-            pipeline, request["reference"], inspect.getdoc(function) or "", roots, request["environment"]
-        )
+        parts = _legacy(request) if request["legacy"] else [_of_function(request)]
         watched.stop()
+    except NeedsVariables as question:
+        (folder / NEEDED_FILE).write_text(json.dumps(question.names), encoding="utf-8")
+        return NEEDS_VARIABLES
     except LookupError as error:
         if type(error) is LookupError:
             return _fail(folder, request, watched, "reference", str(error), "")
@@ -157,17 +203,34 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     content, environment = _key(inputs, request)
     if not content:
         return CHANGED_MEANWHILE  # a file has gone
-    made = dataclasses.replace(
-        manifest(tuple(inputs["files"])),
-        environment=environment,
-        installed=tuple(inputs["installed"]),
-        variables=tuple(inputs["variables"]),
-        unseen=tuple(inputs["unseen"]),
-    )
-    _write(folder, content, made.to_json(), text)
+    made = _texts(parts, inputs, environment)
+    texts = [text for both in made for text in both]
+    if secret := secret_values.find_in(texts, _variables(request), request["sensitive"]):
+        return _fail(folder, request, watched, "unsupported", secret_values.refusal(secret), "")
+    _write(folder, content, made)
     _remove_old(folder, {content, *request["kept"]})
     (folder / FAILED_FILE).unlink(missing_ok=True)
     return COMPILED
+
+
+def _texts(
+    parts: list[_Part], inputs: dict[str, list[str]], environment: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Manifest and IR of each pipeline, as they are written."""
+    made = []
+    for number, (dag, manifest, text) in enumerate(parts):
+        complete = dataclasses.replace(
+            manifest(tuple(inputs["files"])),
+            environment=environment,
+            installed=tuple(inputs["installed"]),
+            variables=tuple(inputs["variables"]),
+            unseen=tuple(inputs["unseen"]),
+            airflow_variables=tuple(inputs["airflow_variables"]),
+            legacy=dag,
+            others=0 if number else len(parts) - 1,
+        )
+        made.append((complete.to_json(), text))
+    return made
 
 
 def _saved_after(moment: float, path: str) -> bool:
@@ -211,11 +274,15 @@ def _last_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:300]}{hint if parameter else ''}"
 
 
-def _write(folder: Path, content: str, manifest: str, ir_text: str) -> None:
+def _write(folder: Path, content: str, made: list[tuple[str, str]]) -> None:
+    """Writes manifest and IR of each pipeline: of the first into the entry, of others into folders `1`, `2`, ..."""
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     os.chmod(temporary, 0o755)
-    (temporary / IR_FILE).write_text(ir_text, encoding="utf-8")
-    (temporary / MANIFEST_FILE).write_text(manifest, encoding="utf-8")
+    for number, (manifest, ir_text) in enumerate(made):
+        place = temporary / str(number) if number else temporary
+        place.mkdir(exist_ok=True)
+        (place / IR_FILE).write_text(ir_text, encoding="utf-8")
+        (place / MANIFEST_FILE).write_text(manifest, encoding="utf-8")
     try:
         temporary.rename(folder / content)
     except OSError:

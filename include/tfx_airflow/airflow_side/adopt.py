@@ -1,0 +1,124 @@
+"""`adopt`: the DAGs of a file that was written for `tfx.orchestration.airflow`, without a change to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG
+
+from include.tfx_airflow.airflow_side import legacy_arguments, machines
+from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
+from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
+from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
+from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.settings import parse_seconds, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def adopt(
+    path: str | os.PathLike[str],
+    *,
+    configs: Mapping[str, AirflowPipelineConfig | Mapping[str, Any]] | None = None,
+    environment: Mapping[str, str] | None = None,
+    ignore: Collection[str] = (),
+) -> list[DAG]:
+    """Makes the DAGs of a file, or of all files of a folder, that were written for TFX's Airflow runner.
+
+    The file is executed once in the TFX interpreter, without Airflow, and again when something changes that it was made
+    from: its content, what it imports and reads, environment variables, Airflow Variables.
+
+    Args:
+      path: Of the file or folder: absolute, or relative to the bundle's root. Files in a folder that do not use TFX's
+        runner are left alone; what they hold may be imported by others.
+      configs: What to add to a DAG, or to replace in it, by DAG id: its `airflow_dag_config` takes precedence over that
+        of the file.
+      environment: Environment variables for the files and for all nodes of their DAGs.
+      ignore: Names of what the files ask for and Airflow 3 cannot do, such as `sla`, to do without it.
+
+    Returns:
+      The DAGs. Airflow finds them by itself; they need no variable.
+
+    Raises:
+      CompileError: The file cannot be executed here, or a pipeline does not compile.
+      ConfigError: There is no such file; it asks for what cannot be honoured; or `configs` does not fit its DAGs.
+      SettingsError: It is not compiled yet and there is no TFX interpreter.
+    """
+    settings = read_settings()
+    machines.check_parse(settings)
+    given = {key: str(value) for key, value in (environment or {}).items()}
+    found: list[Compiled] = []
+    for file in files(path):
+        found += load_file(file, settings, given, patience=parse_seconds())
+    own = {dag_id: AirflowPipelineConfig.of(config) for dag_id, config in (configs or {}).items()}
+    known = [compiled.manifest.pipeline_name for compiled in found]
+    if unknown := sorted(set(own) - set(known)):
+        raise ConfigError(
+            f"configs of adopt({str(path)!r}) names {unknown}; the DAGs there are {sorted(known)}."
+        )
+    if read := sorted(dag_id for dag_id, config in own.items() if config.compiled_from):
+        raise ConfigError(
+            f"configs of adopt({str(path)!r}) gives {read} a compiled_from, which is for pipeline functions: files that a legacy "
+            "DAG file reads are noticed."
+        )
+    roots = settings.roots()
+    return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, roots) for compiled in found]
+
+
+def files(path: str | os.PathLike[str]) -> list[LegacyFile]:
+    """The legacy DAG files that a path stands for, in the order of their names.
+
+    Raises:
+      ConfigError: There are none.
+    """
+    place = Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
+    if place.is_file():
+        return [LegacyFile(str(place), (str(place.parent),))]
+    if not place.is_dir():
+        raise ConfigError(
+            f"adopt({str(path)!r}): there is no {str(place)!r}; give an absolute path, or one from the bundle's root."
+        )
+    found = [
+        LegacyFile(str(file), tuple(dict.fromkeys([str(file.parent), str(place)])))
+        for file in sorted(place.rglob("*.py"))
+        if b"orchestration.airflow" in file.read_bytes() or b"AirflowDagRunner" in file.read_bytes()
+    ]
+    if not found:
+        raise ConfigError(f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner.")
+    return found
+
+
+def _dag(
+    compiled: Compiled,
+    own: AirflowPipelineConfig | None,
+    ignore: Collection[str],
+    roots: Mapping[str, str],
+) -> DAG:
+    assert compiled.manifest.legacy
+    legacy = compiled.manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, roots))
+    own = own or AirflowPipelineConfig()
+    mapped = legacy_arguments.mapped(legacy, {*ignore, *own.airflow_dag_config})
+    if mapped.refused:
+        reasons = "".join(f"\n  {sentence}" for sentence in mapped.refused)
+        raise ConfigError(
+            f"{compiled.source.reference}, line {legacy.line}, DAG {legacy.dag_id!r} asks for what cannot be honoured:"
+            f"{reasons}\nTo do without it, name it: adopt(..., ignore={sorted(mapped.refused_names)!r})."
+        )
+    if not compiled.found:
+        for note in mapped.notes:
+            log.warning("%s, DAG %r: %s", compiled.source.reference, legacy.dag_id, note)
+    config = dataclasses.replace(
+        own,
+        airflow_dag_config={**mapped.arguments, **own.airflow_dag_config},
+        runtime_parameters={**mapped.runtime_parameters(compiled.manifest), **own.runtime_parameters},
+        computed_parameters={**mapped.templates, **own.computed_parameters},
+    )
+    return AirflowDagRunner(config).dag(compiled)

@@ -1,0 +1,124 @@
+"""`adopt`: what becomes of files that were written for TFX's Airflow runner, and the DAG files to write for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from include.tfx_airflow.airflow_side import adopt, legacy_arguments
+from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
+from include.tfx_airflow.contract import fingerprint, legacy
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import TfxAirflowError
+from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.settings import Settings, read_settings
+
+
+@dataclasses.dataclass
+class Report:
+    """What is said of one file.
+
+    Attributes:
+      lines: The text.
+      ignore: Names that `adopt` must be told to do without.
+      good: Whether the file can be adopted, be it with `ignore`.
+    """
+
+    lines: list[str]
+    ignore: set[str]
+    good: bool = True
+
+
+def main(path: str) -> int:
+    """Compiles the files of a path, which may be one, and prints the report; returns 1 if one cannot be adopted."""
+    settings = read_settings()
+    reports = {file.path: of_file(file, settings) for file in adopt.files(Path(path).absolute())}
+    for report in reports.values():
+        print("\n".join(report.lines) + "\n")
+    good = {file: report for file, report in reports.items() if report.good}
+    print(f"{len(good)} of {len(reports)} files can be adopted.")
+    for file, report in good.items():
+        print("\n" + "\n".join(_dag_file(file, report.ignore)))
+    return 0 if len(good) == len(reports) else 1
+
+
+def of_file(file: LegacyFile, settings: Settings) -> Report:
+    """Compiles one file and reports on it."""
+    report = Report([_shown(file.path)], set())
+    try:
+        found = load_file(file, settings, {}, force=True)
+    except TfxAirflowError as error:
+        report.good = False
+        report.lines += [f"  NO    {line}" for line in str(error).splitlines()]
+        return report
+    for compiled in found:
+        _add_dag(report, compiled, settings)
+    names = found[0].manifest.airflow_variables
+    if names:
+        report.lines.append(
+            f"  reads the Airflow Variables {', '.join(names)}; it is compiled again when they change"
+        )
+    return report
+
+
+def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
+    manifest = compiled.manifest
+    assert manifest.legacy
+    dag = manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, settings.roots()))
+    mapped = legacy_arguments.mapped(dag)
+    place = f", line {dag.line}" if dag.line else ""
+    report.lines.append(f"  DAG {dag.dag_id!r}{place}")
+    report.lines.append(f"  nodes {', '.join(node.id for node in manifest.nodes)}")
+    for parameter in manifest.runtime_parameters:
+        if parameter.name not in dag.templates:
+            report.lines.append(f"  Param {parameter.name} = {parameter.default!r}")
+    report.lines += [f"  every run  {name} = {text}" for name, text in dag.templates.items()]
+    report.lines += [f"  ok    {line}" for line in _kept(dag, mapped)]
+    report.lines += [f"  note  {note}" for note in mapped.notes]
+    report.lines += [f"  NO    {sentence}" for sentence in mapped.refused]
+    report.ignore |= set(mapped.refused_names)
+
+
+def _kept(dag: LegacyDag, mapped: legacy_arguments.Mapped) -> list[str]:
+    lines = []
+    for name, value in dag.config.items():
+        new = mapped.moved.get(name, name)
+        if name in mapped.refused_names or new not in mapped.arguments or name == "doc_md":
+            continue
+        if name == "default_args":
+            given = mapped.arguments[name]
+            lines += [f"default_args[{key!r}] = {_text(one)}" for key, one in given.items()]
+        elif new == "schedule":
+            lines.append(
+                f"{name} = {_text(legacy.live(value))} becomes schedule = {_text(mapped.arguments[new])}"
+            )
+        else:
+            lines.append(f"{name} = {_text(legacy.live(value))}" + (f" becomes {new}" if new != name else ""))
+    return lines
+
+
+def _text(value: object) -> str:
+    if callable(value):
+        return f"{value.__module__}:{getattr(value, '__qualname__', value)}"
+    return str(value) if not isinstance(value, str) else repr(value)
+
+
+def _shown(path: str) -> str:
+    """A path as a DAG file names it."""
+    inside = Path(path).is_relative_to(BUNDLE_ROOT)
+    return Path(path).relative_to(BUNDLE_ROOT).as_posix() if inside else path
+
+
+def _dag_file(path: str, ignore: set[str]) -> list[str]:
+    name = f"dags/{Path(path).stem}.py"
+    if (BUNDLE_ROOT / name).exists():
+        name = f"dags/adopted_{Path(path).stem}.py"
+    more = f", ignore={sorted(ignore)!r}" if ignore else ""
+    return [
+        f"Write {name}:",
+        f'    """The DAGs of {_shown(path)}, which was written for TFX\'s Airflow runner."""',
+        "",
+        "    from include.tfx_airflow import adopt",
+        "",
+        f'    dags = adopt("{_shown(path)}"{more})',
+    ]

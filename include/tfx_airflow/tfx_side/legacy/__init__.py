@@ -1,0 +1,1 @@
+"""DAG files that were written for `tfx.orchestration.airflow`, executed without Airflow."""

@@ -1,0 +1,152 @@
+"""The few names of Airflow that legacy DAG files use; every other name is refused when it is used."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables, RefusedError
+
+_MISSING = object()
+_UTC = datetime.timezone.utc
+_NODES_ONLY = (
+    "an adopted file makes TFX pipelines only. Keep other tasks in a DAG file of their own, around "
+    "AirflowDagRunner().task_group(...), or before and after this DAG by Assets"
+)
+
+
+class DAG:
+    """Stands for `airflow.DAG`: what the runner returns, and a name for annotations.
+
+    What the file assigns to it, such as `doc_md`, is taken as an argument of the DAG.
+    """
+
+    dag_id: str
+    config: dict[str, Any]
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """Refuses: only the runner makes DAGs here."""
+        raise RefusedError(f"DAG(...) of Airflow makes a DAG without a TFX pipeline; {_NODES_ONLY}.")
+
+    @classmethod
+    def of_pipeline(cls, dag_id: str, config: Mapping[str, Any]) -> DAG:
+        """The DAG of a pipeline, with the arguments that the file gave the runner."""
+        dag = object.__new__(cls)
+        vars(dag).update({"dag_id": dag_id, "config": dict(config)})
+        return dag
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.config[name] = value
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_NODES_ONLY}.")
+
+
+def days_ago(
+    n: int, hour: int = 0, minute: int = 0, second: int = 0, microsecond: int = 0
+) -> datetime.datetime:
+    """As `airflow.utils.dates.days_ago`: a moment of the day n days ago, in UTC."""
+    today = datetime.datetime.now(_UTC).replace(
+        hour=hour, minute=minute, second=second, microsecond=microsecond
+    )
+    return today - datetime.timedelta(days=n)
+
+
+def _utc_datetime(*arguments: Any, **keywords: Any) -> datetime.datetime:
+    return datetime.datetime(*arguments, **{"tzinfo": _UTC, **keywords})
+
+
+def variable_class(file: LegacyFile) -> type:
+    """The class that stands for `airflow.models.Variable`, with the values that Airflow gave."""
+
+    class Variable:
+        """Stands for `airflow.models.Variable`; it can only be read."""
+
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            raise RefusedError(
+                "a DAG file that is being read must not make a Variable; use 'airflow variables set'."
+            )
+
+        @classmethod
+        def get(
+            cls, key: str, default_var: Any = _MISSING, deserialize_json: bool = False, **keywords: Any
+        ) -> Any:
+            """As in Airflow: the value, or the default, or a KeyError."""
+            if key not in file.variables:
+                raise NeedsVariables({key, *_literal_names(file.path)} - set(file.variables))
+            value = file.variables[key]
+            if value is None:
+                default = keywords.get("default", default_var)
+                if default is _MISSING:
+                    raise KeyError(
+                        f"Airflow has no Variable {key!r}; create it with 'airflow variables set {key} VALUE'"
+                    )
+                return default
+            return json.loads(value) if deserialize_json else value
+
+        @classmethod
+        def _refuse(cls, *arguments: Any, **keywords: Any) -> NoReturn:
+            raise RefusedError(
+                "a DAG file that is being read must not change Variables; use 'airflow variables set'."
+            )
+
+        set = setdefault = delete = update = _refuse
+
+    return Variable
+
+
+def _literal_names(path: str) -> Iterator[str]:
+    """Names in `Variable.get("...")` of a file, so that one question is enough for most."""
+    for node in ast.walk(ast.parse(Path(path).read_bytes())):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute):
+            owner, name = node.func.value, node.args[0]
+            of_variable = getattr(owner, "id", getattr(owner, "attr", "")) == "Variable"
+            if of_variable and node.func.attr == "get" and isinstance(name, ast.Constant):
+                if isinstance(name.value, str):
+                    yield name.value
+
+
+def names(file: LegacyFile) -> dict[str, dict[str, Any]]:
+    """What the stand-ins of Airflow's modules hold, by module."""
+    variable = variable_class(file)
+    return {
+        "airflow": {"DAG": DAG},
+        "airflow.models": {"DAG": DAG, "Variable": variable},
+        "airflow.models.dag": {"DAG": DAG},
+        "airflow.models.variable": {"Variable": variable},
+        "airflow.utils": {},
+        "airflow.utils.dates": {"days_ago": days_ago},
+        "airflow.utils.timezone": {
+            "datetime": _utc_datetime,
+            "utc": _UTC,
+            "utcnow": lambda: datetime.datetime.now(_UTC),
+        },
+    }
+
+
+class AirflowModule(ModuleType):
+    """Stands for a module of Airflow; any may be imported, few names may be used."""
+
+    def __init__(self, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Makes it, with the names that it has."""
+        super().__init__(name)
+        self.__path__: list[str] = []
+        vars(self).update(known.get(name, {}))
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:
+        full = f"{self.__name__}.{name}"
+        if full in self._known:
+            return importlib.import_module(full)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RefusedError(f"{full} of Airflow is not known where the file is executed; {_NODES_ONLY}.")

@@ -1,0 +1,113 @@
+"""Executes a legacy DAG file and returns its pipelines, each with what Airflow's side is told of its DAG."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tfx.orchestration import pipeline as pipeline_lib
+
+from include.tfx_airflow.contract import legacy
+from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.tfx_side.legacy import dropped_names, property_templates
+from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
+from include.tfx_airflow.tfx_side.legacy.runner import Made
+from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+
+
+def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipeline_lib.Pipeline]]:
+    """Executes the file.
+
+    Args:
+      file: The file.
+      stand_ins: Those of the file, in place.
+
+    Returns:
+      Each DAG of the file with its pipeline, in the order in which it makes them.
+
+    Raises:
+      NeedsVariables: It asks for Variables that `file` does not have; make it again with them.
+      UnsupportedNodeError: It uses what cannot be had here, or makes no DAG, or two of one id.
+      Exception: Whatever the file raises.
+    """
+    try:
+        module = importlib.import_module(file.module)
+    except RefusedError as error:
+        raise UnsupportedNodeError(f"{_place(error, file)}{error}") from None
+    except Exception as error:
+        if heir := dropped_names.explain(error):
+            raise UnsupportedNodeError(f"{_place(error, file)}{heir}") from None
+        raise
+    if not stand_ins.made:
+        raise UnsupportedNodeError(
+            "it makes no DAG: it gives no pipeline to AirflowDagRunner(...).run() when it is imported, as Airflow "
+            "does. If it does so under 'if __name__ == \"__main__\":', move that to the end of the module."
+        )
+    ids = Counter(made.dag.dag_id for made in stand_ins.made)
+    twice = sorted(dag_id for dag_id, count in ids.items() if count > 1)
+    if twice:
+        raise UnsupportedNodeError(
+            f"it makes more than one DAG of the id {twice[0]!r}; give each a name of its own."
+        )
+    for made in stand_ins.made:
+        node_id, heir = dropped_names.dropped_component(made.pipeline)
+        if node_id:
+            raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
+    return [(_told(made, module.__doc__ or ""), made.pipeline) for made in stand_ins.made]
+
+
+def _place(error: BaseException, file: LegacyFile) -> str:
+    """The last line of the file on the way to an error: `line 12: `."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file.path]
+    return f"line {frames[-1].lineno}: " if frames else ""
+
+
+def _told(made: Made, doc: str) -> LegacyDag:
+    config = {str(key): legacy.plain(value) for key, value in made.dag.config.items()}
+    if doc:
+        config.setdefault("doc_md", doc)
+    return LegacyDag(
+        dag_id=made.dag.dag_id,
+        line=made.line,
+        config=config,
+        templates=property_templates.take(made.pipeline),
+        store=_store(made.pipeline.metadata_connection_config),
+        ignored=tuple(_ignored(made)),
+        refused=dict(_refused(made)),
+    )
+
+
+def _ignored(made: Made) -> Iterator[str]:
+    arguments = {
+        key: value for key, value in made.pipeline.additional_pipeline_args.items() if key != "tmp_dir"
+    }
+    if arguments:
+        yield f"additional_pipeline_args = {arguments!r} of the pipeline has no effect: TFX's launcher takes none."
+
+
+def _store(config: Any) -> str:
+    """Names a store without user and password."""
+    if config is None:
+        return ""
+    kind = config.WhichOneof("config") if hasattr(config, "WhichOneof") else None
+    if kind == "sqlite":
+        return f"sqlite:///{config.sqlite.filename_uri}"
+    if kind in ("mysql", "postgresql"):
+        server = getattr(config, kind)
+        database = server.database if kind == "mysql" else server.dbname
+        port = f":{server.port}" if int(server.port or 0) else ""
+        return f"{kind}://{server.host}{port}/{database}"
+    return str(kind or type(config).__name__)
+
+
+def _refused(made: Made) -> Iterator[tuple[str, str]]:
+    for name in ("default_component_configs", "component_config_overrides"):
+        if given := getattr(made.config, name):
+            yield (
+                name,
+                f"{name} = {given!r}: nodes run as Airflow tasks here, not through component launchers.",
+            )

@@ -1,0 +1,57 @@
+"""Keeps the values of Airflow Variables that Airflow masks out of all that is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+# As for Airflow's own masks: a shorter one is also part of other words.
+_SHORTEST = 5
+
+
+def find_in(texts: Iterable[str], variables: Mapping[str, str | None], names: Iterable[str]) -> str:
+    """Name of a Variable, among `names`, whose value is in one of the texts; empty if there is none."""
+    texts = list(texts)
+    for name in names:
+        if any(secret in text for secret in _secrets(variables[name]) for text in texts):
+            return name
+    return ""
+
+
+def masked(text: str, variables: Mapping[str, str | None], names: Iterable[str]) -> str:
+    """A text without the values of the named Variables."""
+    for name in names:
+        for secret in _secrets(variables[name]):
+            text = text.replace(secret, "***")
+    return text
+
+
+def refusal(name: str) -> str:
+    """Why a pipeline with such a value in it is not compiled."""
+    return (
+        f"the value of the Airflow Variable {name!r}, which Airflow masks because of that name, would be written into "
+        "the compiled pipeline and into ML Metadata. Read it where the node runs instead, from an environment variable "
+        "or a secret store; if it is no secret, give the Variable another name."
+    )
+
+
+def _secrets(value: str | None) -> Iterator[str]:
+    """A value, and the texts in it when it is JSON; as they are and as JSON writes them."""
+    texts = [value or ""]
+    try:
+        texts += _leaves(json.loads(value or ""))
+    except ValueError:
+        pass
+    for text in texts:
+        if len(text) >= _SHORTEST:
+            yield text
+            yield json.dumps(text)[1:-1]
+
+
+def _leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in _leaves(item)]
+    return [str(value)]

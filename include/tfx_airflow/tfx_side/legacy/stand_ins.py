@@ -1,0 +1,83 @@
+"""Makes a legacy DAG file importable: stand-ins for Airflow and TFX's Airflow runner, and its own folders."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import CodeType, ModuleType
+
+from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.tfx_side.legacy import airflow_names, runner
+
+
+class _Source(importlib.machinery.SourceFileLoader):
+    """Compiles a file anew: byte code is found by time, and is not to be left beside a file of the user's."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _forget(name: str) -> None:
+    del sys.modules[name]
+    parent, _, last = name.rpartition(".")
+    if parent in sys.modules:
+        vars(sys.modules[parent]).pop(last, None)
+
+
+class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the modules; nothing else may import `airflow` in this process while it is in place.
+
+    Attributes:
+      made: The pipelines that the file has given to a runner so far.
+    """
+
+    def __init__(self, file: LegacyFile) -> None:
+        """Puts them in place for a file; its module, `LegacyFile.module`, is executed when it is imported."""
+        self.made: list[runner.Made] = []
+        self._file = file
+        self._names = airflow_names.names(file)
+        self._runner = runner.modules(file, self.made)
+        self._path, self._before = list(sys.path), dict(sys.modules)
+        for name in [name for name in sys.modules if self._stands_for(name)]:
+            _forget(name)
+        sys.meta_path.insert(0, self)
+        new = [folder for folder in file.folders if folder not in sys.path]
+        sys.path += new
+        # Beam's workers are processes of their own.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *new]))
+
+    def remove(self) -> None:
+        """Takes them away again, and forgets what was imported meanwhile."""
+        sys.meta_path.remove(self)
+        sys.path[:] = self._path
+        for name in [name for name in sys.modules if name not in self._before]:
+            path = getattr(sys.modules[name], "__file__", None) or ""
+            if self._stands_for(name) or path.startswith(
+                tuple(f"{folder}/" for folder in self._file.folders)
+            ):
+                _forget(name)
+
+    def _stands_for(self, name: str) -> bool:
+        return name in self._runner or name.partition(".")[0] == "airflow"
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Finds the file's own module and what stands for others."""
+        if fullname == self._file.module:
+            loader = _Source(fullname, self._file.path)
+            return importlib.util.spec_from_file_location(fullname, self._file.path, loader=loader)
+        if self._stands_for(fullname):
+            return importlib.util.spec_from_loader(fullname, self, is_package=fullname not in self._runner)
+        return None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """Makes what stands for a module."""
+        return self._runner.get(spec.name) or airflow_names.AirflowModule(spec.name, self._names)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Does nothing: it is made already."""

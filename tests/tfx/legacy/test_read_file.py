@@ -1,0 +1,249 @@
+"""Legacy DAG files are executed without Airflow: what is told of their DAGs, and what is refused."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tfx
+from tfx.orchestration import pipeline as pipeline_lib
+
+from include.tfx_airflow.contract import legacy
+from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.tfx_side.legacy import read_file, secret_values
+from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
+from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+from include.tfx_airflow.tfx_side.pipeline import ir
+from tests.bundle import ROOT
+
+_LEGACY = ROOT / "tests" / "legacy"
+_TFX = Path(tfx.__file__).parent
+Read = Callable[..., list[tuple[LegacyDag, pipeline_lib.Pipeline]]]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
+    """Executes a file as the process that compiles does, and forgets it afterwards."""
+    monkeypatch.setenv("AIRFLOW_HOME", "/srv/airflow")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    placed = []
+
+    def made(path: Path, **variables: str | None) -> list[tuple[LegacyDag, pipeline_lib.Pipeline]]:
+        file = LegacyFile(str(path), (str(path.parent),), variables)
+        placed.append(StandIns(file))
+        return read_file.read(file, placed[-1])
+
+    yield made
+    for stand_ins in reversed(placed):
+        stand_ins.remove()
+    assert not any(name.split(".")[0] == "airflow" for name in sys.modules)
+
+
+def _write(folder: Path, text: str, name: str = "flow.py") -> Path:
+    path = folder / name
+    path.write_text(
+        "from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner, AirflowPipelineConfig\n"
+        "from tests.pipelines import small\n" + text
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "dag_id", "nodes"),
+    [
+        ("examples/chicago_taxi_pipeline/taxi_pipeline_simple.py", "chicago_taxi_simple", 9),
+        ("examples/airflow_workshop/taxi/setup/dags/taxi_pipeline.py", "taxi", 9),
+        ("tools/cli/testdata/test_pipeline_airflow_1.py", "chicago_taxi_simple", 3),
+    ],
+)
+def test_the_files_of_the_tfx_wheel_give_their_pipelines(
+    read: Read, path: str, dag_id: str, nodes: int
+) -> None:
+    [(dag, pipeline)] = read(_TFX / path)
+    assert (dag.dag_id, len(pipeline.components)) == (dag_id, nodes)
+    config = {name: legacy.live(value) for name, value in dag.config.items()}
+    assert config["schedule_interval"] is None
+    assert config["start_date"] == datetime.datetime(2019, 1, 1)
+    assert dag.store.startswith(f"sqlite:///{os.environ['HOME']}")
+    assert not dag.refused
+
+
+def test_a_config_dict_for_the_older_runner(read: Read) -> None:
+    [(dag, pipeline)] = read(_LEGACY / "config_dict.py")
+    assert (dag.dag_id, dag.line) == ("legacy_config_dict", 28)
+    assert pipeline.pipeline_info.pipeline_root == "/srv/airflow/legacy_config_dict"
+    assert dag.store == "sqlite:////srv/airflow/legacy_config_dict/metadata.db"
+
+
+def test_a_pipeline_config_with_task_defaults(read: Read) -> None:
+    [(dag, _)] = read(_LEGACY / "pipeline_config.py")
+    config = {name: legacy.live(value) for name, value in dag.config.items()}
+    assert config["default_args"]["retry_delay"] == datetime.timedelta(seconds=1)
+    yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    assert config["start_date"].date() in (yesterday.date(), (yesterday - datetime.timedelta(hours=1)).date())
+    assert config["doc_md"].startswith("An AirflowPipelineConfig")
+
+
+def test_variables_are_asked_for_all_at_once_and_then_used(read: Read) -> None:
+    with pytest.raises(NeedsVariables) as asked:
+        read(_LEGACY / "module_level.py")
+    assert asked.value.names == ["legacy_audience", "legacy_settings"]
+
+
+def test_variables_have_their_values_or_the_default_of_the_file(read: Read) -> None:
+    path = _LEGACY / "module_level.py"
+    [(dag, pipeline)] = read(path, legacy_settings='{"greeting": "hi"}', legacy_audience=None)
+    assert pipeline.components[0].exec_properties["words"] == "hi world"
+    assert dag.config["doc_md"] == "Greets at **six**."
+    assert legacy.live(dag.config["start_date"]).tzinfo.key == "Europe/Amsterdam"
+
+
+def test_a_variable_that_airflow_does_not_have_is_a_key_error(read: Read, tmp_path: Path) -> None:
+    path = _write(tmp_path, "from airflow.models import Variable\nVariable.get('a_b')\n")
+    with pytest.raises(KeyError, match="airflow variables set a_b"):
+        read(path, a_b=None)
+
+
+def test_a_template_in_a_property_becomes_a_parameter_that_no_run_chooses(
+    read: Read, roots: dict[str, str]
+) -> None:
+    [(dag, pipeline)] = read(_LEGACY / "module_level.py", legacy_settings=None, legacy_audience=None)
+    assert dag.templates == {"Greet.day": "{{ ds }}"}
+    manifest, _ = ir.compile_pipeline(pipeline, "m.py", "", roots, {})
+    assert [parameter.name for parameter in manifest(()).runtime_parameters] == ["Greet.day"]
+
+
+def test_modules_beside_the_file_are_found(read: Read) -> None:
+    [(dag, pipeline)] = read(_LEGACY / "with_helpers" / "reporting.py")
+    assert pipeline.components[0].exec_properties["words"] == "from a package beside the file"
+    callback = legacy.live(dag.config["default_args"])["on_failure_callback"]
+    path = str(_LEGACY / "with_helpers" / "team_alerts.py")
+    assert callback == legacy.Function("team_alerts:tell_the_team", path)
+
+
+def test_two_dags_in_one_file(read: Read) -> None:
+    assert [dag.dag_id for dag, _ in read(_LEGACY / "two_dags.py")] == ["legacy_north", "legacy_south"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("external_input", "line 6: 'tfx.utils.dsl_utils' is dropped by TFX"),
+        ("external_input", "CsvExampleGen(input_base='/data')"),
+        (
+            "resolver_node",
+            "line 3: 'ResolverNode' is dropped by TFX: 'tfx.dsl.components.common.resolver.Resolver'",
+        ),
+        (
+            "model_validator",
+            "'ModelValidator' of 'old': 'ModelValidator' is dropped by TFX: 'tfx.components.Evaluator'",
+        ),
+        ("other_tasks", "line 3: airflow.operators.bash_operator.BashOperator of Airflow is not known"),
+    ],
+)
+def test_old_files_are_refused_with_what_to_write_instead(read: Read, name: str, sentence: str) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_LEGACY / "old" / f"{name}.py")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "it makes no DAG"),
+        (
+            "if __name__ == '__main__':\n    AirflowDagRunner().run(small.write_and_read())\n",
+            "under 'if __name__",
+        ),
+        (
+            "for _ in range(2):\n    AirflowDagRunner().run(small.write_and_read())\n",
+            "DAG of the id 'write_and_read'",
+        ),
+        (
+            "from airflow import DAG\nDAG('mine')\n",
+            "line 4: DAG(...) of Airflow makes a DAG without a TFX pipeline",
+        ),
+        (
+            "import airflow\nairflow.configuration.conf\n",
+            "line 4: airflow.configuration of Airflow is not known",
+        ),
+        (
+            "from airflow.models import Variable\nVariable.set('a', 1)\n",
+            "line 4: a DAG file that is being read",
+        ),
+        ("AirflowDagRunner().run('taxi')\n", "line 3: AirflowDagRunner.run() was given 'taxi'"),
+        (
+            "AirflowDagRunner().run(small.write_and_read()).tasks\n",
+            "line 3: DAG.tasks of Airflow is not known",
+        ),
+        (
+            "from tfx.components import StatisticsGen\nStatisticsGen(stats=1)\n",
+            "line 4: the argument 'stats' is dropped by TFX: it is 'statistics' now",
+        ),
+    ],
+)
+def test_what_has_no_meaning_here_is_refused_where_it_is(
+    read: Read, tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_a_file_that_tries_names_of_several_versions_goes_on(read: Read, tmp_path: Path) -> None:
+    text = (
+        "try:\n    from airflow.sdk import DAG\nexcept ImportError:\n    from airflow.models.dag import DAG\n"
+        "dag: DAG = AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    assert len(read(_write(tmp_path, text))) == 1
+
+
+def test_an_error_of_the_file_itself_stays_as_it_is(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        read(_write(tmp_path, "1 / 0\n"))
+
+
+def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.orchestration.config.base_component_config import BaseComponentConfig\n"
+        "class Mine(BaseComponentConfig):\n    pass\n"
+        "config = AirflowPipelineConfig({}, component_config_overrides={'Write': Mine()})\n"
+        "AirflowDagRunner(config).run(small.write_and_read())\n"
+    )
+    [(dag, _)] = read(_write(tmp_path, text))
+    assert list(dag.refused) == ["component_config_overrides"]
+
+
+def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.orchestration import metadata\n"
+        "p = small.write_and_read()\n"
+        "p.metadata_connection_config = metadata.mysql_metadata_connection_config("
+        "host='db', port=3307, database='mlmd', username='u', password='secret')\n"
+        "AirflowDagRunner().run(p)\n"
+    )
+    [(dag, _)] = read(_write(tmp_path, text))
+    assert dag.store == "mysql://db:3307/mlmd"
+
+
+def test_nothing_is_left_beside_the_file(read: Read, tmp_path: Path) -> None:
+    read(_write(tmp_path, "AirflowDagRunner().run(small.write_and_read())\n", "a-b.c.py"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a-b.c.py"]
+
+
+def test_secret_values_are_found_and_masked() -> None:
+    values = {
+        "api_key": "s3cr3t-\u00fc",
+        "db_secret": '{"user": "ann", "password": "hunter22"}',
+        "short_token": "abc",
+    }
+    names = sorted(values)
+    assert secret_values.find_in(["a", "x hunter22 y"], values, names) == "db_secret"
+    assert secret_values.find_in(["s3cr3t-\\u00fc"], values, names) == "api_key"
+    assert secret_values.find_in(["abc ann"], values, names) == ""
+    assert secret_values.masked("not hunter22!", values, names) == "not ***!"

@@ -1,0 +1,153 @@
+"""`adopt` makes DAGs of what was compiled, without TFX."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.configuration import AIRFLOW_HOME
+from airflow.sdk import DAG
+
+from include.tfx_airflow.airflow_side import adopt
+from include.tfx_airflow.airflow_side.adopt import files
+from include.tfx_airflow.contract import fingerprint, legacy
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import ConfigError, SettingsError
+from include.tfx_airflow.contract.legacy import LegacyDag
+from include.tfx_airflow.contract.manifest import (
+    FORMAT,
+    IR_FILE,
+    MANIFEST_FILE,
+    Manifest,
+    Node,
+    RuntimeParameter,
+)
+from include.tfx_airflow.settings import read_settings
+
+_ENVIRONMENT = {"tfx": "1.16.0", "python": "python3.10"}
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path / "home"))
+    path = tmp_path / "legacy" / "taxi.py"
+    path.parent.mkdir()
+    path.write_text("# tfx.orchestration.airflow\n")
+    return path
+
+
+def _dag(dag_id: str, **config: Any) -> LegacyDag:
+    plain = {"schedule_interval": None, "catchup": False, **config}
+    return LegacyDag(dag_id, 7, {name: legacy.plain(value) for name, value in plain.items()})
+
+
+def _compiled(path: Path, *dags: LegacyDag, environment: dict[str, str] | None = None) -> Path:
+    """Writes what the TFX interpreter would have made of a file."""
+    settings = read_settings()
+    content = fingerprint.content_key([str(path)], settings.roots(), _ENVIRONMENT)
+    assert content
+    arguments = {"folders": [str(path.parent)], "environment": environment or {}}
+    key = fingerprint.arguments_key(str(path), arguments, FORMAT)
+    entry = settings.compiled / f"dag_file_{path.stem}-{key}" / content
+    nodes = (
+        Node(id="Gen", kind="Gen", type="Gen"),
+        Node(id="Use", kind="Use", type="Use", upstream=("Gen",)),
+    )
+    for number, dag in enumerate(dags):
+        manifest = Manifest(
+            dag.dag_id,
+            str(path),
+            nodes,
+            tuple(RuntimeParameter(name, "string", "") for name in dag.templates),
+            (str(path),),
+            _ENVIRONMENT,
+            legacy=dag,
+            others=0 if number else len(dags) - 1,
+        )
+        folder = entry / str(number) if number else entry
+        folder.mkdir(parents=True)
+        (folder / MANIFEST_FILE).write_text(manifest.to_json())
+        (folder / IR_FILE).write_text("{}\n")
+    return entry
+
+
+def test_all_dags_of_a_file_are_made_from_what_is_compiled(file: Path) -> None:
+    start = datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone.utc)
+    entry = _compiled(file, _dag("north", start_date=start, tags=["a"]), _dag("south", max_active_runs=1))
+    north, south = adopt.adopt(file)
+    assert isinstance(north, DAG) and (north.dag_id, south.dag_id) == ("north", "south")
+    assert north.start_date == start and north.tags == {"a"} and south.max_active_runs == 1
+    assert north.task_dict["Use"].upstream_task_ids == {"Gen"}
+    assert str(south.task_dict["Gen"].compiled.ir) == str(entry / "1" / IR_FILE)
+    # What the nodes get: AIRFLOW_HOME, and nothing else of Airflow's.
+    assert south.task_dict["Gen"].compiled.source.environment == {"AIRFLOW_HOME": AIRFLOW_HOME}
+
+
+def test_a_template_of_a_property_is_computed_and_no_param(file: Path) -> None:
+    dag = LegacyDag("taxi", 7, {"schedule_interval": None}, {"Gen.input_base": "/data/{{ ds }}"})
+    _compiled(file, dag)
+    [found] = adopt.adopt(file)
+    assert not dict(found.params)
+    assert found.task_dict["Gen"].computed_parameters == ("Gen.input_base",)
+
+
+def test_the_owner_may_add_and_replace(file: Path) -> None:
+    _compiled(
+        file,
+        _dag("taxi", max_active_runs=1, default_args={"sla": datetime.timedelta(1)}),
+        environment={"TF_USE_LEGACY_KERAS": "1"},
+    )
+    [dag] = adopt.adopt(
+        file,
+        configs={
+            "taxi": {"airflow_dag_config": {"max_active_runs": 4}, "node_configs": {"Gen": {"retries": 3}}}
+        },
+        environment={"TF_USE_LEGACY_KERAS": "1"},
+        ignore=["sla"],
+    )
+    assert dag.max_active_runs == 4 and dag.task_dict["Gen"].retries == 3
+    source = dag.task_dict["Gen"].compiled.source
+    assert source.environment["TF_USE_LEGACY_KERAS"] == "1"
+    assert source.file and source.file.path == str(file)
+
+
+def test_all_that_is_refused_is_in_one_error_with_the_cure(file: Path) -> None:
+    _compiled(file, _dag("taxi", retires=3, default_args={"sla": datetime.timedelta(1)}))
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file)
+    text = str(caught.value)
+    assert "line 7, DAG 'taxi'" in text and "retires = 3" in text and "default_args['sla']" in text
+    assert "ignore=['retires', 'sla']" in text
+    assert len(adopt.adopt(file, ignore=["retires", "sla"])) == 1
+
+
+def test_a_config_for_a_dag_that_is_not_there_is_refused(file: Path) -> None:
+    _compiled(file, _dag("taxi"))
+    with pytest.raises(ConfigError, match=r"names \['tax'\]; the DAGs there are \['taxi'\]"):
+        adopt.adopt(file, configs={"tax": {}})
+
+
+def test_a_file_that_is_not_compiled_needs_the_interpreter(file: Path) -> None:
+    with pytest.raises(SettingsError, match="no TFX interpreter"):
+        adopt.adopt(file)
+
+
+def test_a_path_is_below_the_bundle_or_absolute_and_must_exist(tmp_path: Path) -> None:
+    [found] = files("tests/legacy/two_dags.py")
+    assert found.path == str(BUNDLE_ROOT / "tests/legacy/two_dags.py")
+    with pytest.raises(ConfigError, match="there is no '.*/nowhere.py'"):
+        files("nowhere.py")
+    with pytest.raises(ConfigError, match="no file below '.*' uses AirflowDagRunner"):
+        files(tmp_path)
+
+
+def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None:
+    deep = file.parent / "more" / "flow.py"
+    deep.parent.mkdir()
+    deep.write_text("from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner\n")
+    (file.parent / "helpers.py").write_text("X = 1\n")
+    found = files(file.parent)
+    assert [one.path for one in found] == [str(deep), str(file)]
+    assert found[0].folders == (str(deep.parent), str(file.parent))

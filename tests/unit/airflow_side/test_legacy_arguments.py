@@ -1,0 +1,241 @@
+"""Config for Airflow 2 becomes arguments of Airflow 3's DAG, or is refused by name."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, CronDataIntervalTimetable, DeltaDataIntervalTimetable
+
+from include.tfx_airflow.airflow_side import legacy_arguments, legacy_templates
+from include.tfx_airflow.contract import legacy
+from include.tfx_airflow.contract.legacy import LegacyDag
+from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
+
+_START = datetime.datetime(2019, 1, 1)
+
+
+def _mapped(ignore: tuple[str, ...] = (), store: str = "", **config: Any) -> legacy_arguments.Mapped:
+    plain = {name: legacy.plain(value) for name, value in config.items()}
+    return legacy_arguments.mapped(LegacyDag("taxi", 1, plain, store=store), ignore)
+
+
+def _dag(found: legacy_arguments.Mapped) -> DAG:
+    assert not found.refused
+    return DAG("taxi", **found.arguments)
+
+
+def test_a_cron_schedule_makes_data_intervals_as_in_airflow_2() -> None:
+    schedule = _dag(_mapped(schedule_interval="@daily", start_date=_START)).timetable
+    assert isinstance(schedule, CronDataIntervalTimetable)
+    assert schedule.expression == "0 0 * * *" and str(schedule.timezone) == "UTC"
+
+
+def test_a_cron_schedule_is_in_the_time_zone_of_the_start_date() -> None:
+    import pendulum
+
+    start = _START.replace(tzinfo=pendulum.timezone("Europe/Amsterdam"))
+    for config in ({"start_date": start}, {"default_args": {"start_date": start}}):
+        schedule = _dag(_mapped(schedule_interval="0 6 * * *", **config)).timetable
+        assert schedule.timezone.name == "Europe/Amsterdam"
+
+
+def test_a_timedelta_makes_data_intervals() -> None:
+    schedule = _dag(_mapped(schedule_interval=datetime.timedelta(hours=2), start_date=_START)).timetable
+    assert isinstance(schedule, DeltaDataIntervalTimetable)
+
+
+@pytest.mark.parametrize("name", ["schedule_interval", "schedule"])
+@pytest.mark.parametrize(("given", "expected"), [(None, None), ("None", None), ("@once", "@once")])
+def test_other_schedules_stay(name: str, given: Any, expected: Any) -> None:
+    assert _mapped(**{name: given}).arguments["schedule"] == expected
+
+
+def test_without_a_schedule_it_runs_daily_as_in_airflow_2_and_says_so() -> None:
+    found = _mapped(start_date=_START)
+    assert found.arguments["schedule"].delta == datetime.timedelta(days=1)
+    assert any("every day" in note for note in found.notes)
+
+
+def test_arguments_of_the_same_name_stay() -> None:
+    found = _mapped(
+        schedule_interval=None,
+        start_date=_START,
+        end_date=_START + datetime.timedelta(days=9),
+        catchup=True,
+        max_active_runs=1,
+        description="d",
+        tags=["a"],
+        dagrun_timeout=datetime.timedelta(hours=1),
+        is_paused_upon_creation=True,
+        params={"a": 1},
+    )
+    dag = _dag(found)
+    assert (dag.catchup, dag.max_active_runs, dag.description) == (True, 1, "d")
+    assert dag.dagrun_timeout == datetime.timedelta(hours=1) and dag.params["a"] == 1
+    assert found.notes == []
+
+
+def test_renamed_arguments_are_renamed() -> None:
+    found = _mapped(concurrency=3, fail_stop=True, default_args={"task_concurrency": 2})
+    assert found.arguments["max_active_tasks"] == 3 and found.arguments["fail_fast"] is True
+    assert found.arguments["default_args"] == {"max_active_tis_per_dag": 2}
+    assert found.moved == {
+        "concurrency": "max_active_tasks",
+        "fail_stop": "fail_fast",
+        "default_args.task_concurrency": "max_active_tis_per_dag",
+    }
+
+
+def test_default_args_reach_the_tasks_and_what_had_no_effect_is_noted() -> None:
+    found = _mapped(
+        schedule_interval=None,
+        default_args={
+            "owner": "ml",
+            "retries": 2,
+            "retry_delay": datetime.timedelta(minutes=5),
+            "depends_on_past": False,
+            "email_on_failure": False,
+            "provide_context": True,
+        },
+    )
+    assert found.arguments["default_args"] == {
+        "owner": "ml",
+        "retries": 2,
+        "retry_delay": datetime.timedelta(minutes=5),
+        "depends_on_past": False,
+        "email_on_failure": False,
+    }
+    assert any("default_args['provide_context'] = True has no effect" in note for note in found.notes)
+
+
+def test_arguments_without_a_meaning_are_noted() -> None:
+    notes = _mapped(schedule_interval=None, catchup=False, orientation="TB", default_view="graph").notes
+    assert [note.split(" has no effect")[0] for note in notes] == [
+        "orientation = 'TB'",
+        "default_view = 'graph'",
+    ]
+
+
+def test_an_absent_catchup_is_false_and_said() -> None:
+    found = _mapped(schedule_interval=None)
+    assert "catchup" not in found.arguments
+    assert any("catchup is not given" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (
+            {"sla_miss_callback": legacy.plain},
+            "sla_miss_callback = include.tfx_airflow.contract.legacy:plain: Airflow 3 has no SLAs",
+        ),
+        (
+            {"default_args": {"sla": datetime.timedelta(1)}},
+            "default_args['sla'] = datetime.timedelta(days=1)",
+        ),
+        ({"retires": 3}, "retires = 3 is no argument of Airflow 3's DAG"),
+        ({"schedule_interval": object()}, "schedule_interval = <object object at"),
+        ({"schedule": "@daily", "schedule_interval": None}, "schedule and schedule_interval are both given"),
+        ({"on_failure_callback": lambda context: None}, "on_failure_callback = <function"),
+        ({"default_args": {"params": {"a": object()}}}, "default_args.params = "),
+        ({"default_args": {"op_kwargs": {}}}, "default_args['op_kwargs'] = {}"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name_with_its_value(
+    config: dict[str, Any], sentence: str
+) -> None:
+    found = _mapped(**{"schedule_interval": None, **config} if "schedule" not in config else config)
+    assert len(found.refused) == 1 and sentence in found.refused[0]
+    [name] = found.refused_names
+    assert _mapped(ignore=(name, "schedule"), **config).refused == []
+
+
+def test_callbacks_of_a_module_that_airflow_can_import_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my_alerts.py"
+    path.write_text("def notify(context):\n    return 'told'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import my_alerts  # type: ignore[import-not-found]
+
+    config: dict[str, Any] = {
+        "default_args": {"on_failure_callback": my_alerts.notify},
+        "on_success_callback": [my_alerts.notify],
+    }
+    config["user_defined_macros"] = {"tell": my_alerts.notify, "region": "eu"}
+    plain = {name: legacy.plain(value) for name, value in config.items()}
+    monkeypatch.undo()
+    del sys.modules["my_alerts"]
+    found = legacy_arguments.mapped(LegacyDag("taxi", 1, plain))
+    assert not found.refused
+    assert found.arguments["default_args"]["on_failure_callback"]({}) == "told"
+    assert [one({}) for one in found.arguments["on_success_callback"]] == ["told"]
+    macros = found.arguments["user_defined_macros"]
+    assert macros["tell"]({}) == "told" and macros["region"] == "eu"
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_callback_that_airflow_cannot_import_is_refused_by_reference(tmp_path: Path) -> None:
+    for reference, reason in (
+        ("dag_file_taxi:notify", "it is in the DAG file itself"),
+        ("not_there:notify", "No module named 'not_there'"),
+        ("json:dumps", "not '/srv/json.py'"),
+    ):
+        path = f"/srv/{reference.partition(':')[0]}.py"
+        plain = {"on_failure_callback": {"$": "function", "value": reference, "path": path}}
+        found = legacy_arguments.mapped(LegacyDag("taxi", 1, plain))
+        assert list(found.refused_names) == ["on_failure_callback"]
+        assert f"on_failure_callback = {reference}" in found.refused[0] and reason in found.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("store", "cure"),
+    [
+        ("sqlite:////srv/mlmd.db", "--conn-uri 'sqlite:////srv/mlmd.db'"),
+        ("mysql://db/mlmd", "--conn-type mysql --conn-host db --conn-port 3306 --conn-schema mlmd"),
+        (
+            "postgresql://db:5433/mlmd",
+            "--conn-type postgres --conn-host db --conn-port 5433 --conn-schema mlmd",
+        ),
+    ],
+)
+def test_the_store_of_the_file_is_named_with_the_connection_to_make(store: str, cure: str) -> None:
+    [note] = _mapped(schedule_interval=None, catchup=False, store=store).notes
+    assert f"metadata_connection_config ({store}) is ignored" in note and cure in note
+
+
+def test_templates_keep_the_names_of_airflow_2() -> None:
+    assert legacy_templates.for_airflow_3("plain {") == "plain {"
+    assert legacy_templates.for_airflow_3(7) == 7
+    assert legacy_templates.for_airflow_3("{{ params.a }}") == "{{ params.a }}"
+    text = legacy_templates.for_airflow_3("{{execution_date}} {{ next_ds }}")
+    assert text.startswith("{% set execution_date = ") and text.endswith("{{execution_date}} {{ next_ds }}")
+    parameter = RuntimeParameter("day", "string", "{{ tomorrow_ds }}")
+    manifest = Manifest("taxi", "taxi.py", (), (parameter, RuntimeParameter("n", "integer", 1)), (), {})
+    assert list(_mapped(schedule_interval=None).runtime_parameters(manifest)) == ["day"]
+
+
+@pytest.mark.parametrize("logical_date", [True, False])
+def test_airflow_renders_them_to_what_they_meant(logical_date: bool) -> None:
+    import pendulum
+
+    moment = pendulum.datetime(2014, 3, 1, 6)
+
+    class Run:
+        run_after = moment
+
+    context: dict[str, Any] = {"dag_run": Run()}
+    if logical_date:
+        context |= {"logical_date": moment, "ds": "2014-03-01", "data_interval_end": moment.add(days=1)}
+    from airflow.sdk.execution_time import macros
+
+    context["macros"] = macros
+    environment = DAG("taxi", schedule=None).get_template_env()
+    text = "{{ execution_date.isoformat() }} {{ ds }} {{ ds_nodash }} {{ yesterday_ds }} {{ tomorrow_ds_nodash }} {{ next_ds }}"
+    rendered = environment.from_string(legacy_templates.for_airflow_3(text)).render(**context)
+    end = "2014-03-02" if logical_date else "2014-03-01"
+    assert rendered == f"2014-03-01T06:00:00+00:00 2014-03-01 20140301 2014-02-28 20140302 {end}"
