@@ -135,6 +135,16 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
     return 0
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.command == "serve":
+        from include.tfx_airflow.commands import serve
+
+        return serve.stop() if arguments.stop else serve.main()
+    from include.tfx_airflow.commands import beam_workers
+
+    return beam_workers.main(arguments.host, arguments.port, arguments.runner)
+
+
 def _about_runs(arguments: argparse.Namespace) -> int:
     if arguments.command == "report":
         from include.tfx_airflow.commands import report
@@ -188,14 +198,8 @@ def main(argv: list[str] | None = None) -> int:
             from include.tfx_airflow.commands import gc
 
             return gc.main(arguments)
-        if arguments.command == "serve":
-            from include.tfx_airflow.commands import serve
-
-            return serve.stop() if arguments.stop else serve.main()
-        if arguments.command == "beam-workers":
-            from include.tfx_airflow.commands import beam_workers
-
-            return beam_workers.main(arguments.host, arguments.port, arguments.runner)
+        if arguments.command in ("serve", "beam-workers"):
+            return _serve(arguments)
         return _about_runs(arguments)
     except TfxAirflowError as error:
         print(error, file=sys.stderr)
