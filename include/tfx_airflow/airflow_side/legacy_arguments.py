@@ -222,7 +222,7 @@ def _zone(config: Mapping[str, Any]) -> Any:
     if isinstance(start, datetime.datetime) and start.tzinfo:
         return pendulum.instance(start).timezone
     name = conf.get("core", "default_timezone")
-    return pendulum.local_timezone() if name == "system" else pendulum.timezone(name)
+    return pendulum.local_timezone() if name == "system" else pendulum.timezone(name)  # type: ignore[operator] # mypy takes the module of that name
 
 
 def _with_functions(name: str, value: Any, found: Mapped) -> Any:
