@@ -56,7 +56,11 @@ def _write(bundle: Bundle, dag_id: str, function: str, more: str = "") -> None:
 def _job(flink: Flink, dag_id: str) -> dict[str, Any]:
     """The newest job of a DAG."""
     name = f"tfx-{dag_id.replace('_', '-')}-"
-    return next((job for job in reversed(flink.jobs()) if job["name"].startswith(name)), {"state": "none"})
+    try:
+        jobs = flink.jobs()
+    except OSError:  # a busy machine answers late
+        return {"state": "unknown"}
+    return next((job for job in reversed(jobs) if job["name"].startswith(name)), {"state": "none"})
 
 
 def _runs(flink: Flink, dag_id: str) -> None:
