@@ -18,11 +18,13 @@ def _spec(*arguments: str) -> executable_spec_pb2.BeamExecutableSpec:
 
 
 def test_only_dataflow_works_on_addresses() -> None:
-    assert not staging.reads_directly(None, "s3://bucket/x")
-    assert not staging.reads_directly(_spec("--runner=FlinkRunner"), "s3://bucket/x")
-    assert staging.reads_directly(_spec("--runner=DataflowRunner"), "gs://bucket/x")
+    assert not staging.reads_directly(None, "", "s3://bucket/x")
+    assert not staging.reads_directly(_spec("--runner=FlinkRunner"), "", "s3://bucket/x")
+    assert staging.reads_directly(_spec("--runner=DataflowRunner"), "", "gs://bucket/x")
+    assert staging.reads_directly(_spec(), "dataflow", "gs://bucket/x")
+    assert not staging.reads_directly(_spec(), "flink", "gs://bucket/x")
     with pytest.raises(ManifestError, match="'s3://bucket/x', and .* runs on Dataflow"):
-        staging.reads_directly(_spec("--runner=DataflowRunner"), "s3://bucket/x")
+        staging.reads_directly(_spec("--runner=DataflowRunner"), "", "s3://bucket/x")
 
 
 def test_a_copy_is_of_one_address_and_one_content() -> None:

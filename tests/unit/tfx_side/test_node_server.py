@@ -335,7 +335,6 @@ def test_server_holds_no_more_files_or_processes_after_a_hundred_children(bench:
 
 def test_switched_off_means_no_server(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     settings = bench.settings.__class__(**{**bench.settings.__dict__, "node_server": False})
-    assert isinstance(
-        bench.start(bench.module("nothing", "pass"), settings=settings).process, process.ColdProcess
-    )
+    child = bench.start(bench.module("nothing", "pass"), settings=settings).process
+    assert isinstance(child, process.ColdProcess) and child.wait(20) == 0
     assert not bench.socket.parent.exists() and not caplog.records

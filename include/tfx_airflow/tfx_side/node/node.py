@@ -81,9 +81,10 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
+    target = BeamTarget(**request.beam) if request.beam else None
     root = pipeline.runtime_spec.pipeline_root.field_value.string_value
     staging = None
-    if request.object_store and not reads_directly(executor_spec, root):
+    if request.object_store and not reads_directly(executor_spec, target.of.kind if target else "", root):
         tfx_files.register()
         access = ObjectStoreAccess(**request.object_store)
         staging = ended.enter_context(contextlib.closing(Staging(access)))
@@ -93,7 +94,6 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
 
-    target = BeamTarget(**request.beam) if request.beam else None
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
     uses_cache = node.execution_options.caching_options.enable_cache

@@ -29,18 +29,19 @@ log = logging.getLogger(__name__)
 _Run = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
 
 
-def reads_directly(executor_spec: Any, root: str) -> bool:
+def reads_directly(executor_spec: Any, runner: str, root: str) -> bool:
     """Whether a node works on addresses instead of copies: Dataflow's workers cannot see a disk of this machine.
 
     Args:
       executor_spec: Of the node; None of a node without an executor.
+      runner: Kind of its named Beam runner; "" if it has none.
       root: The pipeline root.
 
     Raises:
       ManifestError: It would have to, and TensorFlow has no file system for them.
     """
     # Of Beam's arguments, which are in two of its fields, as text or inside placeholders.
-    if "DataflowRunner" not in str(executor_spec):
+    if runner != "dataflow" and (runner or "DataflowRunner" not in str(executor_spec)):
         return False
     if scheme(root) != "gs":
         raise ManifestError(
