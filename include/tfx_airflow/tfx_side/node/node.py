@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import threading
-from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -68,8 +67,12 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
-    modules = _with_legacy_file(request)
-    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), modules)
+    file = LegacyFile.of(request.legacy) if request.legacy else None
+    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), file)
+    if file:
+        from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+
+        StandIns(file)
     version = None
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
@@ -125,17 +128,6 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
         result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
-
-
-def _with_legacy_file(request: NodeRequest) -> dict[str, Path]:
-    """Makes a legacy DAG file importable, with what it imports; the name of its module, and the file."""
-    if not request.legacy:
-        return {}
-    from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
-
-    file = LegacyFile.of(request.legacy)
-    StandIns(file)
-    return {file.module: Path(file.path)}
 
 
 def _condition(node: pipeline_pb2.PipelineNode) -> str:
