@@ -67,12 +67,12 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
-    file = LegacyFile.of(request.legacy) if request.legacy else None
-    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), file)
-    if file:
+    legacy_file = LegacyFile.of(request.legacy) if request.legacy else None
+    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), legacy_file)
+    if legacy_file:
         from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 
-        StandIns(file)
+        StandIns(legacy_file)
     version = None
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
