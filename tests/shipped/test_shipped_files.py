@@ -32,7 +32,12 @@ def home(tmp_path: Path) -> Path:
     _copy(_ROWS, tmp_path / "taxi" / "data" / "simple" / "data.csv")
     _copy(_SIMPLE / "taxi_utils.py", tmp_path / "taxi" / "taxi_utils.py")
     _copy(_ROWS, tmp_path / "airflow" / "data" / "data.csv")
-    _copy(_WORKSHOP / "taxi_utils.py", tmp_path / "airflow" / "dags" / "taxi_utils.py")
+    # The module is the owner's copy. It takes a callback of Keras 3 for a model of Keras 2.
+    module = (
+        (_WORKSHOP / "taxi_utils.py").read_text().replace("from keras.callbacks", "from tf_keras.callbacks")
+    )
+    (tmp_path / "airflow" / "dags").mkdir()
+    (tmp_path / "airflow" / "dags" / "taxi_utils.py").write_text(module)
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 from airflow.sdk.configuration import conf
 
-from include.tfx_airflow.airflow_side import legacy_templates
+from include.tfx_airflow.airflow_side import legacy_templates, span_number
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.legacy import Function, LegacyDag, Unknown
 from include.tfx_airflow.contract.manifest import Manifest
@@ -222,7 +222,7 @@ def _zone(config: Mapping[str, Any]) -> Any:
     if isinstance(start, datetime.datetime) and start.tzinfo:
         return pendulum.instance(start).timezone
     name = conf.get("core", "default_timezone")
-    return pendulum.local_timezone() if name == "system" else pendulum.timezone(name)  # type: ignore[operator] # mypy takes the module of that name
+    return pendulum.local_timezone() if name == "system" else span_number.zone_of(name)
 
 
 def _with_functions(name: str, value: Any, found: Mapped) -> Any:

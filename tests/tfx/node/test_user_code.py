@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
+from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.tfx_side.node import user_code
 
 FILES = {
@@ -213,3 +214,18 @@ def test_a_module_that_has_another_name_than_its_file_is_followed_too(bundle: Pa
     assert {file, bundle / "flows" / "features.py"} <= set(before.modules)
     (bundle / "flows" / "features.py").write_text("CHANGED = 1\n")
     assert read().key != before.key
+
+
+def test_a_module_file_comes_before_its_namesake_beside_a_legacy_dag_file(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("home", "legacy"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "taxi_utils.py").write_text(f"WHERE = {folder!r}\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("PYTHONPATH", "")
+    file = LegacyFile(str(tmp_path / "legacy" / "flow.py"), (str(tmp_path / "legacy"),))
+    node = _node(module_file=str(tmp_path / "home" / "taxi_utils.py"))
+    spec = _executor("tfx.components.trainer.executor.GenericExecutor")
+    code = user_code.prepare(node, spec, [str(bundle)], file)
+    assert code and list(code.modules) == [tmp_path / "home" / "taxi_utils.py"]

@@ -11,13 +11,11 @@ _RESOLVER = (
     "'tfx.dsl.components.common.resolver.Resolver' is its heir: Resolver(strategy_class=..., model=...)"
 )
 _INPUT = "pass the folder itself: CsvExampleGen(input_base='/data')"
-_BASE = "it is 'tfx.dsl.components.base' now"
 # Found as whole words in the message of the error; modules before the names in them.
 _NAMES = {
     "tfx.components.common_nodes.resolver_node": _RESOLVER,
     "tfx.components.common_nodes.importer_node": "'tfx.dsl.components.common.importer.Importer' is its heir",
     "tfx.utils.dsl_utils": f"it held external_input and its like; {_INPUT}",
-    "tfx.components.base": _BASE,
     "tfx.components.example_gen.big_query_example_gen": "it is 'tfx.extensions.google_cloud_big_query' now",
     "tfx.components.config": "pass the component its arguments directly",
     "tfx.orchestration.airflow.airflow_pipeline": "use 'tfx.orchestration.pipeline.Pipeline'",

@@ -13,7 +13,6 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -88,8 +87,12 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
         tfx_files.register()
         access = ObjectStoreAccess(**request.object_store)
         staging = ended.enter_context(contextlib.closing(Staging(access)))
-    modules = _with_legacy_file(request)
-    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), modules)
+    legacy_file = LegacyFile.of(request.legacy) if request.legacy else None
+    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), legacy_file)
+    if legacy_file:
+        from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+
+        StandIns(legacy_file)
     version = None
     if code:
         version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
@@ -148,17 +151,6 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
         result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
-
-
-def _with_legacy_file(request: NodeRequest) -> dict[str, Path]:
-    """Makes a legacy DAG file importable, with what it imports; the name of its module, and the file."""
-    if not request.legacy:
-        return {}
-    from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
-
-    file = LegacyFile.of(request.legacy)
-    StandIns(file)
-    return {file.module: Path(file.path)}
 
 
 def _condition(node: pipeline_pb2.PipelineNode) -> str:

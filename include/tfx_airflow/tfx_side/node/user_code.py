@@ -20,6 +20,7 @@ from pathlib import Path
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from include.tfx_airflow.contract.fingerprint import content_key
+from include.tfx_airflow.contract.legacy import LegacyFile
 
 # Execution property that carries the key; the panel compares it between runs.
 FINGERPRINT_PROPERTY = "code_fingerprint"
@@ -48,7 +49,7 @@ def prepare(
     node: pipeline_pb2.PipelineNode,
     executor_spec: object,
     folders: list[str],
-    files: Mapping[str, Path] | None = None,
+    file: LegacyFile | None = None,
 ) -> UserCode | None:
     """Makes the node's user modules importable and adds their fingerprint to its parameters.
 
@@ -56,7 +57,7 @@ def prepare(
       node: Changed in place.
       executor_spec: Unpacked executor spec of the node, None for system nodes.
       folders: Where the user's modules live: bundle root and [tfx_airflow] pythonpath.
-      files: Modules that have another name than their file: a legacy DAG file.
+      file: The legacy DAG file that the pipeline is from.
 
     Returns:
       What the fingerprint was made from; None when the node has no code of the user's.
@@ -80,12 +81,16 @@ def prepare(
         text["module_path"] = name.removesuffix(".py")
         del parameters["module_file"]
         parameters["module_path"].field_value.string_value = text["module_path"]
+    modules = {}
+    if file:  # after the module file's folder: a namesake beside the DAG file must not take its place
+        folders = [*folders, *file.folders]
+        modules[file.module] = Path(file.path)
     names = [text["module_path"]] if "@" not in text.get("module_path", "@") else []
     for value in (*text.values(), _class_path(executor_spec)):
         names += _DOTTED_NAME.findall(value)
     text.pop("module_file", None)
     named = [value for key, value in text.items() if _is_data(key, value, folders)]
-    code = read(names, folders, named, files)
+    code = read(names, folders, named, modules)
     if not code.key:
         return None
     parameters[FINGERPRINT_PROPERTY].field_value.string_value = code.key
