@@ -87,16 +87,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
         tfx_files.register()
         access = ObjectStoreAccess(**request.object_store)
         staging = ended.enter_context(contextlib.closing(Staging(access)))
-    legacy_file = LegacyFile.of(request.legacy) if request.legacy else None
-    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), legacy_file)
-    if legacy_file:
-        from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
-
-        StandIns(legacy_file)
-    version = None
-    if code:
-        version = code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
-
+    version = _code_version(request, node, executor_spec)
     connection = launch.LockedMetadata(request.mlmd, identity.tries_name(request.task))
     schema.check(request.mlmd)
     uses_cache = node.execution_options.caching_options.enable_cache
@@ -151,6 +142,21 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
         result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
+
+
+def _code_version(
+    request: NodeRequest, node: pipeline_pb2.PipelineNode, executor_spec: Any
+) -> code_version.CodeVersion | None:
+    """Makes the user's code importable; tells which it is, or None for a node without any."""
+    legacy_file = LegacyFile.of(request.legacy) if request.legacy else None
+    code = user_code.prepare(node, executor_spec, user_code.folders_of(request.roots), legacy_file)
+    if legacy_file:
+        from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+
+        StandIns(legacy_file)
+    if not code:
+        return None
+    return code_version.CodeVersion(code, request.roots["BUNDLE_ROOT"], request.bundle_version)
 
 
 def _condition(node: pipeline_pb2.PipelineNode) -> str:
