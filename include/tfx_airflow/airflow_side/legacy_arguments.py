@@ -222,7 +222,7 @@ def _zone(config: Mapping[str, Any]) -> Any:
     if isinstance(start, datetime.datetime) and start.tzinfo:
         return pendulum.instance(start).timezone
     name = conf.get("core", "default_timezone")
-    return pendulum.local_timezone() if name == "system" else span_number.zone_of(name)
+    return pendulum.tz.get_local_timezone() if name == "system" else span_number.zone_of(name)
 
 
 def _with_functions(name: str, value: Any, found: Mapped) -> Any:
