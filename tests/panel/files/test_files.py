@@ -247,10 +247,9 @@ def test_a_driver_that_is_not_installed_is_named() -> None:
 
 def test_an_object_store_that_does_not_answer_is_given_up_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
-        options = {
-            "s3": {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        }
-        files = Files(["s3://bucket"], options=options, timeout=1)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        options = {"key": "k", "secret": "s", "endpoint_url": address}
+        files = Files(["s3://bucket"], options=lambda protocol: options, timeout=1)
         told: list[str] = []
         asked = threading.Thread(target=lambda: told.append(_refusal(files, "s3://bucket/x")))
         asked.start()
