@@ -74,7 +74,7 @@ say "tests/airflow: what measures time, with nothing beside it"
 at=tests/airflow/test_
 airflow -v --durations=10 "${at}parse.py" "${at}kills.py"
 say "tests/airflow: the rest, in three lanes, since most of it waits for schedulers and servers"
-retraining=("${at}"retraining*.py)
+retraining=("${at}"{retraining*,adopt}.py)
 services=("${at}"{mlmd_servers,compose,panel,replay,regions,kinds}.py)
 rest=()
 for file in "$at"*.py; do
