@@ -150,7 +150,7 @@ def _job(value: dict[str, Any]) -> Job:
         name=_text(value["name"]),
         id=_text(value["id"]),
         seconds=None if seconds is None else _number(seconds),
-        link=link if re.match(r"https?://[^/@]+/?", link) else "",
+        link=link if re.fullmatch(r"https?://[^/?#@\\\s]+([/?#]\S*)?", link) else "",
         stages=tuple(Step(*_row(row, 1)) for row in value.get("stages", [])[:MAX_ROWS]),
     )
 

@@ -99,7 +99,7 @@ def test_the_runner_and_its_jobs_are_shown_with_their_page(ask: Ask) -> None:
     assert (
         "1 Beam pipeline on flink in 12.5 s" in text
         and "9.5 s tfx-taxi_77" in text
-        and "<i>Read</i> 7.0 s" in text
+        and "<i>Read</i>7.0 s" in text
     )
 
 
