@@ -47,9 +47,10 @@ TARGETS = {
 # metrics, and a baseline with twenty candidates of twenty slices and four metrics.
 _LARGE, _SEVERAL = "fares", "tips"
 _MEGABYTES = 60
+_DAGS = "/ui/dags?limit=50"
 _AIRFLOW_PAGES = (
     "/ui/config",
-    "/ui/dags?limit=50",
+    _DAGS,
     "/api/v2/dags/~/dagRuns?limit=10",
     "/api/v2/assets?limit=10",
     "/api/v2/plugins",
@@ -104,6 +105,12 @@ class Airflow:
         """Time of one request for a page of the panel, all of it read."""
         start = time.perf_counter()
         self._read(f"/mlmd{path}")
+        return time.perf_counter() - start
+
+    def own_seconds(self) -> float:
+        """Time of what Airflow's own UI asks for to list the DAGs, of which there are none here."""
+        start = time.perf_counter()
+        self._read(_DAGS)
         return time.perf_counter() - start
 
     def json(self, path: str) -> Any:
@@ -217,10 +224,12 @@ def measure(folder: Path, runs: int, repetitions: int) -> dict[str, Any]:
             for page, paths in _paths(airflow, repetitions).items():
                 row["new"][page] = airflow.seconds(paths[0])
                 row["pages"][page] = [airflow.seconds(path) for path in paths]
+            row["airflow"] = [airflow.own_seconds() for _ in range(repetitions)]
             row["grown"] = airflow.megabytes() - before
             row["heavy"] = airflow.imported("tensorflow", "tfx", "ml_metadata", "apache_beam")
             found[kind] = row
-            _say(f"{kind}: " + ", ".join(f"{p} {1000 * p95(s):.0f} ms" for p, s in row["pages"].items()))
+            timed = {**row["pages"], "Airflow's own": row["airflow"]}
+            _say(f"{kind}: " + ", ".join(f"{p} {1000 * p95(s):.0f} ms" for p, s in timed.items()))
         finally:
             airflow.stop()
     return found
@@ -241,32 +250,41 @@ def render(found: dict[str, Any], runs: int, counts: dict[str, int], repetitions
         f"worker) with the bundle's plugin, {repetitions} requests of each kind at random over the whole store, one after another. "
         f"{datetime.date.today().isoformat()}, {len(os.sched_getaffinity(0))} cores.",
         "",
-        "| median / p95, ms | " + " | ".join(TARGETS) + " | first page, s | new diffs, s | memory, MB |",
-        "|---" * (len(TARGETS) + 4) + "|",
+        "| median / p95, ms | "
+        + " | ".join(TARGETS)
+        + " | Airflow's own | first page, s | new diffs, s | memory, MB |",
+        "|---" * (len(TARGETS) + 5) + "|",
     ]
     reached = True
     for kind, row in found.items():
         cells = []
         for page, limit in TARGETS.items():
-            seconds = row["pages"][page]
-            cells.append(f"{1000 * statistics.median(seconds):.0f} / {1000 * p95(seconds):.0f}")
-            reached = reached and 1000 * p95(seconds) < limit
+            cells.append(_times(row["pages"][page]))
+            reached = reached and 1000 * p95(row["pages"][page]) < limit
+        cells.append(_times(row["airflow"]))
         reached = reached and row["grown"] < _MEGABYTES and not row["heavy"]
         news = f"{row['new']['diff']:.1f}, {row['new']['diff of 20']:.1f}"
         lines.append(
             f"| {kind} | " + " | ".join(cells) + f" | {row['first']:.1f} | {news} | {row['grown']:.0f} |"
         )
     lines += [
-        "| to be below | " + " | ".join(str(limit) for limit in TARGETS.values()) + f" | | | {_MEGABYTES} |",
+        "| to be below | "
+        + " | ".join(str(limit) for limit in TARGETS.values())
+        + f" | | | | {_MEGABYTES} |",
         "",
         "*diff*: two evaluations of 1,000 slices and 20 metrics, 20,020 comparisons, of which a page has 200; *diff of 20*: a",
         "baseline and twenty candidates; *new diffs*: the first request of each, which reads and compares; later ones are kept.",
+        "*Airflow's own*: what its UI asks this server for to list the DAGs, of which there are none here: what this machine can.",
         "*first page*: the first request after the start makes the panel and reads which runs there are; *memory*: what the",
         "server (PSS) has grown by after all these requests, over itself after Airflow's own pages (DAGs, runs, assets); on",
         "PostgreSQL 8 of it are its driver's libraries; no TensorFlow, TFX or ml_metadata in it.",
         "" if reached else "\n**Not all targets were reached.**",
     ]
     return "\n".join(lines).rstrip() + "\n", reached
+
+
+def _times(seconds: list[float]) -> str:
+    return f"{1000 * statistics.median(seconds):.0f} / {1000 * p95(seconds):.0f}"
 
 
 def _say(text: str) -> None:
