@@ -116,12 +116,12 @@ class Settings:
         # The colon of an address does not separate.
         folders = [root for root in re.split(r":(?!//)", self.retention_roots) if root] or [self.home]
         for folder in folders:
-            if is_object_store(folder):
+            if is_object_store(folder) and folder.partition("://")[2].strip("/"):
                 continue
             if not os.path.isabs(folder) or os.path.normpath(folder).strip("/") == "":
                 raise SettingsError(
                     f"[{SECTION}] retention_roots = {self.retention_roots!r}: {folder!r} is not the absolute path of a folder "
-                    "that retention may have for itself."
+                    "that retention may have for itself, or an address with a bucket."
                 )
         return [root.rstrip("/") if is_object_store(root) else os.path.normpath(root) for root in folders]
 

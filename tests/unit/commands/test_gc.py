@@ -117,6 +117,6 @@ def test_only_absolute_folders_that_are_no_disk_are_roots() -> None:
         "/data/a",
         "s3://bucket/x",
     ]
-    for wrong in ("/", "//", "data", "hdfs://host/x"):
+    for wrong in ("/", "//", "data", "hdfs://host/x", "s3://", "s3:///"):
         with pytest.raises(SettingsError, match="is not the absolute path of a folder"):
             Settings(home="/srv/tfx", retention_roots=wrong).folders_of_retention()
