@@ -22,7 +22,9 @@ print('RESULT' + json.dumps(found))
 """
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
-MOST_SECONDS = 0.05
+# For a file of one DAG, on a machine where Airflow itself takes the second number for a plain file of 30 tasks
+# (`tests.benchmarks.parse.PLAIN`), as on that of RESULTS.md; on a slower one in proportion. Half as much for a further DAG.
+MOST_SECONDS, PLAIN_SECONDS = 0.05, 0.004
 
 
 def _parse(bundle: Bundle, seed: int, file: Path) -> dict:
@@ -44,14 +46,23 @@ def test_parsing_with_a_warm_cache_is_light_quick_and_deterministic(
     bundle: Bundle, compiled: None, file: Path
 ) -> None:
     parses = [_parse(bundle, seed, file) for seed in range(4)][1:]  # the first one writes the bytecode
-    # The quickest, because whatever else the machine does can only add: a process more is asked while it is too slow.
-    while min(parse["seconds"] for parse in parses) >= MOST_SECONDS and len(parses) < 10:
+
+    def share(parse: dict) -> float:
+        """Of what it may take; below 1 is well."""
+        slowness = max(1, parse["plain"] / PLAIN_SECONDS)
+        return parse["seconds"] / (MOST_SECONDS * slowness * (1 + (len(parse["dags"]) - 1) / 2))
+
+    # The best, because whatever else the machine does can only add: a process more is asked while it is too slow.
+    while min(map(share, parses)) >= 1 and len(parses) < 10:
         parses.append(_parse(bundle, len(parses) + 1, file))
-    more = min(parse["seconds"] for parse in parses)
-    print(f"{file.name}: {more * 1000:.0f} ms over an empty DAG file; {parses[0]['megabytes']:.0f} MB")
+    best = min(parses, key=share)
+    print(
+        f"{file.name}: {best['seconds'] * 1000:.0f} ms over an empty DAG file, {share(best):.0%} of what it may take where "
+        f"a plain one of 30 tasks takes {best['plain'] * 1000:.1f}; {parses[0]['megabytes']:.0f} MB"
+    )
     assert file.stem in parses[0]["dags"]
     assert not any(parse["heavy"] for parse in parses)
-    assert more < MOST_SECONDS
+    assert share(best) < 1
     assert parses[0]["megabytes"] < 20
     assert len({tuple(parse["serialized"]) for parse in parses}) == 1
     assert str(ROOT) not in "".join(parses[0]["serialized"]).replace(str(ROOT / "dags"), "")

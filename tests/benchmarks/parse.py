@@ -14,6 +14,15 @@ from pathlib import Path
 from typing import Any
 
 EMPTY = "from datetime import datetime\nfrom airflow.providers.common.compat.sdk import DAG\nwith DAG('empty', start_date=datetime(2014, 1, 1)):\n    pass\n"
+# Tells how fast the machine is: Airflow's own work for such a file, which no code of ours changes.
+PLAIN = """from datetime import datetime
+from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.standard.operators.empty import EmptyOperator
+with DAG("plain", start_date=datetime(2014, 1, 1), params={"number": Param(1, type="integer")}):
+    tasks = [EmptyOperator(task_id=f"task_{number}") for number in range(30)]
+    for before, after in zip(tasks, tasks[1:]):
+        before >> after
+"""
 _HEAVY = ("tensorflow", "tfx", "apache_beam", "ml_metadata")
 
 
@@ -48,15 +57,21 @@ def _megabytes() -> float:
 
 
 def main(folder: str, empty: str) -> dict[str, Any]:
-    """Parses; returns seconds and megabytes over the empty folder, and what was imported for it."""
-    Path(empty).mkdir(exist_ok=True)
-    Path(empty, "empty.py").write_text(EMPTY)
-    _parse(empty)
+    """Parses; returns seconds and megabytes over the empty folder, and what was imported for it.
+
+    Also the seconds of a plain file of 30 tasks, `PLAIN`: how fast this machine is now.
+    """
+    plain = f"{empty}_plain"
+    for path, text in ((empty, EMPTY), (plain, PLAIN)):
+        Path(path).mkdir(exist_ok=True)
+        Path(path, "dag.py").write_text(text)
+        _parse(path)
     _import_of_airflow(Path(folder))
     before = _megabytes()
     nothing = min(_parse(empty)[0] for _ in range(5))
     seconds, bag = _parse(folder)
     return {
+        "plain": min(_parse(plain)[0] for _ in range(5)) - nothing,
         "seconds": seconds - nothing,
         "megabytes": _megabytes() - before,
         "heavy": [name for name in _HEAVY if name in sys.modules],

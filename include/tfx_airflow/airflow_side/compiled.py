@@ -22,14 +22,13 @@ import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import AIRFLOW_HOME
 
 from include.tfx_airflow.airflow_side import airflow_variables, machines, tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
 from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
-from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.contract.manifest import (
     CHANGED_MEANWHILE,
     COMPILED,
@@ -43,6 +42,9 @@ from include.tfx_airflow.contract.manifest import (
 )
 from include.tfx_airflow.node_process import process
 from include.tfx_airflow.settings import Settings
+
+if TYPE_CHECKING:
+    from include.tfx_airflow.contract.legacy import LegacyFile
 
 log = logging.getLogger(__name__)
 

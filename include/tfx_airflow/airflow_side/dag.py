@@ -16,7 +16,6 @@ from include.tfx_airflow.airflow_side import machines, object_store, parameters
 from include.tfx_airflow.airflow_side.compiled import Compiled, load
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig, NodeConfig
 from include.tfx_airflow.airflow_side.operators import TfxNodeOperator
-from include.tfx_airflow.contract import beam_runner
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.settings import parse_seconds, read_settings
@@ -212,6 +211,8 @@ class AirflowDagRunner:
         name = self._config.beam_runner if own is None else own
         if name is None:
             return ""
+        from include.tfx_airflow.contract import beam_runner  # not for the parse of a DAG that names none
+
         what = (
             "AirflowPipelineConfig.beam_runner" if own is None else f"node_configs[{node.id!r}].beam_runner"
         )

@@ -9,14 +9,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import (
     airflow_variables,
-    beam_connection,
     beam_work,
     machines,
     mlmd_connection,
@@ -28,7 +27,6 @@ from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
 from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
     BeamConnectionError,
@@ -38,9 +36,12 @@ from include.tfx_airflow.contract.errors import (
     TfxAirflowError,
 )
 from include.tfx_airflow.contract.manifest import Node
-from include.tfx_airflow.contract.node import NodeRequest, NodeResult
-from include.tfx_airflow.node_process.node_process import NodeProcess
 from include.tfx_airflow.settings import Settings, read_settings
+
+if TYPE_CHECKING:  # imported when a task runs: a parse makes the operators only
+    from include.tfx_airflow.contract.beam_runner import BeamTarget
+    from include.tfx_airflow.contract.node import NodeRequest, NodeResult
+    from include.tfx_airflow.node_process.node_process import NodeProcess
 
 _EVALUATOR = "Evaluator"
 
@@ -118,6 +119,8 @@ class TfxNodeOperator(BaseOperator):
           AirflowFailException: It failed, and a retry cannot help.
           AirflowSkipException: It was skipped.
         """
+        from include.tfx_airflow.node_process.node_process import NodeProcess
+
         settings = read_settings()
         others = set() if self.rule_is_given else self.upstream_task_ids - set(self.node_tasks.values())
         skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, others)
@@ -192,6 +195,8 @@ class TfxNodeOperator(BaseOperator):
             self._process.kill()
 
     def _request(self, context: Context, settings: Settings) -> NodeRequest:
+        from include.tfx_airflow.contract.node import NodeRequest
+
         instance, run_id = context["ti"], context["run_id"]
         given = {k: v for k, v in context["params"].items() if k not in self.computed_parameters}
         task = {
@@ -230,6 +235,8 @@ class TfxNodeOperator(BaseOperator):
         )
 
     def _beam_target(self, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
+        from include.tfx_airflow.airflow_side import beam_connection
+
         job_name = identity.job_name(task)
         return beam_connection.target(
             self.beam_runner, f"beam_runner of {self.task_id!r}", job_name, settings

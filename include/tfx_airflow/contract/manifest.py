@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.tfx_airflow.contract.errors import ManifestError
-from include.tfx_airflow.contract.legacy import LegacyDag
+
+if TYPE_CHECKING:
+    from include.tfx_airflow.contract.legacy import LegacyDag
 
 # Part of the compile key: a new number makes every pipeline compile again.
 FORMAT = 3
@@ -145,6 +147,9 @@ class Manifest:
             for key in ("files", "installed", "variables", "unseen", "airflow_variables"):
                 data[key] = tuple(data[key])
             if data["legacy"] is not None:
+                # At every parse of an adopted file, and of no other.
+                from include.tfx_airflow.contract.legacy import LegacyDag
+
                 data["legacy"] = LegacyDag.of(data["legacy"])
             return cls(**data)
         except (KeyError, TypeError, ValueError) as error:
