@@ -19,6 +19,7 @@ import pytest
 
 from tests import compose
 from tests.bundle import STATE
+from tests.cluster import retraining
 from tests.cluster.network import Network
 from tests.compose_services import Services, database, free_port, make_databases, secrets
 from tests.scheduler import Scheduler
@@ -173,7 +174,7 @@ def _redis(folder: Path, address: str, port: int, config: str) -> Iterator[None]
 
 @contextlib.contextmanager
 def running(folder: Path, network: Network) -> Iterator[Cluster]:
-    """The whole of it, with the DAGs `taxi` and `small`; workers are for the test to add."""
+    """The whole of it, with the DAGs `taxi`, `small` and those of the retraining; workers are for the test to add."""
     variables = secrets(folder, compose.WORKERS)
     redis_port = free_port()
     with database(folder / "postgres", variables, (network.address,)) as store:
@@ -186,6 +187,14 @@ def running(folder: Path, network: Network) -> Iterator[Cluster]:
             {"@redis:6379": f"@{network.address}:{redis_port}"},
         )
         services.build(cluster=_DAG)
+        retraining.write_dags(
+            services.folder / "bundle" / "dags",
+            {
+                # Only when it is triggered.
+                'CronDataIntervalTimetable("@monthly", timezone="UTC")': "None",
+                '"Trainer": NodeConfig(': '"Trainer": NodeConfig(queue="gpu", ',
+            },
+        )
         make_databases(services, store)
         config = services.file["configs"]["redis"]["content"]
         with _redis(folder / "redis", network.address, redis_port, config):

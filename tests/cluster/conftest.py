@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bundle import made
 from tests.cluster import flink as flink_cluster
-from tests.cluster import job_server
+from tests.cluster import job_server, retraining
 from tests.cluster import spark as spark_cluster
 from tests.cluster import worker_pool as beam_worker_pool
 from tests.cluster.flink import Flink
@@ -45,6 +46,18 @@ def spark_job_server(spark: Spark, tmp_path_factory: pytest.TempPathFactory) -> 
     """Beam's job server for that cluster."""
     with job_server.for_spark(spark, tmp_path_factory.mktemp("spark-job-server")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def february_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """Metrics of a month of retraining on one machine, in memory, with which those elsewhere are compared."""
+    with made(tmp_path_factory.mktemp("alone")) as bundle:
+        retraining.write_dags(bundle.folder / "dags", {})
+        retraining.put_trips(bundle.home / "tfx", retraining.JANUARY, retraining.FEBRUARY)
+        retraining.run(bundle, retraining.JANUARY, retraining.FEBRUARY)
+        [found] = retraining.evaluations(bundle)
+    assert len(found) > 3
+    return found
 
 
 @pytest.fixture(scope="session")

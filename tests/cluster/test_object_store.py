@@ -7,17 +7,16 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from tests.bundle import ROOT, STATE, TFX_PYTHON, Bundle, made
-from tests.cluster import object_store
+from tests.cluster import object_store, retraining
 from tests.cluster.object_store import BUCKET, KEY, SECRET, ObjectStore
+from tests.cluster.retraining import FEBRUARY, JANUARY, MARCH
 
 ROOT_ADDRESS = f"s3://{BUCKET}/root"
-JANUARY, FEBRUARY, MARCH = 201301, 201302, 201303
 _SECONDS = 300  # for what takes a minute on a machine with nothing else to do
 
 
@@ -185,18 +184,6 @@ def test_taxi_runs_whole_on_s3(bundle: Bundle, store: ObjectStore) -> None:
     assert "auc" in done.stdout and "BLESSED" in done.stdout
 
 
-def _trips() -> bytes:
-    """The sample's trips of three months, and none of the years after them."""
-    sample = (
-        STATE / "tfx/lib/python3.10/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv"
-    )
-    header, *rows = sample.read_text().splitlines()
-    place = header.split(",").index("trip_start_timestamp")
-    months = [f"{datetime.fromtimestamp(int(row.split(',')[place]), timezone.utc):%Y%m}" for row in rows]
-    kept = [row for row, month in zip(rows, months, strict=True) if int(month) in (JANUARY, FEBRUARY, MARCH)]
-    return "\n".join([header, *kept, ""]).encode()
-
-
 @pytest.fixture(scope="module")
 def retrained(bundle: Bundle, store: ObjectStore) -> list[str]:
     """Three months of retraining, as a user has it who has moved the example's folders to S3; the logs.
@@ -209,27 +196,16 @@ def retrained(bundle: Bundle, store: ObjectStore) -> list[str]:
         '"${TFX_AIRFLOW_HOME}/serving/taxi_retraining"': f'"s3://{BUCKET}/serving"',
         'ARTIFACTS = ""': f'ARTIFACTS = "s3://{BUCKET}/retraining"',
     }
-    for name in ("taxi_ingest", "taxi_retraining"):
-        text = (ROOT / "dags" / f"{name}.py").read_text()
-        for here, there in moved.items():
-            text = text.replace(here, there)
-        (bundle.folder / "dags" / f"{name}.py").write_text(text)
-    store.files().pipe_file(f"{BUCKET}/data/raw/trips.csv", _trips())
-    logs = []
-    for dag_id, conf in (
-        ("taxi_ingest", {"raw": "*.csv"}),
-        ("taxi_retraining", {"span": JANUARY}),
-        ("taxi_retraining", {"span": FEBRUARY}),
-        ("taxi_retraining", {"span": MARCH}),
-    ):
-        done = bundle.dags_test(dag_id, "--conf", json.dumps(conf))
-        logs.append(done.stdout)
-        assert done.returncode == 0, done.stdout[-8000:]
-    return logs
+    retraining.write_dags(bundle.folder / "dags", moved)
+    store.files().pipe_file(f"{BUCKET}/data/raw/trips.csv", retraining.trips(JANUARY, FEBRUARY, MARCH))
+    return retraining.run(bundle, JANUARY, FEBRUARY, MARCH)
 
 
 @pytest.mark.timeout(1500)
-def test_retraining_runs_whole_on_s3(retrained: list[str], bundle: Bundle, store: ObjectStore) -> None:
+def test_retraining_runs_whole_on_s3(
+    retrained: list[str], bundle: Bundle, store: ObjectStore, february_alone: dict[str, float]
+) -> None:
+    assert retraining.evaluations(bundle)[0] == february_alone
     ingest, _, _, march = retrained
     assert f"s3://{BUCKET}/data/spans/{JANUARY}/v0" in ingest
     assert "_SUCCESS" in {path.rpartition("/")[2] for path in _files(store, f"data/spans/{FEBRUARY}")}

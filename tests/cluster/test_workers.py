@@ -6,12 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.bundle import Bundle
-from tests.cluster import celery_workers, network
+from tests.cluster import celery_workers, network, retraining
 from tests.cluster.celery_workers import Cluster
 from tests.server import wait_until
 
@@ -34,11 +33,6 @@ def _failed(cluster: Cluster, dag_id: str, run_id: str) -> str:
         if task["state"] == "failed":
             return cluster.client.log(dag_id, run_id, name, task["try_number"])[-6000:]
     return str({name: task["state"] for name, task in cluster.client.tasks(dag_id, run_id).items()})
-
-
-def _metrics(value: Any) -> dict[str, float]:
-    found = json.loads(value) if isinstance(value, str) else value
-    return found["summary"]["metrics"]
 
 
 def test_a_run_over_two_workers_has_the_metrics_of_a_run_on_one_machine(
@@ -65,7 +59,26 @@ def test_a_run_over_two_workers_has_the_metrics_of_a_run_on_one_machine(
         "select value from xcom where dag_id = 'taxi' and task_id = 'Evaluator' and key = 'return_value'"
     )
     together = cluster.client.xcom("taxi", run_id, "Evaluator", "return_value")
-    assert _metrics(together) == _metrics(alone) and len(_metrics(alone)) > 3
+    assert retraining.metrics(together) == retraining.metrics(alone)
+    assert len(retraining.metrics(alone)) > 3
+
+
+def test_a_month_of_retraining_over_two_workers_has_the_metrics_of_one_machine(
+    cluster: Cluster, february_alone: dict[str, float]
+) -> None:
+    shared = cluster.services.folder / "airflow" / "tfx"
+    retraining.put_trips(shared, retraining.JANUARY, retraining.FEBRUARY)
+    for dag_id, run_id, conf in (
+        ("taxi_ingest", "delivery", {"raw": "*.csv"}),
+        ("taxi_retraining", "january", {"span": retraining.JANUARY}),
+        ("taxi_retraining", "february", {"span": retraining.FEBRUARY}),
+    ):
+        cluster.client.trigger(dag_id, run_id, conf)
+        assert cluster.client.wait_for_run(dag_id, run_id) == "success", _failed(cluster, dag_id, run_id)
+    found = cluster.client.xcom("taxi_retraining", "february", "Evaluator", "return_value")
+    assert retraining.metrics(found) == february_alone
+    hosts = {task["hostname"] for task in cluster.client.tasks("taxi_retraining", "february").values()}
+    assert hosts >= {"worker1", "worker2"}
 
 
 def test_a_worker_that_vanishes_in_the_middle_costs_one_retry_and_nothing_is_there_twice(
