@@ -56,9 +56,13 @@ class BeamExecutorOperator(beam_executor_operator.BeamExecutorOperator):
             job_server_runner.use(self.target)
             job_service.cancel_earlier(self.target)
         node = execution_info.pipeline_node.node_info.id
-        self.beam_pipeline_args = [
-            _literal(argument) for argument in arguments.of_node(self.target, given, node)
-        ]
+        of_node = arguments.of_node(self.target, given, node)
+        if self.target.of.kind == "dataflow":
+            # Google's libraries are imported for it.
+            from include.tfx_airflow.tfx_side.beam import dataflow_jobs
+
+            dataflow_jobs.cancel_earlier(self.target, of_node)
+        self.beam_pipeline_args = [_literal(argument) for argument in of_node]
         return super().run_executor(execution_info, make_beam_pipeline_fn)
 
 

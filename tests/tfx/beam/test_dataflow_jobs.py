@@ -1,0 +1,129 @@
+"""What an earlier try has left on Dataflow is cancelled: Beam's client against a server that speaks Dataflow's API."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
+from include.tfx_airflow.contract.errors import BeamError
+from include.tfx_airflow.tfx_side.beam import dataflow_jobs
+
+RUNNER = BeamRunner("dataflow", options=["--region=europe-west1", "--project=mine"])
+
+
+class Dataflow:
+    """Jobs by id, each with name and state; `stubborn` ones do not end."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, str]] = {}
+        self.stubborn: set[str] = set()
+        self.questions: list[str] = []
+        server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.server = server
+
+    def arguments(self) -> list[str]:
+        """Beam's, of a client that asks this server."""
+        return [
+            *RUNNER.options,
+            f"--dataflow_endpoint=http://127.0.0.1:{self.server.server_port}",
+            "--no_auth",
+            "--temp_location=gs://mine/tmp",
+        ]
+
+    def add(self, name: str, state: str) -> str:
+        """A job, by its id."""
+        job_id = f"id-{len(self.jobs)}"
+        self.jobs[job_id] = {"id": job_id, "name": name, "currentState": state}
+        return job_id
+
+    def _handler(dataflow) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self, body: object) -> None:
+                text = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_GET(self) -> None:
+                asked = urlsplit(self.path)
+                assert asked.path == "/v1b3/projects/mine/locations/europe-west1/jobs"
+                query = parse_qs(asked.query)
+                dataflow.questions.append(query["filter"][0])
+                active = [
+                    job
+                    for job in dataflow.jobs.values()
+                    if job["currentState"] in ("JOB_STATE_RUNNING", "JOB_STATE_PENDING")
+                ]
+                at = int(query.get("pageToken", ["0"])[0])  # pages of one job
+                page = {"jobs": active[at : at + 1]}
+                self._answer({**page, "nextPageToken": str(at + 1)} if at + 1 < len(active) else page)
+
+            def do_PUT(self) -> None:
+                job = dataflow.jobs[urlsplit(self.path).path.rpartition("/")[2]]
+                wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if job["id"] not in dataflow.stubborn:
+                    job["currentState"] = wanted["requestedState"]
+                self._answer(job)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def dataflow() -> Iterator[Dataflow]:
+    made = Dataflow()
+    yield made
+    made.server.shutdown()
+
+
+def _target(attempt: int) -> BeamTarget:
+    return BeamTarget("dataflow", dataclasses.asdict(RUNNER), job_name=f"tfx-taxi-0123456789-try{attempt}")
+
+
+def test_jobs_of_earlier_tries_are_cancelled_and_no_others(dataflow: Dataflow) -> None:
+    other = dataflow.add("tfx-taxi-9876543210-try1", "JOB_STATE_RUNNING")
+    ended = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_DONE")
+    runs = dataflow.add("tfx-taxi-0123456789-try2", "JOB_STATE_RUNNING")
+    waits = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_PENDING")
+    assert dataflow_jobs.cancel_earlier(_target(3), dataflow.arguments(), poll_seconds=0.01) == [
+        "tfx-taxi-0123456789-try1",
+        "tfx-taxi-0123456789-try2",
+    ]
+    states = {job_id: job["currentState"] for job_id, job in dataflow.jobs.items()}
+    assert states == {
+        other: "JOB_STATE_RUNNING",
+        ended: "JOB_STATE_DONE",
+        runs: "JOB_STATE_CANCELLED",
+        waits: "JOB_STATE_CANCELLED",
+    }
+    assert set(dataflow.questions) == {"ACTIVE"}
+
+
+def test_a_first_try_asks_nobody(dataflow: Dataflow) -> None:
+    assert dataflow_jobs.cancel_earlier(_target(1), ["--region=nowhere"]) == []
+
+
+def test_a_job_that_goes_on_is_told_by_name(dataflow: Dataflow) -> None:
+    dataflow.stubborn.add(dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING"))
+    with pytest.raises(BeamError, match=r"\['tfx-taxi-0123456789-try1'\] .* have not ended 0 s after"):
+        dataflow_jobs.cancel_earlier(_target(2), dataflow.arguments(), seconds=0, poll_seconds=0.01)
+
+
+@pytest.mark.slow  # Google's client tries for half a minute
+def test_a_service_that_does_not_answer_is_told(dataflow: Dataflow) -> None:
+    dataflow.server.shutdown()
+    dataflow.server.server_close()
+    with pytest.raises(BeamError, match="project 'mine', region 'europe-west1'.*cannot be known"):
+        dataflow_jobs.cancel_earlier(_target(2), dataflow.arguments())
