@@ -44,6 +44,7 @@ with DAG(
     start_date=datetime(2013, 1, 1),
     catchup=False,
     max_active_runs=1,
+    default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},  # a worker may vanish
     doc_md=__doc__,
     tags=["tfx", "taxi"],
     params={

@@ -8,7 +8,7 @@ number of trips: `ChanceDistance` calculates it from both months and the reviewe
 is stopped: stopping a month with anomalies is the job of the anomaly gate of `taxi_retraining`.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow.sdk import Param
 
@@ -20,6 +20,7 @@ dag = AirflowDagRunner(
             "schedule": None,
             "start_date": datetime(2013, 1, 1),
             "catchup": False,
+            "default_args": {"retries": 1, "retry_delay": timedelta(minutes=1)},  # a worker may vanish
             "doc_md": __doc__,
             "tags": ["tfx", "taxi"],
         },

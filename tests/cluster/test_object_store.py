@@ -178,6 +178,10 @@ def test_taxi_runs_whole_on_s3(bundle: Bundle, store: ObjectStore) -> None:
     executions = bundle.executions("taxi")
     assert len(executions) == 9 and {e.state for e in executions} == {"COMPLETE"}
     assert all(uri.startswith(f"s3://{BUCKET}/") for e in executions for _, _, uri in e.outputs)
+    # TFMA writes there where its inputs were.
+    [evaluator] = [e for e in executions if e.node == "Evaluator"]
+    config = store.files().cat_file(f"{evaluator.uri('evaluation')}/eval_config.json").decode()
+    assert f"s3://{BUCKET}/taxi/artifacts/Trainer/" in config and str(bundle.home) not in config
     [pushed] = {path.split("/")[0] for path in _files(store, "taxi/serving")}
     assert f"{pushed}/saved_model.pb" in _files(store, "taxi/serving")
     # Its Resolver has only read an earlier one's; the summaries of the others reach the log.

@@ -85,10 +85,17 @@ def test_what_an_executor_says_of_its_outputs_has_addresses() -> None:
     made.custom_properties["current"].string_value = "/w/outputs/model/0/7/Format-Serving"
     made.custom_properties["count"].int_value = 7
     output.execution_properties["note"].string_value = "from /c/abc/7"
-    staging._name_addresses(
-        output, {"/w/outputs/model/0/7": "s3://bucket/model/7", "/c/abc/7": "s3://bucket/x/7"}
-    )
+    named = staging._names({"/w/outputs/model/0/7": "s3://bucket/model/7", "/c/abc/7": "s3://bucket/x/7"})
+    staging._name_addresses(output, named)
     assert made.uri == "s3://bucket/model/7"
     assert made.custom_properties["current"].string_value == "s3://bucket/model/7/Format-Serving"
     assert made.custom_properties["count"].int_value == 7
     assert output.execution_properties["note"].string_value == "from s3://bucket/x/7"
+
+
+def test_the_config_of_an_evaluation_has_addresses(tmp_path: Path) -> None:
+    config = tmp_path / "evaluation" / "eval_config.json"
+    config.parent.mkdir()
+    config.write_text('{"modelLocations": {"candidate": "/c/abc/7/Format-Serving"}}')
+    staging._name_addresses_in_files([str(tmp_path)], staging._names({"/c/abc/7": "s3://bucket/x/7"}))
+    assert config.read_text() == '{"modelLocations": {"candidate": "s3://bucket/x/7/Format-Serving"}}'

@@ -13,6 +13,7 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -26,6 +27,8 @@ from include.tfx_airflow.tfx_side.object_store.local_copies import EMPTY, LocalC
 
 log = logging.getLogger(__name__)
 
+# Files that say where the inputs were, as text: TFMA's.
+_TELL_PATHS = ("eval_config.json",)
 _Run = Callable[[data_types.ExecutionInfo], execution_result_pb2.ExecutorOutput]
 
 
@@ -99,8 +102,10 @@ class Staging:
             for artifact, address in moved:
                 artifact.uri = address
         started = time.monotonic()
+        named = _names(remote)
+        _name_addresses_in_files([path for path, _ in outputs], named)
         self._upload(outputs)
-        _name_addresses(output, remote)
+        _name_addresses(output, named)
         if moved:
             wrote = time.monotonic() - started
             log.info("Object store: inputs were here after %.2f s, outputs there after %.2f s.", read, wrote)
@@ -166,8 +171,8 @@ def _differing(names: dict[str, str], address: str) -> list[str]:
     ]
 
 
-def _name_addresses(output: execution_result_pb2.ExecutorOutput, remote: dict[str, str]) -> None:
-    """Puts addresses in place of paths in what the executor says of its outputs, such as the model that it has blessed."""
+def _names(remote: dict[str, str]) -> Callable[[str], str]:
+    """Puts addresses in place of paths in a text; takes the address by path."""
     paths = sorted(remote, key=len, reverse=True)
 
     def named(text: str) -> str:
@@ -175,6 +180,11 @@ def _name_addresses(output: execution_result_pb2.ExecutorOutput, remote: dict[st
             text = text.replace(path, remote[path])
         return text
 
+    return named
+
+
+def _name_addresses(output: execution_result_pb2.ExecutorOutput, named: Callable[[str], str]) -> None:
+    """Names addresses in what the executor says of its outputs, such as the model that it has blessed."""
     for listed in output.output_artifacts.values():
         for artifact in listed.artifacts:
             artifact.uri = named(artifact.uri)
@@ -185,3 +195,10 @@ def _name_addresses(output: execution_result_pb2.ExecutorOutput, remote: dict[st
     for value in output.execution_properties.values():
         if value.WhichOneof("value") == "string_value":
             value.string_value = named(value.string_value)
+
+
+def _name_addresses_in_files(outputs: list[str], named: Callable[[str], str]) -> None:
+    for path in outputs:
+        for name in _TELL_PATHS:
+            for file in Path(path).rglob(name):
+                file.write_text(named(file.read_text()))
