@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pathlib
 
 import pytest
 import tensorflow as tf
@@ -39,14 +38,36 @@ def sparse_row(trip: dict[str, object]) -> dict[str, list[object]]:
     return {name: [] if trip[name] is None else [trip[name]] for name in TRIP}
 
 
-def transform(trips: list[dict[str, object]], folder: pathlib.Path) -> list[dict[str, object]]:
-    """Analyzes and transforms the trips; returns one dictionary of scalars per trip."""
-    with tft_beam.Context(temp_dir=str(folder)):
+_OFTEN = features.VOCABULARY_FEATURES["company"]
+TIPS = (0.0, 1.0, 50.0, None)
+TRIPS: dict[str, dict[str, object]] = {
+    "ordinary": TRIP,
+    "a fifth": {**TRIP, "tips": 2.0},
+    "no fare": {**TRIP, "fare": 0.0},
+    "fare missing": {**TRIP, "fare": None},
+    "tips missing": {**TRIP, "tips": None},
+    "long": {**TRIP, "fare": 30.0, "trip_miles": 9.0},
+    "empty": dict.fromkeys(TRIP),
+    "strange": {**TRIP, "trip_start_hour": 24, "trip_start_day": 0, "pickup_community_area": 78},
+    "one car": {**TRIP, "company": "One car"},
+    "another car": {**TRIP, "company": "Another car"},
+    "no company": {**TRIP, "company": None},
+    **{f"tips of {tips}": {**TRIP, "tips": tips} for tips in TIPS},
+    **{f"ordinary {number}": TRIP for number in range(_OFTEN)},
+    **{f"no company {number}": {**TRIP, "company": None} for number in range(_OFTEN)},
+}
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """TRIPS, analyzed and transformed together: a dictionary of scalars for each trip."""
+    with tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("transform"))):
         (rows, _), _ = (
-            [sparse_row(trip) for trip in trips],
+            [sparse_row(trip) for trip in TRIPS.values()],
             raw_metadata(),
         ) | tft_beam.AnalyzeAndTransformDataset(preprocessing.preprocessing_fn)
-    return [{name: value[0] for name, value in row.items()} for row in rows]
+    scalars = [{name: value[0] for name, value in row.items()} for row in rows]
+    return dict(zip(TRIPS, scalars, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -71,45 +92,44 @@ def test_label_needs_a_known_tip_above_a_fifth_of_a_positive_fare(
 
 
 @pytest.mark.slow
-def test_transform_labels_missing_and_zero_values_as_no_big_tip(tmp_path: pathlib.Path) -> None:
-    trips = [
-        TRIP,
-        {**TRIP, "tips": 2.0},
-        {**TRIP, "fare": 0.0},
-        {**TRIP, "fare": None},
-        {**TRIP, "tips": None},
-    ]
-    assert [row[features.LABEL] for row in transform(trips, tmp_path)] == [1, 0, 0, 0, 0]
+def test_transform_labels_missing_and_zero_values_as_no_big_tip(
+    transformed: dict[str, dict[str, object]],
+) -> None:
+    names = ("ordinary", "a fifth", "no fare", "fare missing", "tips missing")
+    assert [transformed[name][features.LABEL] for name in names] == [1, 0, 0, 0, 0]
 
 
 @pytest.mark.slow
-def test_the_tip_does_not_reach_any_model_input(tmp_path: pathlib.Path) -> None:
-    trips = [{**TRIP, "tips": tips} for tips in (0.0, 1.0, 50.0, None)]
-    rows = transform(trips, tmp_path)
+def test_the_tip_does_not_reach_any_model_input(transformed: dict[str, dict[str, object]]) -> None:
+    rows = [transformed[f"tips of {tips}"] for tips in TIPS]
+    assert len({row[features.LABEL] for row in rows}) == 2
     inputs = [{name: value for name, value in row.items() if name != features.LABEL} for row in rows]
     assert all(row == inputs[0] for row in inputs)
     assert features.RAW_LABEL not in features.MODEL_INPUTS
 
 
 @pytest.mark.slow
-def test_an_empty_trip_becomes_finite_values_and_codes_in_range(tmp_path: pathlib.Path) -> None:
-    empty = dict.fromkeys(TRIP)
-    rows = transform([TRIP, {**TRIP, "fare": 30.0, "trip_miles": 9.0}, empty], tmp_path)
-    for row in rows:
+def test_an_empty_trip_becomes_finite_values_and_codes_in_range(
+    transformed: dict[str, dict[str, object]],
+) -> None:
+    for row in transformed.values():
         for name in features.NUMERIC_FEATURES:
             assert math.isfinite(row[features.scaled_name(name)])
         for name, size in features.code_sizes().items():
             assert 0 <= row[name] < size, name
+    empty = transformed["empty"]
     for name in features.NUMERIC_FEATURES:
-        assert rows[2][features.scaled_name(name)] == 0.0
+        assert empty[features.scaled_name(name)] == 0.0
     for name in features.CODED_FEATURES:
-        assert rows[2][features.code_name(name)] == 0
+        assert empty[features.code_name(name)] == 0
+    assert transformed["long"][features.scaled_name("fare")] > 0
 
 
 @pytest.mark.slow
-def test_codes_outside_the_published_range_count_as_missing(tmp_path: pathlib.Path) -> None:
-    strange = {**TRIP, "trip_start_hour": 24, "trip_start_day": 0, "pickup_community_area": 78}
-    first, second = transform([TRIP, strange], tmp_path)
+def test_codes_outside_the_published_range_count_as_missing(
+    transformed: dict[str, dict[str, object]],
+) -> None:
+    first, second = transformed["ordinary"], transformed["strange"]
     assert first[features.code_name("trip_start_hour")] == 1
     assert first[features.code_name("dropoff_community_area")] == 77
     for name in ("trip_start_hour", "trip_start_day", "pickup_community_area"):
@@ -118,12 +138,9 @@ def test_codes_outside_the_published_range_count_as_missing(tmp_path: pathlib.Pa
 
 @pytest.mark.slow
 def test_rare_companies_share_a_code_and_a_missing_company_has_its_own(
-    tmp_path: pathlib.Path,
+    transformed: dict[str, dict[str, object]],
 ) -> None:
-    often = features.VOCABULARY_FEATURES["company"]
-    trips = [TRIP] * often + [{**TRIP, "company": None}] * often
-    trips += [{**TRIP, "company": "One car"}, {**TRIP, "company": "Another car"}]
-    codes = [row[features.code_name("company")] for row in transform(trips, tmp_path)]
-    common, missing, one, another = codes[0], codes[often], codes[-2], codes[-1]
+    names = ("ordinary", "no company", "one car", "another car")
+    common, missing, one, another = (transformed[name][features.code_name("company")] for name in names)
     assert one == another
     assert len({common, missing, one}) == 3
