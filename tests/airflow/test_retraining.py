@@ -108,7 +108,7 @@ def year(bundle: Bundle, store: Store) -> dict[int, Run]:
         *("python", "-m", "include.tfx_airflow", "replay", DAG, _date(MONTHS[0]), _date(MONTHS[-1])),
         *("--before", "taxi_ingest"),
         AIRFLOW__CORE__DAGS_FOLDER=str(ROOT),
-        timeout=1500,
+        timeout=3000,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-6000:]
@@ -130,7 +130,7 @@ def _run_id(month: int, kind: str = "backfill") -> str:
     return f"{kind}__{_date(month + (89 if month % 100 == 12 else 1))}T00:00:00+00:00"
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3300)
 def test_each_run_of_a_year_has_its_own_span_and_the_window_before_it(
     year: dict[int, Run], store: Store
 ) -> None:
