@@ -30,8 +30,9 @@ for file in {files!r}:
 """
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
-# For a file of one DAG, on a machine where Airflow itself takes the second number for a plain file of 30 tasks
-# (`tests.benchmarks.parse.PLAIN`), as on that of RESULTS.md; on a slower one in proportion. Half as much for a further DAG.
+# For a file of one DAG, where Airflow itself takes PLAIN_SECONDS for a plain file of 30 tasks (`tests.benchmarks.parse.PLAIN`); on
+# a slower machine in proportion, and half as much for a further DAG. PLAIN_SECONDS is an estimate, not a measurement: on a slow
+# machine taxi.py took some 7 times PLAIN, and RESULTS.md has 27 ms for it.
 MOST_SECONDS, PLAIN_SECONDS = 0.05, 0.004
 
 
