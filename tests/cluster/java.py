@@ -28,8 +28,9 @@ appender.stdout.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n%throwable
 
 
 def home() -> dict[str, str]:
-    """The variable that names Java's folder to programs which start Java, where it is set."""
-    return {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
+    """The variable that names Java's folder to programs which start Java, where it is set; empty is as good as not set."""
+    folder = os.environ.get("JAVA_HOME")
+    return {"JAVA_HOME": folder} if folder else {}
 
 
 def distribution(name: str) -> Path:
@@ -76,7 +77,7 @@ def command(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log4j2.properties").write_text(_LOG_TO_STDOUT)
-    java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+    java = os.path.join(home()["JAVA_HOME"], "bin", "java") if home() else "java"
     return [
         java,
         *_SHORT_LIVED,
