@@ -9,6 +9,7 @@ export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
 marks=()
 if [ "${1:-}" = cluster ]; then
   include/bootstrap.sh services
+  include/bootstrap.sh panel # its Airflow has the Celery provider
   include/bootstrap.sh workers
   EXTRAS=s3 include/bootstrap.sh cluster
   # The logs of the clusters stay below the state folder until the next run.
