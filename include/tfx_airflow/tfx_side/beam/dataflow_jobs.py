@@ -80,7 +80,8 @@ def _at_work(
     client: apiclient.DataflowApplicationClient, google: GoogleCloudOptions, names: set[str]
 ) -> dict[str, str]:
     """Name by id of the jobs of these names that have not ended."""
-    found, page = {}, None
+    found: dict[str, str] = {}
+    page = None
     while True:
         # Beam's own search by name leaves out jobs that wait for their workers.
         request = _List(
