@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.bundle import Bundle
 from tests.cluster import beam_workers, taxi
+from tests.cluster.flink import Flink
+from tests.cluster.spark import Spark
 
 
-@contextlib.contextmanager
-def _on_flink(
-    bundle: Bundle, request: pytest.FixtureRequest, folder: Any
-) -> Iterator[tuple[taxi.Run, list[str]]]:
-    flink, server = request.getfixturevalue("flink"), request.getfixturevalue("flink_job_server")
-    with beam_workers.running(bundle, folder) as workers:
-        address = beam_workers.connection(server, workers, f"http://{flink.address}")
-        run = taxi.run(bundle, "twins_on_flink", "flink", AIRFLOW_CONN_BEAM_FLINK=address)
-        yield run, [job["state"] for job in flink.jobs() if job["name"].startswith("tfx-twins-on-flink-")]
+def _of_flink(flink: Flink) -> tuple[str, list[dict[str, Any]]]:
+    """Address of its pages, and its jobs."""
+    return flink.address, flink.jobs()
 
 
-@contextlib.contextmanager
-def _on_spark(
-    bundle: Bundle, request: pytest.FixtureRequest, folder: Any
-) -> Iterator[tuple[taxi.Run, list[str]]]:
-    spark, server = request.getfixturevalue("spark"), request.getfixturevalue("spark_job_server")
-    with beam_workers.running(bundle, folder) as workers:
-        address = beam_workers.connection(server, workers, f"http://{spark.ui}")
-        run = taxi.run(bundle, "twins_on_spark", "spark", AIRFLOW_CONN_BEAM_SPARK=address)
-        applications = spark.status()["completedapps"]
-        yield run, [one["state"] for one in applications if one["name"].startswith("tfx-twins-on-spark-")]
+def _of_spark(spark: Spark) -> tuple[str, list[dict[str, Any]]]:
+    """Address of its pages, and the applications that have ended."""
+    return spark.ui, spark.status()["completedapps"]
 
 
-@pytest.fixture(scope="module", params=[_on_flink, _on_spark], ids=["flink", "spark"])
+@pytest.fixture(scope="module", params=[("flink", _of_flink), ("spark", _of_spark)], ids=["flink", "spark"])
 def ran(
     request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[taxi.Run, list[str]]]:
+) -> tuple[taxi.Run, list[str]]:
     """A run of the pipeline, and the states of its jobs on the cluster."""
-    with request.param(bundle, request, tmp_path_factory.mktemp("beam-workers")) as found:
-        yield found
+    name, of = request.param
+    cluster, server = request.getfixturevalue(name), request.getfixturevalue(f"{name}_job_server")
+    with beam_workers.running(bundle, tmp_path_factory.mktemp("beam-workers")) as workers:
+        connection = beam_workers.connection(server, workers, f"http://{of(cluster)[0]}")
+        run = taxi.run(bundle, f"twins_on_{name}", name, **{f"AIRFLOW_CONN_BEAM_{name.upper()}": connection})
+    jobs = of(cluster)[1]
+    return run, [job["state"] for job in jobs if job["name"].startswith(f"tfx-twins-on-{name}-")]
 
 
 def test_its_jobs_are_the_clusters_and_end_well(ran: tuple[taxi.Run, list[str]]) -> None:
