@@ -1,4 +1,4 @@
-"""The retraining example as a user has it: two months of trips, the second trained on the first."""
+"""The retraining example as a user has it: some months of trips, each but the first trained on those before it."""
 
 from __future__ import annotations
 
