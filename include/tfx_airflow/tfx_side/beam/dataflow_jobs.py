@@ -71,7 +71,7 @@ def cancel_earlier(
     except (exceptions.Error, GoogleAuthError, OSError) as error:
         raise BeamError(
             f"which jobs Dataflow runs ({where}) cannot be known, so that an earlier try's could still be at work: "
-            f"{type(error).__name__}: {error}."
+            f"{type(error).__name__}: {error}; see to the credentials and to Google Cloud's console, and run the task again."
         ) from None
     return sorted(told.values())
 

@@ -201,4 +201,4 @@ def _name_addresses_in_files(outputs: list[str], named: Callable[[str], str]) ->
     for path in outputs:
         for name in _TELL_PATHS:
             for file in Path(path).rglob(name):
-                file.write_text(named(file.read_text()))
+                file.write_text(named(file.read_text(encoding="utf-8")), encoding="utf-8")
