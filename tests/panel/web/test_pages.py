@@ -342,8 +342,13 @@ def test_search_finds_names_and_ids(client: TestClient, made: Written) -> None:
     found = client.get("/search.json", params={"q": "tax"}).json()
     assert [p["name"] for p in found["pipelines"]] == ["taxi"]
     assert {run["run_id"] for run in found["runs"]} == {FIRST, SECOND}
+    # Also where newer ones than a page holds have the digits in their URIs.
+    by_id = client.get("/search.json", params={"q": "1"}).json()
+    assert [found["id"] for found in (by_id["artifacts"][0], by_id["executions"][0])] == [1, 1]
+    assert by_id["more"]["artifacts"] and len({a["id"] for a in by_id["artifacts"]}) == 11
     by_id = client.get("/search.json", params={"q": str(made.ids["bootstrap"])}).json()
-    assert made.ids["bootstrap"] in [a["id"] for a in by_id["artifacts"]]
+    assert by_id["artifacts"][0]["id"] == made.ids["bootstrap"]
+    assert client.get("/search.json", params={"q": "9" * 30}).json()["artifacts"] == []
 
 
 def test_lineage_is_bounded_by_steps_and_number(client: TestClient, made: Written) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Query
 
+from mlmd_panel.errors import NotFound
 from mlmd_panel.store.filters import ArtifactFilter, ContextFilter, ExecutionFilter, RunFilter
+from mlmd_panel.store.records import Artifact, Execution
+from mlmd_panel.store.store import Dags
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Visiting
 
 SHOWN = 10
+_Row = TypeVar("_Row", Artifact, Execution)
 
 
 def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Answer:
@@ -34,8 +40,8 @@ def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> An
         data |= {
             "pipelines": tuple(pipelines[:SHOWN]),
             "runs": runs.rows,
-            "executions": executions.rows,
-            "artifacts": artifacts.rows,
+            "executions": _with_id(wanted, executions.rows, visit.store.execution, visit.dags),
+            "artifacts": _with_id(wanted, artifacts.rows, visit.store.artifact, visit.dags),
             "contexts": tuple(c for c in contexts.rows if c.id not in {run.id for run in runs.rows}),
             "more": {
                 "runs": runs.after is not None,
@@ -45,3 +51,17 @@ def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> An
             },
         }
     return Answer("search.html", f"Search: {wanted}" if wanted else "Search", data)
+
+
+def _with_id(
+    wanted: str, rows: tuple[_Row, ...], read: Callable[[int, Dags], _Row], dags: Dags
+) -> tuple[_Row, ...]:
+    """The row whose id was asked for first: newer ones in which the digits occur must not push it off the page."""
+    if not (wanted.isascii() and wanted.isdigit()):
+        return rows
+    try:
+        first = read(int(wanted), dags)
+    except NotFound:
+        return rows
+    first = dataclasses.replace(first, properties=())  # as the others
+    return (first, *(row for row in rows if row.id != first.id))
