@@ -1,16 +1,20 @@
-"""What is asserted of a real MLMD store, in the TFX interpreter: `python -m tests.mlmd_checks NAME`.
+"""What is asserted of a real MLMD store, in the TFX interpreter: `python -m tests.mlmd_checks`.
 
-The store's address is read from standard input. `tests/airflow/test_mlmd_servers.py` runs all of it, on servers.
+It imports TFX once, and does each check in a fork. Each line of standard input is JSON: the name of a `check`, the
+`address` of a store, and a file for what it says; answered by a line with the exit code.
+`tests/airflow/test_mlmd_servers.py` runs all of it, on servers.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -284,8 +288,6 @@ def resolution(address: dict[str, Any]) -> None:
 
 def retention(address: dict[str, Any]) -> None:
     """Retention on a server: what an execution uses at the last moment is kept; the rest is set aside, deleted, and told."""
-    import os
-
     from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
 
     from include.tfx_airflow.tfx_side.mlmd import mlmd_store
@@ -364,5 +366,24 @@ def _end_holder(address: dict[str, Any], name: str) -> None:
             server._run(f"kill {holder}")
 
 
+def _serve() -> None:
+    from tfx.orchestration.portable import launcher  # noqa: F401 - so that a fork need not
+
+    from include.tfx_airflow.tfx_side.mlmd import setup
+
+    for line in sys.stdin:
+        asked = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            said = os.open(asked["said"], os.O_WRONLY | os.O_CREAT)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            setup.init(asked["address"])
+            globals()[asked["check"]](asked["address"])
+            return
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[1]](json.load(sys.stdin))
+    warnings.simplefilter("ignore")
+    _serve()
