@@ -49,15 +49,21 @@ def spark_job_server(spark: Spark, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def february_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """Metrics of a month of retraining on one machine, in memory, with which those elsewhere are compared."""
+def alone(tmp_path_factory: pytest.TempPathFactory) -> retraining.Month:
+    """A month of retraining on one machine, in memory, with which those elsewhere are compared."""
     with made(tmp_path_factory.mktemp("alone")) as bundle:
         retraining.write_dags(bundle.folder / "dags", {})
         retraining.put_trips(bundle.home / "tfx", retraining.JANUARY, retraining.FEBRUARY)
         retraining.run(bundle, retraining.JANUARY, retraining.FEBRUARY)
-        [found] = retraining.evaluations(bundle)
-    assert len(found) > 3
+        found = retraining.latest(bundle)
+    assert len(found.metrics) > 3
     return found
+
+
+@pytest.fixture(scope="session")
+def february_alone(alone: retraining.Month) -> dict[str, float]:
+    """The metrics of that month's model."""
+    return alone.metrics
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,6 +68,29 @@ def run(bundle: Bundle, *spans: int, runner: str = "in_memory") -> list[str]:
         assert done.returncode == 0, done.stdout[-8000:]
         logs.append(done.stdout)
     return logs
+
+
+@dataclasses.dataclass(frozen=True)
+class Month:
+    """A month of retraining.
+
+    Attributes:
+      metrics: Of its model.
+      transformed: URI of the rows that the model was trained on.
+      states: MLMD state by node.
+    """
+
+    metrics: dict[str, float]
+    transformed: str
+    states: dict[str, str]
+
+
+def latest(bundle: Bundle) -> Month:
+    """What the last run of the retraining left."""
+    latest = {execution.node: execution for execution in bundle.executions("taxi_retraining")}
+    uri = latest["Transform"].uri("transformed_examples")
+    states = {node: execution.state for node, execution in latest.items()}
+    return Month(evaluations(bundle)[-1], uri, states)
 
 
 def evaluations(bundle: Bundle) -> list[dict[str, float]]:

@@ -50,18 +50,36 @@ class Run:
         Returns:
           One line for each number or word that differs by more.
         """
-        uris = [self.executions[name].uri(key) for name in (node, node + _SUFFIX)]
-        done = subprocess.run(
-            [TFX_PYTHON, "-m", "tests.pipelines.made", what, *uris],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        found, expected = json.loads(done.stdout)
-        return list(_differences(found, expected, relative, what))
+        found, expected = (self.executions[name].uri(key) for name in (node, node + _SUFFIX))
+        return differences(self.environment, what, found, expected, relative)
+
+
+def differences(
+    environment: dict[str, str], what: str, found: str, expected: str, relative: float = 0.0
+) -> list[str]:
+    """Compares what is at two URIs.
+
+    Args:
+      environment: Of a process that reads them.
+      what: A function of tests/pipelines/made.py.
+      found: A URI.
+      expected: The URI of what was made in memory.
+      relative: Part by which a number may differ.
+
+    Returns:
+      One line for each number or word that differs by more.
+    """
+    done = subprocess.run(
+        [TFX_PYTHON, "-m", "tests.pipelines.made", what, found, expected],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    one, other = json.loads(done.stdout)
+    return list(_differences(one, other, relative, what))
 
 
 def run(bundle: Bundle, dag_id: str, beam_runner: str, **connections: str) -> Run:
