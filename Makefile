@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-long test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,11 +27,14 @@ up: setup ## start Airflow with the DAGs; Ctrl-C stops all of it
 panel: setup ## the panel alone, on any MLMD store: make panel MLMD=sqlite:////path/metadata.db; Ctrl-C stops it
 	@cd plugins && exec $(STATE)/airflow/bin/python -m mlmd_panel --mlmd "$(MLMD)" $(ARGS)
 
-test: lint setup ## set up what is missing and run all tests
+test: lint setup ## set up what is missing and run the tests
 	@tests/run.sh
 
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
+
+test-long: setup ## what 'make test' does once, more often: eight months of retraining, both database servers, 200 kills (half an hour)
+	@tests/run.sh long
 
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster

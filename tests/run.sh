@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Runs the tests, fast ones first, each folder in the interpreter it is for. `run.sh fast` stops after the fast;
-# `run.sh cluster` runs those that start clusters, and no others.
+# `run.sh long` runs those that are left out otherwise, `run.sh cluster` those that start clusters, and no others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=${TFX_STATE:-$PWD/.state}
 say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
-marks=()
+marks=(-m "not long")
 if [ "${1:-}" = cluster ]; then
   include/bootstrap.sh services
   include/bootstrap.sh panel # its Airflow has the Celery provider
@@ -16,24 +16,36 @@ if [ "${1:-}" = cluster ]; then
   exec "$state/airflow/bin/python" -m pytest -v --durations=0 --durations-min=1 --basetemp="$state/test-cluster" tests/cluster "${@:2}"
 fi
 if [ "${1:-}" = fast ]; then
-  marks=(-m "not slow")
+  marks=(-m "not slow and not long")
 else # first, so that what cannot be had is told before the tests
   include/bootstrap.sh services
   include/bootstrap.sh panel
 fi
-airflow() { "$state/airflow/bin/python" -m pytest "$@"; }
-tfx() { "$state/tfx/bin/python" -m pytest "$@"; }
-panel() { "$state/panel/bin/python" -m pytest "$@"; }
+airflow() { "$state/airflow/bin/python" -m pytest --durations=10 "${marks[@]}" "$@"; }
+tfx() { "$state/tfx/bin/python" -m pytest --durations=10 "${marks[@]}" "$@"; }
+panel() { "$state/panel/bin/python" -m pytest --durations=10 "${marks[@]}" "$@"; }
 
 lanes=$(mktemp -d)
 running=()
 trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failing trap would be the script's status
 
-# Starts a lane beside others: a name, an interpreter, pytest's arguments.
+# Starts a lane beside others: a name, and commands with -- between them; one that fails does not stop the next.
 lane() {
-  "$2" --durations=10 "${@:3}" >"$lanes/$1" 2>&1 &
+  local name=$1 word command=() status=0
+  shift
+  (
+    for word in "$@" --; do
+      if [ "$word" = -- ]; then
+        "${command[@]}" || status=1
+        command=()
+      else
+        command+=("$word")
+      fi
+    done
+    exit $status
+  ) >"$lanes/$name" 2>&1 &
   running+=($!)
-  names+=("$1")
+  names+=("$name")
 }
 
 # Shows the lanes, the first as it goes. What failed stands last, where a reader of the log's end finds it.
@@ -56,32 +68,38 @@ finish() {
 if [ "${1:-}" = fast ]; then
   say "tests/unit in the Airflow interpreter, beside tests/tfx, tests/taxi and tests/components in the TFX interpreter"
   names=()
-  lane unit airflow -q tests/unit "${marks[@]}"
-  lane tfx tfx -q tests/tfx tests/taxi tests/components "${marks[@]}"
+  lane unit airflow -q tests/unit
+  lane tfx tfx -q tests/tfx tests/taxi tests/components
   finish
+  exit 0
+fi
+if [ "${1:-}" = long ]; then
+  marks=(-m long)
+  tfx -q tests/tfx
+  airflow -v tests/airflow
+  marks=()
+  MONTHS=8 airflow -v tests/airflow/test_retraining.py
   exit 0
 fi
 say "tests/unit, in the Airflow interpreter"
 airflow -q tests/unit
 
-say "tests/tfx, tests/taxi and tests/components in the TFX interpreter, beside tests/panel"
-names=()
-lane panel panel -v tests/panel/{store,files,payloads,evaluation,commands,web}
-lane mounts panel -v tests/panel/mounts
-# absl, in some executors, takes pytest's -v for its own.
-lane tfx tfx -q tests/tfx tests/taxi tests/components
-finish
-say "tests/airflow: what measures time, with nothing beside it"
+# Three lanes on two processors, since a test often waits for a scheduler, a server or a browser. Each has what the others
+# do not use: an Airflow, and the panel's or TFX's interpreter.
 at=tests/airflow/test_
-airflow -v --durations=10 "${at}parse.py" "${at}kills.py"
-say "tests/airflow: the rest, in three lanes, since most of it waits for schedulers and servers"
-retraining=("${at}"{retraining*,adopt}.py)
-services=("${at}"{mlmd_servers,compose,panel,replay,regions,kinds}.py)
+retraining=("${at}"{retraining*,adopt,kinds}.py)
+services=("${at}"{mlmd_servers,compose,panel,replay,regions}.py)
+alone=("${at}"{parse,kills}.py) # what measures time
 rest=()
 for file in "$at"*.py; do
-  case " ${retraining[*]} ${services[*]} ${at}parse.py ${at}kills.py " in *" $file "*) ;; *) rest+=("$file") ;; esac
+  case " ${retraining[*]} ${services[*]} ${alone[*]} " in *" $file "*) ;; *) rest+=("$file") ;; esac
 done
-lane rest airflow -v "${rest[@]}"
-lane retraining airflow -v "${retraining[@]}"
-lane services airflow -v "${services[@]}"
+names=()
+say "tests/airflow, beside tests/panel, tests/tfx, tests/taxi and tests/components"
+lane rest panel -v tests/panel/{store,files,payloads,evaluation,commands,web} -- airflow -v "${rest[@]}"
+# absl, in some executors, takes pytest's -v for its own.
+lane tfx tfx -q tests/tfx tests/taxi tests/components -- airflow -v "${services[@]}"
+lane retraining panel -v tests/panel/mounts -- airflow -v "${retraining[@]}"
 finish
+say "tests/airflow: what measures time, with nothing beside it"
+airflow -v "${alone[@]}"

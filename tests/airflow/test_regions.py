@@ -39,8 +39,15 @@ def _copies(dag_id: str, values: dict[tuple[str, int], Any]) -> dict[str, tuple[
     return {region: ("train_one.pipeline", index) for index, region in enumerate(found)}
 
 
-# A second run of the mapped one, on small pipelines, is in test_copies.py.
-@pytest.mark.parametrize(("dag_id", "runs"), [("taxi_regions", 2), ("taxi_regions_mapped", 1)])
+# Second runs on small pipelines are in test_copies.py.
+@pytest.mark.parametrize(
+    ("dag_id", "runs"),
+    [
+        ("taxi_regions", 1),
+        ("taxi_regions_mapped", 1),
+        pytest.param("taxi_regions", 2, marks=pytest.mark.long),
+    ],
+)
 def test_each_region_has_a_model_of_its_own_trips_compared_with_its_own_last_one(
     bundle: Bundle, dag_id: str, runs: int
 ) -> None:

@@ -123,12 +123,13 @@ def _killed(act: Callable[[], None], step: int) -> bool:
     return status == signal.SIGKILL
 
 
-def test_200_kills_lose_nothing_that_is_kept_and_the_next_run_finishes(
-    again: Again, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("many", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_kills_lose_nothing_that_is_kept_and_the_next_run_finishes(
+    again: Again, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     monkeypatch.setattr("include.tfx_airflow.tfx_side.retention.carry_out._BATCH", 3)
-    chance, kills = random.Random(7), 0
-    while kills < 200:
+    chance, kills = random.Random(many), 0
+    while kills < many:
         lineage = again()
         _, goes = expected(lineage, KEEP)
         kept = [a for a in lineage.artifacts.values() if a.id not in goes]
