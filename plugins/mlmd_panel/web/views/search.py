@@ -16,7 +16,7 @@ from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.request import Visiting
 
 SHOWN = 10
-_Row = TypeVar("_Row", Artifact, Execution)
+_Row = TypeVar("_Row", bound=Artifact | Execution)
 
 
 def search(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Answer:
@@ -60,8 +60,8 @@ def _with_id(
     if not (wanted.isascii() and wanted.isdigit()):
         return rows
     try:
-        first = read(int(wanted), dags)
+        found = read(int(wanted), dags)
     except NotFound:
         return rows
-    first = dataclasses.replace(first, properties=())  # as the others
-    return (first, *(row for row in rows if row.id != first.id))
+    others = [row for row in rows if row.id != found.id]
+    return (dataclasses.replace(found, properties=()), *others)  # without properties, as the others
