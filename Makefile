@@ -33,13 +33,13 @@ test: lint setup ## set up what is missing and run the tests
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
-test-long: setup ## what 'make test' does once, more often: eight months of retraining, both database servers, 200 kills (half an hour)
+test-long: setup ## what 'make test' does once, more often: eight months of retraining, both database servers, 200 kills
 	@tests/run.sh long
 
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster
 
-test-shipped: setup ## the DAG files that TFX ships for its Airflow runner, adopted and run to their ends (half an hour)
+test-shipped: setup ## the DAG files that TFX ships for its Airflow runner, adopted and run to their ends
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/python -m pytest -v tests/shipped
 

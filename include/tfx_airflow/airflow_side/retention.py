@@ -43,7 +43,7 @@ def ask(settings: Settings, action: str, **arguments: Any) -> dict[str, Any]:
         "folder": os.path.join(settings.home, _FOLDER),
         **arguments,
     }
-    done = process.ask(settings, "retention.run", question=request)
+    done = process.ask_and_tell(settings, "retention.run", question=request, tell=_tell)
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -53,6 +53,10 @@ def ask(settings: Settings, action: str, **arguments: Any) -> dict[str, Any]:
     if "error" in found:
         raise RetentionError(found["error"].removeprefix(f"{RetentionError.headline}: "))
     return found
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)  # in a task, Airflow logs what is printed
 
 
 def as_text(answer: dict[str, Any]) -> str:

@@ -8,10 +8,12 @@ import logging
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.progress import PREFIX
 from include.tfx_airflow.node_process import server_client
 from include.tfx_airflow.settings import Settings
 
@@ -81,6 +83,50 @@ def ask(
         cwd=BUNDLE_ROOT,
         timeout=timeout,
     )
+
+
+def ask_and_tell(
+    settings: Settings, module: str, *, question: Any, tell: Callable[[str], None]
+) -> subprocess.CompletedProcess[str]:
+    """As `ask`, of what may take minutes.
+
+    Args:
+      settings: Say which interpreter.
+      module: Its name below `include.tfx_airflow.tfx_side`.
+      question: Written as JSON to its standard input.
+      tell: Is given each line that says how far it has come, when it comes.
+
+    Raises:
+      SettingsError: There is no usable interpreter.
+    """
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as answer,
+        subprocess.Popen(
+            [settings.interpreter(), "-m", f"include.tfx_airflow.tfx_side.{module}"],
+            stdin=subprocess.PIPE,
+            stdout=answer,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=child_environment(settings),
+            cwd=BUNDLE_ROOT,
+        ) as child,
+    ):
+        assert child.stdin and child.stderr
+        lines = []
+        try:
+            with contextlib.suppress(BrokenPipeError), child.stdin:
+                json.dump(question, child.stdin)
+            for line in child.stderr:
+                if line.startswith(PREFIX):
+                    tell(line.rstrip())
+                else:
+                    lines.append(line)
+            code = child.wait()
+        except BaseException:
+            child.kill()
+            raise
+        answer.seek(0)
+        return subprocess.CompletedProcess(child.args, code, answer.read(), "".join(lines))
 
 
 def last_lines(done: subprocess.CompletedProcess[str]) -> str:

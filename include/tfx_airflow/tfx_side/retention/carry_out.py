@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from include.tfx_airflow.contract.errors import ObjectStoreError, RetentionError
@@ -21,6 +21,7 @@ from include.tfx_airflow.tfx_side.retention import files, marks, plan
 from include.tfx_airflow.tfx_side.retention.files import QUARANTINE
 from include.tfx_airflow.tfx_side.retention.orphans import orphans, pipeline_roots
 from include.tfx_airflow.tfx_side.retention.places import LeftAlone, Place, Places
+from include.tfx_airflow.tfx_side.retention.progress import told
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 from include.tfx_airflow.tfx_side.retention.survey import Survey, survey
 
@@ -123,7 +124,7 @@ class Retention:
         found = self._survey()
         plan.check(wanted, found, self._address, self._roots)
         going = [place for place, ids in found.going.items() if planned.keys() >= set(ids)]
-        for batch in _batches(going):
+        for batch in told(_batches(going), f"marking, {_BATCH} places at a time"):
             with marks.opened(self._address) as store:
                 current = self._current(found)
                 if current is not found:
@@ -152,7 +153,7 @@ class Retention:
     def _move(self, found: Survey) -> Survey:
         """Sets aside what is marked; returns what the store was like then."""
         there = [place for place in found.marked if files.exists(place.path)]
-        for batch in _batches(there):
+        for batch in told(_batches(there), f"setting files aside, {_BATCH} places at a time"):
             with marks.opened(self._address):
                 found = self._current(found)
                 for place in batch:
@@ -184,7 +185,7 @@ class Retention:
             if not any(id_ in found.again for id_ in ids) and not files.exists(place.path)
             if all(plan.is_over(found.graph, id_, self._keep, self._now) for id_ in ids)
         }
-        for batch in _batches(over):
+        for batch in told(_batches(over), f"deleting files, {_BATCH} places at a time"):
             gone = [id_ for place in batch if self._removed(place.quarantine) for id_ in over[place]]
             if gone:
                 with marks.opened(self._address) as store:
@@ -232,7 +233,6 @@ def _back(place: Place) -> bool:
     return True
 
 
-def _batches(items: Mapping[Any, Any] | Sequence[Any]) -> Iterator[list[Any]]:
+def _batches(items: Mapping[Any, Any] | Sequence[Any]) -> list[list[Any]]:
     ordered = list(items)
-    for start in range(0, len(ordered), _BATCH):
-        yield ordered[start : start + _BATCH]
+    return [ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH)]

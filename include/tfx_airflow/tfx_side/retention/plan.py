@@ -20,6 +20,7 @@ from include.tfx_airflow.tfx_side.retention.files import size
 from include.tfx_airflow.tfx_side.retention.graph import MARKED_AT, Graph
 from include.tfx_airflow.tfx_side.retention.orphans import orphans
 from include.tfx_airflow.tfx_side.retention.places import Places
+from include.tfx_airflow.tfx_side.retention.progress import told
 from include.tfx_airflow.tfx_side.retention.roots import DAY
 from include.tfx_airflow.tfx_side.retention.survey import DELETED, MARKED, Survey, survey
 
@@ -157,7 +158,7 @@ def make(address: dict[str, Any], roots: list[str], home: str, keep: Keep, now: 
 def of(found: Survey, address: dict[str, Any], roots: list[str], home: str, keep: Keep, now: float) -> Plan:
     """The plan that a survey leads to; arguments as for `make`."""
     artifacts = []
-    for place, ids in found.going.items():
+    for place, ids in told(found.going.items(), "measuring what would go"):
         for id_ in ids:
             artifact = found.graph.artifacts[id_]
             makers = found.graph.makers(id_)
