@@ -92,7 +92,9 @@ class Runs:
         return json.loads(output)
 
 
-@pytest.fixture(scope="module", params=["sqlite", *_STORES])
+@pytest.fixture(
+    scope="module", params=["sqlite", "postgresql", pytest.param("mysql", marks=pytest.mark.long)]
+)
 def runs(
     request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Runs]:

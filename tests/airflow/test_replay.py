@@ -24,6 +24,7 @@ dag = AirflowDagRunner(
 """
 
 
+@pytest.mark.long
 def test_each_interval_is_played_once_and_a_second_replay_shows_the_same(tmp_path: Path) -> None:
     with made(tmp_path) as bundle:
         (bundle.folder / "dags" / "monthly.py").write_text(_DAG_FILE)

@@ -46,13 +46,8 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
         yield bundle
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        pytest.param(servers.mariadb, id="mysql"),
-        pytest.param(servers.postgresql, id="postgresql", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("start", [servers.mariadb, servers.postgresql], ids=["mysql", "postgresql"])
 def test_runs_end_well_although_their_store_went_away_and_come_from_the_cache_when_made_again(
     delivered: Bundle, tmp_path_factory: pytest.TempPathFactory, start: object
 ) -> None:

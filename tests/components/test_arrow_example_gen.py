@@ -89,6 +89,7 @@ def test_every_input_split_has_types_of_its_own(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_in_processes_of_their_own_give_the_same_rows(data: Path, tmp_path: Path) -> None:
     example_gens.run(Executor, data, tmp_path / "one")
     example_gens.run(Executor, data, tmp_path / "two", beam=_WORKERS)

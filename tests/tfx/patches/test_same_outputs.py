@@ -55,6 +55,7 @@ def runs(make_request: Callable[..., NodeRequest], tmp_path: Path) -> tuple[Run,
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_outputs_of_the_taxi_pipeline_are_those_of_the_libraries_as_they_are(
     runs: tuple[Run, Run],
 ) -> None:
