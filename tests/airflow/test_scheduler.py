@@ -32,9 +32,10 @@ def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (bundle.folder / "scheduled").mkdir()
     for name in _DAGS:
         (bundle.folder / "dags" / f"{name}.py").rename(bundle.folder / "scheduled" / f"{name}.py")
+    before = _processes(bundle)
     with bundle.dag_bundles(bundle=ROOT, tests=bundle.folder / "scheduled"), running(bundle, print) as client:
         yield client
-    left = [line for line in _processes() if str(bundle.home) in line]
+    left = {pid: command for pid, command in _processes(bundle).items() if pid not in before}
     assert not left, left
 
 
@@ -42,12 +43,14 @@ def _started(bundle: Bundle, dag_id: str = "sleeper") -> Path:
     return bundle.folder / f"{dag_id}.pid"
 
 
-def _processes() -> list[str]:
-    found = []
+def _processes(bundle: Bundle) -> dict[str, bytes]:
+    """Command lines of the processes with this Airflow's home, by process id."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                found.append((entry / "environ").read_bytes().decode(errors="replace"))
+                if str(bundle.home).encode() in (entry / "environ").read_bytes():
+                    found[entry.name] = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
     return found
