@@ -33,7 +33,7 @@ test: lint setup ## set up what is missing and run the tests
 test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under a minute
 	@tests/run.sh fast
 
-test-long: setup ## what 'make test' leaves out: more months, servers and kills of what it shows once
+test-long: lint setup ## what 'make test' leaves out: more months, servers and kills of what it shows once
 	@tests/run.sh long
 
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)

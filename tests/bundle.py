@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.warm_airflow import WarmAirflow
+from tests.warm_airflow import WarmAirflow, is_read_later
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(os.environ.get("TFX_STATE", ROOT / ".state"))
@@ -22,6 +22,12 @@ STATES = {0: "UNKNOWN", 1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "
 LIVE, OUTPUT = 2, 4
 _BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
+# Leaves the processors to the tests. The bundle's scheduler looks for work four times a second, which takes a seventh of a
+# processor; and DAG files are written before the DAG processor starts, so that it need not parse them again.
+_SPARING = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+}
 # By the folder of a bundle, the process its commands are forked from.
 _WARM: dict[Path, WarmAirflow] = {}
 
@@ -47,11 +53,6 @@ def environment(folder: Path) -> dict[str, str]:
     found["AIRFLOW_HOME"] = str(folder / "home")
     found["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder / "dags")
     found["PYTHONPATH"] = str(ROOT)
-    # The scheduler of an Airflow of its own looks four times a second for what to do, for which it takes a seventh of a
-    # processor; here three of them share two.
-    found["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] = "1"
-    # Files are written before the DAG processor starts; parsing all of dags/ again twice a minute is work for nothing.
-    found["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "600"
     return found
 
 
@@ -72,10 +73,17 @@ class Execution:
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A folder with an Airflow home and DAG files, and the environment that makes them Airflow's."""
+    """A folder with an Airflow home and DAG files, and the environment that makes them Airflow's.
+
+    Attributes:
+      folder: The folder.
+      environment: The environment.
+      sparing: `python` and `dags_test` fork a process that has imported Airflow; a benchmark must not.
+    """
 
     folder: Path
     environment: dict[str, str]
+    sparing: bool = False
 
     @property
     def home(self) -> Path:
@@ -105,10 +113,12 @@ class Bundle:
     def _run_warm(
         self, *airflow: str, python: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs an `airflow` command or Python code in a fork of a process that has imported Airflow, where it may."""
+        """Runs an `airflow` command or Python code, where it may in a fork of a process that has imported Airflow."""
         everything = {**self.environment, **environment}
-        warm = _WARM.get(self.folder) or _WARM.setdefault(self.folder, WarmAirflow(everything, self.folder))
-        if not warm.fits(everything):
+        if self.sparing and self.folder not in _WARM and is_read_later(environment):
+            _WARM[self.folder] = WarmAirflow(self.environment, self.folder)
+        warm = _WARM.get(self.folder)
+        if warm is None or not warm.fits(everything):
             return self.run(*(("python", "-c", python) if python else ("airflow", *airflow)), **environment)
         request = {"python": python} if python else {"airflow": airflow}
         return warm.run(everything, ROOT, 900, **request)
@@ -235,16 +245,17 @@ class Bundle:
 
 
 @contextlib.contextmanager
-def made(folder: Path, database: str = "") -> Iterator[Bundle]:
+def made(folder: Path, database: str = "", sparing: bool = True) -> Iterator[Bundle]:
     """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own.
 
     Args:
       folder: Holds its home and DAG files.
       database: SQLAlchemy address of Airflow's own database; SQLite in its home when empty.
+      sparing: See `Bundle`; not where time is measured.
     """
     (folder / "dags").mkdir()
     own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database} if database else {}
-    bundle = Bundle(folder, {**environment(folder), **own})
+    bundle = Bundle(folder, {**environment(folder), **(_SPARING if sparing else {}), **own}, sparing)
     done = bundle.run("airflow", "db", "migrate")
     assert done.returncode == 0, done.stdout
     yield bundle

@@ -75,7 +75,7 @@ if [ "${1:-}" = fast ]; then
 fi
 if [ "${1:-}" = long ]; then
   marks=(-m long)
-  tfx -q tests/tfx tests/components
+  tfx -q tests/tfx tests/taxi tests/components
   airflow -v tests/airflow
   marks=()
   MONTHS=8 airflow -v tests/airflow/test_retraining.py

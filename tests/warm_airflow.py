@@ -37,7 +37,8 @@ class WarmAirflow:
     def __init__(self, environment: dict[str, str], folder: Path):
         """Starts it; the first command waits until it is ready."""
         self._once = _read_once(environment)
-        self._socket = tempfile.mkdtemp() + "/warm"  # a socket's path has little room
+        self._folder = tempfile.TemporaryDirectory()  # of a short name: a socket's path has little room
+        self._socket = f"{self._folder.name}/warm"
         with open(folder / "warm_airflow.log", "wb") as log:
             self._process = subprocess.Popen(
                 ["python", "-m", "tests.warm_airflow", self._socket],
@@ -95,6 +96,12 @@ class WarmAirflow:
         """Ends it."""
         self._process.kill()
         self._process.wait()
+        self._folder.cleanup()
+
+
+def is_read_later(environment: dict[str, str]) -> bool:
+    """Whether no variable of these matters when Airflow is imported."""
+    return not _read_once(environment)
 
 
 def _read_once(environment: dict[str, str]) -> dict[str, str]:

@@ -125,6 +125,7 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
         assert files and not [path for path in files if text.encode() in path.read_bytes()]
 
 
+@pytest.mark.timeout(300, func_only=True)
 @pytest.mark.parametrize(
     "check",
     ["order", "type_lock", "node_lock", "idle_lock", "in_flight", "lost_lock", "resolution", "retention"],

@@ -46,7 +46,7 @@ def measure(folder: Path, repetitions: int) -> dict[str, list[dict[str, Any]]]:
     with (
         flink.running(folder / "flink") as cluster,
         job_server.for_flink(cluster, folder / "job-server") as server,
-        made(folder / "airflow") as bundle,
+        made(folder / "airflow", sparing=False) as bundle,
     ):
         bundle.environment["PYTHONPATH"] = str(_copy_with_runners(folder / "bundle"))
         with beam_workers.running(bundle, folder / "beam-workers") as workers:

@@ -124,7 +124,7 @@ class Retention:
         found = self._survey()
         plan.check(wanted, found, self._address, self._roots)
         going = [place for place, ids in found.going.items() if planned.keys() >= set(ids)]
-        for batch in told(_batches(going), f"marking, {_BATCH} places at a time"):
+        for batch in told(_batches(going), f"marking in batches of {_BATCH}"):
             with marks.opened(self._address) as store:
                 current = self._current(found)
                 if current is not found:
@@ -153,7 +153,7 @@ class Retention:
     def _move(self, found: Survey) -> Survey:
         """Sets aside what is marked; returns what the store was like then."""
         there = [place for place in found.marked if files.exists(place.path)]
-        for batch in told(_batches(there), f"setting files aside, {_BATCH} places at a time"):
+        for batch in told(_batches(there), f"setting files aside in batches of {_BATCH}"):
             with marks.opened(self._address):
                 found = self._current(found)
                 for place in batch:
@@ -185,7 +185,7 @@ class Retention:
             if not any(id_ in found.again for id_ in ids) and not files.exists(place.path)
             if all(plan.is_over(found.graph, id_, self._keep, self._now) for id_ in ids)
         }
-        for batch in told(_batches(over), f"deleting files, {_BATCH} places at a time"):
+        for batch in told(_batches(over), f"deleting files in batches of {_BATCH}"):
             gone = [id_ for place in batch if self._removed(place.quarantine) for id_ in over[place]]
             if gone:
                 with marks.opened(self._address) as store:
