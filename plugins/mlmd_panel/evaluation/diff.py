@@ -179,7 +179,8 @@ class _Reader:
     @cached_property
     def _details(self) -> dict[int, RunDetail]:
         runs = {row.run.id: row.run for row in self._rows}
-        details = self._store.run_details(list(runs.values()), evaluated.PROPERTIES)
+        made = [row.evaluation.id for row in self._rows if row.evaluation]
+        details = self._store.run_makers(list(runs.values()), made, evaluated.PROPERTIES)
         return dict(zip(runs, details, strict=True))
 
 

@@ -11,7 +11,7 @@ from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.store.records import Artifact, Execution, RunDetail
 from mlmd_panel.store.run_summaries import RunSummary
 
-# Properties of artifacts and executions that `of` looks at, for `Store.run_details`.
+# Properties of artifacts and executions that `of` looks at, for `Store.run_makers`.
 PROPERTIES = ("example_splits", "input_fingerprint", "span", "split_names", "version")
 
 
@@ -50,7 +50,7 @@ def of(run: RunSummary, detail: RunDetail, files: Files, search: str = "") -> Ev
 
     Args:
       run: With its evaluation.
-      detail: The whole run, with PROPERTIES.
+      detail: The run, at least the executions that made its evaluation, with PROPERTIES.
       files: Where from.
       search: Text in the names of slices that are read even where the evaluation has more than the panel reads.
 

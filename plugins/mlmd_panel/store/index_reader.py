@@ -5,6 +5,7 @@ Rows of MLMD's Context and Association are only ever added, with increasing ids.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,16 @@ _CACHE = "execution_cache"
 _ROWS_AT_ONCE = 20_000
 # On a server a transaction may commit after one with higher ids.
 _LATE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class _Marks:
+    """The newest id of a table, and of its rows that may have committed late how many there are and their ids' sum."""
+
+    newest: int
+    above: int
+    count: int
+    total: int
 
 
 class IndexReader:
@@ -49,6 +60,7 @@ class IndexReader:
     def _forget(self) -> None:
         self._index = RunIndex()
         self._changed = True
+        self._marks: tuple[_Marks, _Marks] | None = None
         self._contexts = self._associations = 0
         # What is left out: contexts and associations up to these.
         self._first_context = self._first_association = 0
@@ -61,20 +73,39 @@ class IndexReader:
         """The index with everything that is in the store now; the returned object never changes."""
         with self._lock:
             # Associations before contexts before types, so that everything they refer to is read too.
-            newest = self._newest(connection, self._tables.association)
-            context = self._newest(connection, self._tables.context)
-            if self._is_another_store(connection, newest):
+            association = self._marks_of(connection, self._tables.association, self._associations)
+            context = self._marks_of(connection, self._tables.context, self._contexts)
+            if self._is_another_store(connection, association.newest):
                 self._forget()
             self._changed = False
             if self._recent and not self._associations:
-                self._skip(connection, newest - self._recent)
+                self._skip(connection, association.newest - self._recent)
             try:
-                self._read(connection, newest, context)
+                if (association, context) != self._marks:
+                    self._read(connection, association.newest, context.newest)
+                elif self._index.orphans:
+                    self._read_parents(connection, [])
             except BaseException:
                 # A half-read index is discarded.
                 self._forget()
                 raise
+            self._marks = (association, context)
             return self._index
+
+    def _marks_of(self, connection: sa.engine.Connection, table: sa.Table, read: int) -> _Marks:
+        """What tells whether rows were added since a request that saw the same.
+
+        Args:
+          read: Up to which id its rows were read.
+        """
+        ids, newest = table.c.id, sa.func.max(table.c.id)
+        if not read or not self._late:
+            return _Marks(connection.execute(sa.select(newest)).scalar() or 0, 0, 0, 0)
+        # Rows that commit late have ids below the newest. To count them is quicker than to read them.
+        above = read - self._late
+        late = sa.select(sa.select(newest).scalar_subquery(), sa.func.count(ids), sa.func.sum(ids))
+        last, count, total = connection.execute(late.where(ids > above)).one()
+        return _Marks(last or 0, above, count, int(total or 0))
 
     def _skip(self, connection: sa.engine.Connection, association: int) -> None:
         """Leaves out associations up to this one, and runs that have any of them, with all runs before these."""
@@ -118,10 +149,6 @@ class IndexReader:
             self._decide(connection)
         if self._index.unresolved:
             self._read_tasks(connection, of_tasks, windows)
-
-    @staticmethod
-    def _newest(connection: sa.engine.Connection, table: sa.Table) -> int:
-        return connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
 
     def _windows(self, mark: int, last: int, first: int) -> Iterator[tuple[int, int]]:
         """Ranges (low, high] of ids that may hold rows not seen yet, and none that are left out."""

@@ -11,7 +11,7 @@ from mlmd_panel.store import display_names, properties, task_instances
 from mlmd_panel.store.properties import chunks
 from mlmd_panel.store.records import ARTIFACT_STATES, EXECUTION_STATES, Artifact, Event, Execution, Run, Task
 from mlmd_panel.store.run_index import OLD_RUN, RUN, RunIndex
-from mlmd_panel.store.tables import ARTIFACT_KIND, EVENT_KINDS, EXECUTION_KIND, Tables
+from mlmd_panel.store.tables import ARTIFACT_KIND, EVENT_KINDS, EXECUTION_KIND, Tables, plain
 from mlmd_panel.store.text_encoding import Letters
 
 _MOST_NAMED = 1000
@@ -211,18 +211,29 @@ class Rows:
         ]
 
     def events_of_executions(
-        self, ids: Collection[int], limit: int | None = None, kinds: Collection[int] = ()
+        self,
+        ids: Collection[int],
+        limit: int | None = None,
+        kinds: Collection[int] = (),
+        types: Collection[str] | None = None,
     ) -> list[Event]:
         """Events of executions, in the order they were made.
 
         Args:
           limit: Maximum number of events per 500 executions.
           kinds: MLMD's numbers of the kinds to read; all if empty.
+          types: Names of the types of artifacts to read them of; None for all.
         """
-        event, found = self.tables.event, []
+        event, artifact, found = self.tables.event, self.tables.artifact, []
+        wanted = sa.select(event).order_by(event.c.id).limit(limit)
+        if kinds:
+            wanted = wanted.where(event.c.type.in_(kinds))
+        if types is not None:
+            known = [id_ for id_, name in self.type_names(ARTIFACT_KIND).items() if name in types]
+            wanted = wanted.join(artifact, artifact.c.id == event.c.artifact_id)
+            wanted = wanted.where(plain(artifact.c.type_id, known))
         for chunk in chunks(ids):
-            query = sa.select(event).where(event.c.execution_id.in_(chunk)).order_by(event.c.id).limit(limit)
-            found += self.events(query.where(event.c.type.in_(kinds)) if kinds else query)
+            found += self.events(wanted.where(event.c.execution_id.in_(chunk)))
         return found
 
     def _properties(self, table: sa.Table, ids: Collection[int], names: Collection[str] | None) -> dict:

@@ -46,14 +46,36 @@ def of(rows: Rows, runs: Sequence[Run], properties: Collection[str] | None) -> l
     )
 
 
-def outlines(rows: Rows, runs: Sequence[Run], properties: Collection[str]) -> list[RunDetail]:
+def makers(
+    rows: Rows, runs: Sequence[Run], made: Collection[int], properties: Collection[str] | None
+) -> list[RunDetail]:
+    """Of some runs, in their order, only the executions that made or found in the cache one of some artifacts.
+
+    They have no tasks.
+    """
+    by_run = _executions(rows, [run.id for run in runs])
+    event = rows.tables.event
+    query = sa.select(event.c.execution_id).where(
+        event.c.type.in_(OUTPUTS), plain(event.c.artifact_id, sorted(made))
+    )
+    found: set[int] = set()
+    for chunk in chunks({id_ for some in by_run.values() for id_ in some}):
+        found.update(rows.connection.execute(query.where(event.c.execution_id.in_(chunk))).scalars())
+    by_run = {run: [id_ for id_ in some if id_ in found] for run, some in by_run.items()}
+    executions = rows.executions(found, properties, tasks_of=())
+    return _made(rows, runs, by_run, executions, rows.events_of_executions(found), properties)
+
+
+def outlines(
+    rows: Rows, runs: Sequence[Run], properties: Collection[str], types: Collection[str] | None
+) -> list[RunDetail]:
     """Some runs, in their order, with their executions without properties and the artifacts that they produced.
 
     Executions have tasks only where these distinguish attempts at a node from instances of it.
     """
     by_run = _executions(rows, [run.id for run in runs])
     ids = {id_ for some in by_run.values() for id_ in some}
-    made = rows.events_of_executions(ids, kinds=OUTPUTS)
+    made = rows.events_of_executions(ids, kinds=OUTPUTS, types=types)
     several = {id_ for some in by_run.values() if _has_repeated_nodes(rows, some) for id_ in some}
     return _made(rows, runs, by_run, rows.executions(ids, tasks_of=several), made, properties)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from mlmd_panel.store.records import Artifact, Event, Execution, Run, RunDetail
 from mlmd_panel.store.store import Store, run_state
 
-EVALUATION = "ModelEvaluation"
-# Of artifacts, that `summary` looks at.
+EVALUATION, BLESSING, PUSHED, EXAMPLES = "ModelEvaluation", "ModelBlessing", "PushedModel", "Examples"
+# What `summary` looks at: types of artifacts, and their properties.
+TYPES = (EVALUATION, BLESSING, PUSHED, EXAMPLES)
 PROPERTIES = ("span", "version", "blessed", "decides", "pushed", "pushed_destination", "pushed_version")
 
 
@@ -58,7 +59,7 @@ def evaluated(store: Store, runs: Sequence[Run]) -> list[Run]:
 
 def summaries(store: Store, runs: Sequence[Run]) -> list[RunSummary]:
     """Summaries of a page of runs."""
-    return [summary(detail) for detail in store.run_outlines(runs, PROPERTIES)] if runs else []
+    return [summary(detail) for detail in store.run_outlines(runs, PROPERTIES, TYPES)] if runs else []
 
 
 def summary(detail: RunDetail) -> RunSummary:
@@ -138,7 +139,7 @@ def _summary(detail: RunDetail, name: str) -> RunSummary:
         duration=end - started if end is not None else None,
         spans=_spans(detail),
         blessed=_flag(deciding_blessing(detail), "blessed"),
-        pushed=_flag(last_output(detail, "PushedModel"), "pushed"),
+        pushed=_flag(last_output(detail, PUSHED), "pushed"),
         evaluation=last_output(detail, EVALUATION),
         failed=tuple(e.label for e in latest if e.state == "FAILED"),
         name=name,
@@ -184,7 +185,7 @@ def deciding_blessing(detail: RunDetail) -> Artifact | None:
     Gates beside the Evaluator say by their blessings' property `decides` whether they decided or only recorded a
     verdict; TFMA's own has no such property.
     """
-    found = [artifact for _, artifact in outputs(detail, "ModelBlessing")]
+    found = [artifact for _, artifact in outputs(detail, BLESSING)]
     said = [artifact for artifact in found if artifact.property("decides") == 1]
     chosen = said or [artifact for artifact in found if artifact.property("decides") is None]
     living = [artifact for artifact in chosen if artifact.state == "LIVE"]
@@ -197,5 +198,5 @@ def _flag(artifact: Artifact | None, name: str) -> bool | None:
 
 
 def _spans(detail: RunDetail) -> tuple[int, ...]:
-    found = {artifact.property("span") for _, artifact in outputs(detail, "Examples")}
+    found = {artifact.property("span") for _, artifact in outputs(detail, EXAMPLES)}
     return tuple(sorted(span for span in found if isinstance(span, int)))

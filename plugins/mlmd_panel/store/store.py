@@ -174,15 +174,31 @@ class Store:
         with self._rows() as rows:
             return run_rows.of(rows, runs, properties)
 
-    def run_outlines(self, runs: Sequence[Run], properties: Collection[str] = ()) -> list[RunDetail]:
+    def run_makers(
+        self, runs: Sequence[Run], made: Collection[int], properties: Collection[str] | None = ()
+    ) -> list[RunDetail]:
+        """Of some runs, in their order, only the executions that made one of some artifacts or found it in the cache,
+        without tasks, with their events and the artifacts of these.
+
+        Args:
+          made: Ids of the artifacts.
+          properties: Names of the properties of artifacts and executions to read; None for all.
+        """
+        with self._rows() as rows:
+            return run_rows.makers(rows, runs, made, properties)
+
+    def run_outlines(
+        self, runs: Sequence[Run], properties: Collection[str] = (), types: Collection[str] | None = None
+    ) -> list[RunDetail]:
         """Some runs, in their order, as lists show them: only output events, and only tasks that distinguish
         executions of a node.
 
         Args:
           properties: Names of the properties of artifacts to read; executions have none.
+          types: Names of the types of artifacts to read, with their events; None for all.
         """
         with self._rows() as rows:
-            return run_rows.outlines(rows, runs, properties)
+            return run_rows.outlines(rows, runs, properties, types)
 
     def with_output(self, runs: Sequence[Run], type_name: str) -> list[Run]:
         """Those of some runs that have made an artifact of a type, in their order; faster than by their outlines."""
