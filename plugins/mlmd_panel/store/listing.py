@@ -65,7 +65,7 @@ def executions(
         made = rows.executions_of([row for row in seen if has_text is None or has_text.may_be(row)])
         return [
             execution
-            for execution in made
+            for execution in made.values()
             if (has_text is None or has_text.of(execution))
             and (not wanted.node or execution.node == wanted.node)
             and (runs is None or (execution.run and execution.run.id in runs))

@@ -111,11 +111,9 @@ class Rows:
           tasks_of: Executions whose tasks to read; None for all.
         """
         found: dict[int, Execution] = {}
-        kept = self._properties(self.tables.execution_property, ids, names)
         for chunk in chunks(ids):
             query = sa.select(self.tables.execution).where(self.tables.execution.c.id.in_(chunk))
-            for execution in self.executions_of(self.connection.execute(query).all(), kept, tasks_of):
-                found[execution.id] = execution
+            found |= self.executions_of(self.connection.execute(query).all(), names, tasks_of)
         return found
 
     def states(self, ids: Collection[int]) -> dict[int, str]:
@@ -132,10 +130,10 @@ class Rows:
     def executions_of(
         self,
         rows: Sequence[sa.engine.Row],
-        kept: dict | None = None,
+        names: Collection[str] | None = (),
         tasks_of: Collection[int] | None = None,
-    ) -> list[Execution]:
-        """Executions from rows of their table, with their run, node and task."""
+    ) -> dict[int, Execution]:
+        """Executions by id from rows of their table, with their run, node and task; see `executions`."""
         types, index = self.type_names(EXECUTION_KIND), self.index
         members = {row.id: index.member(row.id) for row in rows}
         runs = self.runs({run for run, _ in members.values() if run})
@@ -143,25 +141,24 @@ class Rows:
         found_tasks = self.tasks(
             {id_: run for id_, run in of_execution.items() if tasks_of is None or id_ in tasks_of}
         )
-        names = self._node_names({node for _, node in members.values()})
+        kept = self._properties(self.tables.execution_property, list(members), names)
+        nodes = self._node_names({node for _, node in members.values()})
         given = self._given_names([row for row in rows if not members[row.id][1]])
-        made = []
+        made: dict[int, Execution] = {}
         for row in rows:
             run = of_execution[row.id]
-            type_, node = types.get(row.type_id, ""), names.get(members[row.id][1], "")
-            made.append(
-                Execution(
-                    row.id,
-                    type_,
-                    node_id(node, run.name if run else "", run.pipeline if run else ""),
-                    _name(EXECUTION_STATES, row.last_known_state),
-                    row.create_time_since_epoch,
-                    row.last_update_time_since_epoch,
-                    run,
-                    found_tasks.get(row.id),
-                    (kept or {}).get(row.id, ()),
-                    given.get(row.id, ""),
-                )
+            type_, node = types.get(row.type_id, ""), nodes.get(members[row.id][1], "")
+            made[row.id] = Execution(
+                row.id,
+                type_,
+                node_id(node, run.name if run else "", run.pipeline if run else ""),
+                _name(EXECUTION_STATES, row.last_known_state),
+                row.create_time_since_epoch,
+                row.last_update_time_since_epoch,
+                run,
+                found_tasks.get(row.id),
+                kept.get(row.id, ()),
+                given.get(row.id, ""),
             )
         return made
 

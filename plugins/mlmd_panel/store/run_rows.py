@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -39,11 +39,10 @@ def _decided(newest: dict[object, str]) -> str:
 
 def of(rows: Rows, runs: Sequence[Run], properties: Collection[str] | None) -> list[RunDetail]:
     """Details of some runs, in their order."""
-    by_run = _executions(rows, [run.id for run in runs])
-    ids = {id_ for some in by_run.values() for id_ in some}
-    return _made(
-        rows, runs, by_run, rows.executions(ids, properties), rows.events_of_executions(ids), properties
-    )
+    found = _execution_rows(rows, runs)
+    by_run = {run: [row.id for row in some] for run, some in found.items()}
+    executions = rows.executions_of(_each(found), properties)
+    return _made(rows, runs, by_run, executions, rows.events_of_executions(executions), properties)
 
 
 def makers(
@@ -53,17 +52,17 @@ def makers(
 
     They have no tasks.
     """
-    by_run = _executions(rows, [run.id for run in runs])
-    event = rows.tables.event
-    query = sa.select(event.c.execution_id).where(
-        event.c.type.in_(OUTPUTS), plain(event.c.artifact_id, sorted(made))
+    event, association = rows.tables.event, rows.tables.association
+    query = sa.select(association.c.context_id, event.c.execution_id).join_from(
+        association, event, event.c.execution_id == association.c.execution_id
     )
-    found: set[int] = set()
-    for chunk in chunks({id_ for some in by_run.values() for id_ in some}):
-        found.update(rows.connection.execute(query.where(event.c.execution_id.in_(chunk))).scalars())
-    by_run = {run: [id_ for id_ in some if id_ in found] for run, some in by_run.items()}
-    executions = rows.executions(found, properties, tasks_of=())
-    return _made(rows, runs, by_run, executions, rows.events_of_executions(found), properties)
+    query = query.where(event.c.type.in_(OUTPUTS), plain(event.c.artifact_id, sorted(made)))
+    by_run: dict[int, set[int]] = {}
+    for chunk in chunks(run.id for run in runs):
+        for run, execution in rows.connection.execute(query.where(association.c.context_id.in_(chunk))):
+            by_run.setdefault(run, set()).add(execution)
+    executions = rows.executions({id_ for some in by_run.values() for id_ in some}, properties, tasks_of=())
+    return _made(rows, runs, by_run, executions, rows.events_of_executions(executions), properties)
 
 
 def outlines(
@@ -73,11 +72,12 @@ def outlines(
 
     Executions have tasks only where these distinguish attempts at a node from instances of it.
     """
-    by_run = _executions(rows, [run.id for run in runs])
-    ids = {id_ for some in by_run.values() for id_ in some}
-    made = rows.events_of_executions(ids, kinds=OUTPUTS, types=types)
+    found = _execution_rows(rows, runs)
+    by_run = {run: [row.id for row in some] for run, some in found.items()}
     several = {id_ for some in by_run.values() if _has_repeated_nodes(rows, some) for id_ in some}
-    return _made(rows, runs, by_run, rows.executions(ids, tasks_of=several), made, properties)
+    executions = rows.executions_of(_each(found), (), several)
+    made = rows.events_of_executions(executions, kinds=OUTPUTS, types=types)
+    return _made(rows, runs, by_run, executions, made, properties)
 
 
 def with_output(rows: Rows, runs: Collection[int], type_name: str) -> set[int]:
@@ -96,8 +96,8 @@ def with_output(rows: Rows, runs: Collection[int], type_name: str) -> set[int]:
 def _made(
     rows: Rows,
     runs: Sequence[Run],
-    by_run: dict[int, list[int]],
-    executions: dict[int, Execution],
+    by_run: Mapping[int, Collection[int]],
+    executions: Mapping[int, Execution],
     found: Sequence[Event],
     properties: Collection[str] | None,
 ) -> list[RunDetail]:
@@ -176,6 +176,24 @@ def _has_repeated_nodes(rows: Rows, executions: Collection[int]) -> bool:
     """Whether a node has several executions in a run: attempts or instances, which only tasks distinguish."""
     nodes = [node for id_ in executions if (node := rows.index.member(id_)[1])]
     return len(set(nodes)) < len(nodes)
+
+
+def _execution_rows(rows: Rows, runs: Sequence[Run]) -> dict[int, list[sa.engine.Row]]:
+    """Rows of Execution by run."""
+    execution, association = rows.tables.execution, rows.tables.association
+    query = sa.select(association.c.context_id, execution).join_from(
+        association, execution, execution.c.id == association.c.execution_id
+    )
+    found: dict[int, list[sa.engine.Row]] = {}
+    for chunk in chunks(run.id for run in runs):
+        for row in rows.connection.execute(query.where(association.c.context_id.in_(chunk))):
+            found.setdefault(row.context_id, []).append(row)
+    return found
+
+
+def _each(found: dict[int, list[sa.engine.Row]]) -> list[sa.engine.Row]:
+    """Each execution's row once, though it may be of several runs."""
+    return list({row.id: row for some in found.values() for row in some}.values())
 
 
 def _executions(rows: Rows, runs: Collection[int]) -> dict[int, list[int]]:
