@@ -43,6 +43,7 @@ def measure(folder: Path, repetitions: int) -> dict[str, list[dict[str, Any]]]:
       By lane, rows as of `lane.row`.
     """
     found: dict[str, list[dict[str, Any]]] = {}
+    (folder / "airflow").mkdir()
     with (
         flink.running(folder / "flink") as cluster,
         job_server.for_flink(cluster, folder / "job-server") as server,
