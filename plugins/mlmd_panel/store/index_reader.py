@@ -30,7 +30,14 @@ _LATE = 500
 
 @dataclasses.dataclass(frozen=True)
 class _Marks:
-    """The newest id of a table, and of its rows that may have committed late how many there are and their ids' sum."""
+    """What changes when a table gets rows.
+
+    Attributes:
+      newest: Its highest id.
+      above: Rows above this id may still commit late; 0, with the next two, where none can or nothing was read yet.
+      count: How many rows there are above it.
+      total: The sum of their ids.
+    """
 
     newest: int
     above: int
