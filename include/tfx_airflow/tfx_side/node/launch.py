@@ -20,7 +20,7 @@ from include.tfx_airflow.contract.object_store import is_object_store
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.mlmd.lock import StoreLock
-from include.tfx_airflow.tfx_side.node import beam_work, cache, gone_files, why_executed
+from include.tfx_airflow.tfx_side.node import beam_work, cache, gone_files, watcher, why_executed
 from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
 from include.tfx_airflow.tfx_side.node.code_version import CodeVersion
 from include.tfx_airflow.tfx_side.object_store.staging import StagedResolver, Staging
@@ -155,7 +155,8 @@ class Launcher(launcher.Launcher):
     def launch(self) -> Any:
         """As TFX's, which leaves an execution RUNNING when a driver raises, publishing fails or user code exits."""
         try:
-            return super().launch()
+            with watcher.NONE.applied():
+                return super().launch()
         except BaseException as error:
             for pause in _PAUSES:
                 time.sleep(pause)
