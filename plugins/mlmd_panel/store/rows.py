@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -183,10 +184,13 @@ class Rows:
           query: Selects from Event.
         """
         rows = self.connection.execute(query).all()
+        return self._events(rows, [row.id for row in rows])
+
+    def _events(self, rows: Sequence[sa.engine.Row], with_paths: Sequence[int]) -> list[Event]:
         path = self.tables.event_path
         keys: dict[int, str] = {}
         places: dict[int, int] = {}
-        for chunk in chunks(row.id for row in rows):
+        for chunk in chunks(with_paths):
             steps = sa.select(path.c.event_id, path.c.is_index_step, path.c.step_index, path.c.step_key)
             for event, is_index, place, key in self.connection.execute(
                 steps.where(path.c.event_id.in_(chunk))
@@ -219,7 +223,8 @@ class Rows:
         Args:
           limit: Maximum number of events per 500 executions.
           kinds: MLMD's numbers of the kinds to read; all if empty.
-          types: Names of the types of artifacts to read them of; None for all.
+          types: Names of the types of artifacts to read them of; None for all. With types, only those have a key and an
+            index that share their execution with another of the same type: nothing else has to be told apart.
         """
         event, artifact, found = self.tables.event, self.tables.artifact, []
         wanted = sa.select(event).order_by(event.c.id).limit(limit)
@@ -228,10 +233,16 @@ class Rows:
         if types is not None:
             known = [id_ for id_, name in self.type_names(ARTIFACT_KIND).items() if name in types]
             wanted = wanted.join(artifact, artifact.c.id == event.c.artifact_id)
-            wanted = wanted.where(plain(artifact.c.type_id, known))
+            wanted = wanted.where(plain(artifact.c.type_id, known)).add_columns(artifact.c.type_id)
         for chunk in chunks(ids):
-            found += self.events(wanted.where(event.c.execution_id.in_(chunk)))
+            query = wanted.where(event.c.execution_id.in_(chunk))
+            found += self.events(query) if types is None else self._of_types(query)
         return found
+
+    def _of_types(self, query: sa.sql.Select) -> list[Event]:
+        rows = self.connection.execute(query).all()
+        several = collections.Counter((row.execution_id, row.type_id) for row in rows)
+        return self._events(rows, [row.id for row in rows if several[row.execution_id, row.type_id] > 1])
 
     def _properties(self, table: sa.Table, ids: Collection[int], names: Collection[str] | None) -> dict:
         if names is not None and not names:

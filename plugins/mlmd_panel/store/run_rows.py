@@ -82,15 +82,16 @@ def outlines(
 
 def with_output(rows: Rows, runs: Collection[int], type_name: str) -> set[int]:
     """Those runs that have made an artifact of a type, or found one in the cache."""
-    by_run = _executions(rows, runs)
-    event, artifact = rows.tables.event, rows.tables.artifact
+    association, event, artifact = rows.tables.association, rows.tables.event, rows.tables.artifact
     types = [id_ for id_, name in rows.type_names(ARTIFACT_KIND).items() if name == type_name]
-    query = sa.select(event.c.execution_id).join(artifact, artifact.c.id == event.c.artifact_id)
+    query = sa.select(association.c.context_id).distinct()
+    query = query.join_from(association, event, event.c.execution_id == association.c.execution_id)
+    query = query.join(artifact, artifact.c.id == event.c.artifact_id)
     query = query.where(event.c.type.in_(OUTPUTS), plain(artifact.c.type_id, types))
-    makers: set[int] = set()
-    for chunk in chunks({id_ for some in by_run.values() for id_ in some}):
-        makers.update(rows.connection.execute(query.where(event.c.execution_id.in_(chunk))).scalars())
-    return {run for run, executions in by_run.items() if makers.intersection(executions)}
+    found: set[int] = set()
+    for chunk in chunks(runs):
+        found.update(rows.connection.execute(query.where(association.c.context_id.in_(chunk))).scalars())
+    return found
 
 
 def _made(
