@@ -173,7 +173,7 @@ class _Reader:
     def read(self, row: RunSummary) -> Evaluated:
         key = row.run.id, row.name
         if key not in self._read:
-            self._read[key] = evaluated.of(row, self._details[row.run.id], self._files)
+            self._read[key] = evaluated.of(row, lambda: self._details[row.run.id], self._files)
         return self._read[key]
 
     @cached_property

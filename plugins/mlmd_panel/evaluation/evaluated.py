@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from mlmd_panel.errors import NotFound
 from mlmd_panel.files.allowed import Files
@@ -45,12 +46,13 @@ class Evaluated:
         return self.baseline_model if self.own_baseline else self.model
 
 
-def of(run: RunSummary, detail: RunDetail, files: Files, search: str = "") -> Evaluated:
+def of(run: RunSummary, details: Callable[[], RunDetail], files: Files, search: str = "") -> Evaluated:
     """Reads the evaluation of a run or branch.
 
     Args:
       run: With its evaluation.
-      detail: The run, at least the executions that made its evaluation, with PROPERTIES.
+      details: Gives the run, at least the executions that made its evaluation, with PROPERTIES; not asked when the
+        evaluation cannot be read.
       files: Where from.
       search: Text in the names of slices that are read even where the evaluation has more than the panel reads.
 
@@ -64,6 +66,7 @@ def of(run: RunSummary, detail: RunDetail, files: Files, search: str = "") -> Ev
             f"{what} '{run.run.label}' has no evaluation: it has no Evaluator, or its Evaluator has not finished."
         )
     payload = evaluation.read(run.evaluation, files, parts=("validation",), search=search, lazy=True)
+    detail = details()
     evaluator = _evaluator(detail, run.evaluation)
     if evaluator is None:
         return Evaluated(run, run.evaluation, payload, None, None, (), "")

@@ -79,10 +79,8 @@ class IndexReader:
     def current(self, connection: sa.engine.Connection) -> RunIndex:
         """The index with everything that is in the store now; the returned object never changes."""
         with self._lock:
-            # Associations before contexts before types, so that everything they refer to is read too.
-            association = self._marks_of(connection, self._tables.association, self._associations)
-            context = self._marks_of(connection, self._tables.context, self._contexts)
-            if self._is_another_store(connection, association.newest):
+            association, context, last = self._newest(connection)
+            if self._is_another_store(association.newest, last):
                 self._forget()
             self._changed = False
             if self._recent and not self._associations:
@@ -99,20 +97,41 @@ class IndexReader:
             self._marks = (association, context)
             return self._index
 
-    def _marks_of(self, connection: sa.engine.Connection, table: sa.Table, read: int) -> _Marks:
-        """What tells whether rows were added since a request that saw the same.
+    def _newest(self, connection: sa.engine.Connection) -> tuple[_Marks, _Marks, str | None]:
+        """What tells whether rows were added since a request that saw the same: of Association, of Context, and the name
+        of the last run in the index.
+
+        One statement, so that the contexts of all these associations are among these contexts.
+        """
+        context = self._tables.context
+        association, found = (
+            self._marked(self._tables.association, self._associations),
+            self._marked(context, self._contexts),
+        )
+        last = sa.select(context.c.name).where(context.c.id == (self._index.run_ids or [0])[-1])
+        query = sa.select(*association.c, *found.c, last.scalar_subquery())
+        *marks, name = connection.execute(query.select_from(association.join(found, sa.true()))).one()
+        numbers = [int(value or 0) for value in marks]
+        return _Marks(*numbers[:4]), _Marks(*numbers[4:]), name
+
+    def _marked(self, table: sa.Table, read: int) -> sa.Subquery:
+        """Selects one row, the fields of `_Marks`.
 
         Args:
-          read: Up to which id its rows were read.
+          read: Up to which id the table's rows were read.
         """
-        ids, newest = table.c.id, sa.func.max(table.c.id)
-        if not read or not self._late:
-            return _Marks(connection.execute(sa.select(newest)).scalar() or 0, 0, 0, 0)
-        # Rows that commit late have ids below the newest. To count them is quicker than to read them.
-        above = read - self._late
-        late = sa.select(sa.select(newest).scalar_subquery(), sa.func.count(ids), sa.func.sum(ids))
-        last, count, total = connection.execute(late.where(ids > above)).one()
-        return _Marks(last or 0, above, count, int(total or 0))
+        ids, zero = table.c.id, sa.literal(0)
+        newest = sa.select(sa.func.max(ids)).scalar_subquery()
+        columns = {"newest": newest, "above": zero, "count": zero, "total": zero}
+        if read and self._late:
+            # Rows that commit late have ids below the newest. To count them is quicker than to read them.
+            columns |= {
+                "above": sa.literal(read - self._late),
+                "count": sa.func.count(ids),
+                "total": sa.func.sum(ids),
+            }
+        query = sa.select(*(column.label(name) for name, column in columns.items()))
+        return (query.where(ids > read - self._late) if read and self._late else query).subquery()
 
     def _skip(self, connection: sa.engine.Connection, association: int) -> None:
         """Leaves out associations up to this one, and runs that have any of them, with all runs before these."""
@@ -131,14 +150,19 @@ class IndexReader:
             self._index, self._changed = self._index.copy(), True
         return self._index
 
-    def _is_another_store(self, connection: sa.engine.Connection, newest: int) -> bool:
-        """Whether the store was restored or recreated, so that the index has entries that it does not."""
+    def _is_another_store(self, newest: int, last: str | None) -> bool:
+        """Whether the store was restored or recreated, so that the index has entries that it does not.
+
+        Args:
+          newest: Highest id of its associations.
+          last: Name of the context that is the last run in the index; None if it has none.
+        """
         if not self._index.run_ids:
             return False
-        last = self._index.run_ids[-1]
-        context = self._tables.context
-        found = connection.execute(sa.select(context.c.name).where(context.c.id == last)).scalar()
-        return self._letters.read(found) != self._index.name(last) or newest < self._associations
+        return (
+            self._letters.read(last) != self._index.name(self._index.run_ids[-1])
+            or newest < self._associations
+        )
 
     def _read(self, connection: sa.engine.Connection, last_association: int, last_context: int) -> None:
         type_ = self._tables.type
