@@ -23,7 +23,7 @@ from mlmd_panel.store.text_encoding import Letters
 PIPELINE, NODE, OLD_NODE = "pipeline", "node", "component_run"
 # One for each execution; not a run.
 _CACHE = "execution_cache"
-_ROWS_AT_ONCE = 20_000
+_ROWS_AT_ONCE = 5_000
 # On a server a transaction may commit after one with higher ids.
 _LATE = 500
 
