@@ -104,13 +104,11 @@ class IndexReader:
         One statement, so that the contexts of all these associations are among these contexts.
         """
         context = self._tables.context
-        association, found = (
-            self._marked(self._tables.association, self._associations),
-            self._marked(context, self._contexts),
-        )
+        associations = self._marked(self._tables.association, self._associations)
+        contexts = self._marked(context, self._contexts)
         last = sa.select(context.c.name).where(context.c.id == (self._index.run_ids or [0])[-1])
-        query = sa.select(*association.c, *found.c, last.scalar_subquery())
-        *marks, name = connection.execute(query.select_from(association.join(found, sa.true()))).one()
+        query = sa.select(*associations.c, *contexts.c, last.scalar_subquery())
+        *marks, name = connection.execute(query.select_from(associations.join(contexts, sa.true()))).one()
         numbers = [int(value or 0) for value in marks]
         return _Marks(*numbers[:4]), _Marks(*numbers[4:]), name
 
@@ -120,18 +118,15 @@ class IndexReader:
         Args:
           read: Up to which id the table's rows were read.
         """
-        ids, zero = table.c.id, sa.literal(0)
-        newest = sa.select(sa.func.max(ids)).scalar_subquery()
-        columns = {"newest": newest, "above": zero, "count": zero, "total": zero}
-        if read and self._late:
-            # Rows that commit late have ids below the newest. To count them is quicker than to read them.
-            columns |= {
-                "above": sa.literal(read - self._late),
-                "count": sa.func.count(ids),
-                "total": sa.func.sum(ids),
-            }
-        query = sa.select(*(column.label(name) for name, column in columns.items()))
-        return (query.where(ids > read - self._late) if read and self._late else query).subquery()
+        ids = table.c.id
+        newest = sa.select(sa.func.max(ids)).scalar_subquery().label("newest")
+        if not read or not self._late:
+            nothing = (sa.literal(0).label(name) for name in ("above", "count", "total"))
+            return sa.select(newest, *nothing).subquery()
+        # Rows that commit late have ids below the newest. To count them is quicker than to read them.
+        above = read - self._late
+        count, total = sa.func.count(ids).label("count"), sa.func.sum(ids).label("total")
+        return sa.select(newest, sa.literal(above).label("above"), count, total).where(ids > above).subquery()
 
     def _skip(self, connection: sa.engine.Connection, association: int) -> None:
         """Leaves out associations up to this one, and runs that have any of them, with all runs before these."""
