@@ -78,7 +78,7 @@ class Bundle:
     Attributes:
       folder: The folder.
       environment: The environment.
-      sparing: `python` and `dags_test` fork a process that has imported Airflow; a benchmark must not.
+      sparing: `airflow`, `python` and `dags_test` fork a process that has imported Airflow; a benchmark must not.
     """
 
     folder: Path
@@ -109,6 +109,10 @@ class Bundle:
             errors="replace",
             timeout=timeout,
         )
+
+    def airflow(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs an `airflow` command; output and errors in `stdout`."""
+        return self._run_warm(*arguments, **environment)
 
     def _run_warm(
         self, *airflow: str, python: str = "", **environment: str

@@ -37,6 +37,8 @@ def test_the_file_fits_the_schema_of_compose_files(file: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+# The same services on a real engine: tests/cluster/test_engine.py.
+@pytest.mark.long
 def test_the_services_start_in_order_run_a_pipeline_and_stop(tmp_path: Path) -> None:
     variables = secrets(tmp_path)
     with database(tmp_path / "postgres", variables) as server:

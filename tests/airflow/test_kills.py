@@ -93,7 +93,8 @@ class Runs:
 
 
 @pytest.fixture(
-    scope="module", params=["sqlite", "postgresql", pytest.param("mysql", marks=pytest.mark.long)]
+    scope="module",
+    params=["sqlite", *(pytest.param(name, marks=pytest.mark.long) for name in ("postgresql", "mysql"))],
 )
 def runs(
     request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory

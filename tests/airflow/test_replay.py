@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,13 +60,29 @@ _RUNS = "select run_id, state, backfill_id, triggering_user_name from dag_run or
 _BACKFILLS = "select id, triggering_user_name, completed_at is null from backfill order by id"
 
 
-@pytest.fixture
-def paused(tmp_path: Path) -> Iterator[Bundle]:
-    """An Airflow that does not run, with a DAG that has not run yet."""
-    with made(tmp_path) as bundle:
+@pytest.fixture(scope="module")
+def unused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """An Airflow that does not run, with a DAG that has not run yet, and a copy of its database."""
+    with made(tmp_path_factory.mktemp("replay")) as bundle:
         (bundle.folder / "dags" / "monthly.py").write_text(_MONTHLY)
-        assert bundle.run("airflow", "dags", "reserialize").returncode == 0
+        assert bundle.airflow("dags", "reserialize").returncode == 0
+        _copy(bundle.home / "airflow.db", bundle.folder / "unused.db")
         yield bundle
+
+
+@pytest.fixture
+def paused(unused: Bundle) -> Bundle:
+    """That Airflow as it was before any test."""
+    _copy(unused.folder / "unused.db", unused.home / "airflow.db")
+    return dataclasses.replace(unused, environment=dict(unused.environment))
+
+
+def _copy(source: Path, target: Path) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(source)) as old,
+        contextlib.closing(sqlite3.connect(target)) as new,
+    ):
+        old.backup(new)
 
 
 def _write(bundle: Bundle, sql: str) -> None:
@@ -74,8 +91,10 @@ def _write(bundle: Bundle, sql: str) -> None:
 
 
 def test_a_backfill_of_the_user_is_left_alone_when_the_database_is_locked(paused: Bundle) -> None:
-    command = ("airflow", "backfill", "create", "--dag-id", "monthly")
-    users = paused.run(*command, "--from-date", "2014-01-01", "--to-date", "2014-03-01", LOGNAME="somebody")
+    command = ("backfill", "create", "--dag-id", "monthly")
+    users = paused.airflow(
+        *command, "--from-date", "2014-01-01", "--to-date", "2014-03-01", LOGNAME="somebody"
+    )
     assert users.returncode == 0, users.stdout
     runs, backfills = paused.airflow_rows(_RUNS), paused.airflow_rows(_BACKFILLS)
     assert [row[1] for row in runs] == ["queued"] * 3 and backfills == [(1, "somebody", 1)]
@@ -90,12 +109,14 @@ def test_a_backfill_of_the_user_is_left_alone_when_the_database_is_locked(paused
 
 
 def test_half_a_backfill_is_taken_back_and_made_again_and_runs_of_the_user_stay(paused: Bundle) -> None:
-    command = ("airflow", "backfill", "create", "--dag-id", "monthly")
-    done = paused.run(*command, "--from-date", "2014-01-01", "--to-date", "2014-01-01", LOGNAME="somebody")
+    command = ("backfill", "create", "--dag-id", "monthly")
+    done = paused.airflow(
+        *command, "--from-date", "2014-01-01", "--to-date", "2014-01-01", LOGNAME="somebody"
+    )
     assert done.returncode == 0, done.stdout
     # January has failed, and is to run again; a run by hand waits for its turn.
     _write(paused, "update dag_run set state = 'failed'; update backfill set completed_at = created_at")
-    done = paused.run("airflow", "dags", "trigger", "monthly", "--run-id", "by_hand", LOGNAME="somebody")
+    done = paused.airflow("dags", "trigger", "monthly", "--run-id", "by_hand", LOGNAME="somebody")
     assert done.returncode == 0, done.stdout
     users = paused.airflow_rows(_RUNS)
     third = "new.sort_ordinal = 3 and (select count(*) from backfill) {}"
@@ -132,7 +153,7 @@ def test_intervals_are_those_of_the_dates_on_the_clock_of_the_schedule(
     text = _MONTHLY.replace('timezone="UTC"', f'timezone="{schedules}"')
     (paused.folder / "dags" / "monthly.py").write_text(text)
     paused.environment["AIRFLOW__CORE__DEFAULT_TIMEZONE"] = airflows
-    assert paused.run("airflow", "dags", "reserialize").returncode == 0
+    assert paused.airflow("dags", "reserialize").returncode == 0
     said = paused.python(_BACKFILL + _DATES)
     assert "MADE True" in said
     assert said.rpartition("DATES ")[2].split() == [f"2014-0{month}-01" for month in (1, 2, 3, 4)]

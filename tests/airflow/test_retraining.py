@@ -417,11 +417,19 @@ def test_month_that_is_delivered_again_is_trained_on_at_once_with_its_gap_and_an
     assert states[run_id] == "failed"
     assert "Cach" in scheduler.log(DELIVERY, run_id, "AnomalyGate")
     assert "Trainer" not in mistaken.states
-    # By hand, with another policy, it goes through; and reaches back over nine years without data.
+
+
+@pytest.mark.long  # after the month was delivered with its anomalies
+@pytest.mark.timeout(600)
+def test_month_with_anomalies_goes_through_by_hand_with_another_policy(
+    scheduler: Scheduler, year: dict[int, Run], store: Store
+) -> None:
+    month = MONTHS[-2]  # delivered again
     warned = scheduler.trigger(
         DAG, conf={"span": 202401, "on_anomalies": "warn", "train_args": {"num_steps": 5}}
     )
     assert scheduler.wait_for_run(DAG, warned) == "success"
+    # The window reaches back over nine years without data.
     window = store.run(DAG, warned).artifacts["rolling_window", _INTERNAL_OUTPUT, "examples"]
     versions = {store.number(a, "span"): store.number(a, "version") for a in window}
     assert versions == {span: int(span == month) for span in (*MONTHS[-5:], 201501)}

@@ -57,6 +57,8 @@ def _processes(bundle: Bundle) -> list[bytes]:
     return found
 
 
+# A browser's tests start from such a run, too: tests/panel/mounts/test_browser_airflow.py.
+@pytest.mark.long
 def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
     bundle: Bundle, scheduler: Scheduler
 ) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.bundle import ROOT, Bundle, made
+from tests.bundle import ROOT, TFX_PYTHON, Bundle, made
 from tests.panel import browser
 from tests.scheduler import Scheduler, running
 
+_SAMPLE = "lib/python3.*/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv"
 _RUN = "by_hand+1:a"  # letters that mean something in an address
 # Trained for a few steps only, so that its model is worse.
 _WORSE_RUN = "by_hand+2:b"
@@ -19,9 +22,18 @@ _WORSE_RUN = "by_hand+2:b"
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Scheduler]]:
-    """A running Airflow in which the taxi pipeline has run twice."""
-    with made(tmp_path_factory.mktemp("browser")) as bundle, bundle.dag_bundles(bundle=ROOT):
-        with running(bundle, print) as client:
+    """A running Airflow in which the taxi pipeline has run twice, on a third of the sample."""
+    with made(tmp_path_factory.mktemp("browser")) as bundle:
+        data = bundle.folder / "data"
+        data.mkdir()
+        [sample] = Path(TFX_PYTHON).parents[1].glob(_SAMPLE)
+        with open(sample, encoding="utf-8") as trips:
+            (data / "data.csv").write_text("".join(itertools.islice(trips, 5001)), encoding="utf-8")
+        dag, reference = (ROOT / "dags/taxi.py").read_text(), '"include.taxi.pipeline:create_pipeline", '
+        assert dag.count(reference) == 1
+        dag = dag.replace(reference, f"{reference}data_root={str(data)!r}, ")
+        (bundle.folder / "dags" / "taxi.py").write_text(dag)
+        with bundle.dag_bundles(dags=bundle.folder / "dags"), running(bundle, print) as client:
             client.wait_for_dag("taxi")
             assert client.wait_for_run("taxi", client.trigger("taxi", _RUN)) == "success"
             few_steps = {"train_args": {"num_steps": 12}}

@@ -16,9 +16,12 @@ from tests.tfx import random_history
 pytestmark = pytest.mark.slow
 
 
-def test_every_strategy_chooses_what_it_chooses_from_the_whole_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize("histories", [15, pytest.param(40, marks=pytest.mark.long)])
+def test_every_strategy_chooses_what_it_chooses_from_the_whole_history(
+    tmp_path: Path, histories: int
+) -> None:
     fruitful: collections.Counter[str] = collections.Counter()
-    for seed in range(25):
+    for seed in range(histories):
         address = {"kind": "sqlite", "path": f"{tmp_path}/{seed}/metadata.db"}
         fruitful.update(random_history.check(address, seed, runs=seed))
     # Histories that no strategy finds anything in would prove nothing.

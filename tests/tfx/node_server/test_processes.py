@@ -64,6 +64,7 @@ def test_node_may_start_processes_in_every_way(bench: Bench, make_request: MakeR
     assert _found(*_run(bench.settings, make_request(pipeline, "Starts"))) == [processes.WAYS[way][1]]
 
 
+@pytest.mark.long
 def test_node_in_a_new_process_may_as_well(bench: Bench, make_request: MakeRequest) -> None:
     pipeline = processes.processes("|".join(processes.WAYS))
     found = _found(*_run(_cold(bench), make_request(pipeline, "Starts")))
@@ -72,7 +73,11 @@ def test_node_in_a_new_process_may_as_well(bench: Bench, make_request: MakeReque
     }
 
 
-@pytest.fixture(params=["forked", "new"])
+# A new process does what a fork of the server does, 20 seconds later.
+_new = pytest.param("new", marks=pytest.mark.long)
+
+
+@pytest.fixture(params=["forked", _new])
 def settings(bench: Bench, request: pytest.FixtureRequest) -> Settings:
     """Of a node that the server forks, and of one that is a new process."""
     return bench.settings if request.param == "forked" else _cold(bench)
@@ -91,7 +96,15 @@ def _working(settings: Settings, request: NodeRequest, pids: Path) -> tuple[Node
     return process, [int(word) for word in pids.read_text().split()]
 
 
-@pytest.mark.parametrize("how", ["executor", "pool", "forkserver", "loky"])
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        *(("forked", how) for how in ("executor", "pool", "forkserver", "loky")),
+        ("new", "pool"),
+        *(pytest.param("new", how, marks=pytest.mark.long) for how in ("executor", "forkserver", "loky")),
+    ],
+    indirect=["settings"],
+)
 def test_killed_node_takes_its_workers_along(
     settings: Settings, make_request: MakeRequest, tmp_path: Path, how: str
 ) -> None:

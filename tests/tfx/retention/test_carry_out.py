@@ -123,7 +123,7 @@ def _killed(act: Callable[[], None], step: int) -> bool:
     return status == signal.SIGKILL
 
 
-@pytest.mark.parametrize("many", [50, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("many", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_kills_lose_nothing_that_is_kept_and_the_next_run_finishes(
     again: Again, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
