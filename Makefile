@@ -39,7 +39,7 @@ test-long: lint setup ## what 'make test' leaves out: more months, servers and k
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster
 
-test-shipped: setup ## the DAG files that TFX ships for its Airflow runner, adopted and run to their ends
+test-shipped: setup ## TFX's example pipeline, and the DAG files it ships for its Airflow runner, run to their ends
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/python -m pytest -v tests/shipped
 

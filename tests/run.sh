@@ -76,16 +76,17 @@ fi
 if [ "${1:-}" = long ]; then
   marks=(-m long)
   tfx -q tests/tfx tests/taxi tests/components
-  airflow -v tests/airflow
+  airflow -v --ignore tests/airflow/test_retraining.py tests/airflow
   marks=()
   MONTHS=8 airflow -v tests/airflow/test_retraining.py
+  EXAMPLES=100 panel -q tests/panel/web/test_api_schema.py
   exit 0
 fi
 # Three lanes on two processors, since a test often waits for a scheduler, a server or a browser. Each has what the others
 # do not use: an Airflow, and the panel's or TFX's interpreter.
 at=tests/airflow/test_
-retraining=("${at}"{retraining*,adopt,kinds,kills,scheduler}.py)
-services=("${at}"{mlmd_servers,compose,panel,replay,regions}.py)
+retraining=("${at}"{retraining*,adopt,kinds,kills,scheduler,taxi_dags}.py)
+services=("${at}"{mlmd_servers,compose,copies,panel,replay,regions}.py)
 alone=("${at}parse.py" "${at}kills.py::test_a_node_starts_in_less_than_a_third_of_a_second") # what measures time
 rest=()
 for file in "$at"*.py; do

@@ -166,7 +166,7 @@ def test_second_run_comes_from_the_cache_with_each_output_in_its_place(
         server.rows(f"alter role {server.user} reset all")
 
 
-@pytest.mark.parametrize("version", [9, 11])
+@pytest.mark.parametrize("version", [9, pytest.param(11, marks=pytest.mark.long)])
 def test_another_schema_version_is_named_and_not_touched(
     there: Bundle, server: servers.Server, version: int
 ) -> None:

@@ -35,15 +35,10 @@ def _artifacts(store: Path) -> list[tuple[int, str]]:
 def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tmp_path: Path) -> None:
     home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
     store = tmp_path / "mlmd" / "metadata.db"
-    only = bundle.folder / "only" / "mlmd_retention"
-    only.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "dags" / "mlmd_retention.py", only)
+    shutil.copy(ROOT / "dags" / "mlmd_retention.py", bundle.folder / "dags")
 
     def retention(**conf: object) -> str:
-        done = bundle.run(
-            "airflow", "dags", "test", "mlmd_retention", "-c", json.dumps({"runs": 1, "days": 1, **conf}),
-            AIRFLOW__CORE__DAGS_FOLDER=str(only), **home,
-        )  # fmt: skip
+        done = bundle.dags_test("mlmd_retention", "-c", json.dumps({"runs": 1, "days": 1, **conf}), **home)
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
 

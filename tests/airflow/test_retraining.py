@@ -353,6 +353,7 @@ def test_late_span_is_waited_for_then_the_run_is_skipped_with_the_reason(
     assert len(bundle.executions(DAG)) == before
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_run_by_hand_waits_for_its_span_and_goes_on_when_it_is_there(
     scheduler: Scheduler, year: dict[int, Run], store: Store, bundle: Bundle
@@ -373,6 +374,7 @@ def test_run_by_hand_waits_for_its_span_and_goes_on_when_it_is_there(
     assert store.spans(run, "rolling_window", _INTERNAL_OUTPUT, "examples") == MONTHS[-6:]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_month_that_is_delivered_again_is_trained_on_at_once_with_its_gap_and_anomalies(
     scheduler: Scheduler, year: dict[int, Run], store: Store, bundle: Bundle
@@ -441,11 +443,15 @@ def test_month_with_anomalies_goes_through_by_hand_with_another_policy(
 @pytest.mark.parametrize(
     ("dag_id", "conf", "node"),
     [
-        ("beam_wordcount", {}, None),
-        ("taxi_span_drift", {"span": 201402, "baseline_span": 201401}, "CompareSpans"),
-        ("taxi_promotion", {"span": MONTHS[-1]}, "Evaluator"),
+        pytest.param("beam_wordcount", {}, None, id="wordcount"),
+        pytest.param(
+            *("taxi_span_drift", {"span": 201402, "baseline_span": 201401}, "CompareSpans"), id="drift"
+        ),
+        # With more answers in test_taxi_dags.py.
+        pytest.param(
+            *("taxi_promotion", {"span": MONTHS[-1]}, "Evaluator"), id="promotion", marks=pytest.mark.long
+        ),
     ],
-    ids=["wordcount", "drift", "promotion"],
 )
 def test_what_else_is_in_dags_runs_under_the_scheduler(
     scheduler: Scheduler,
