@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.tfx_airflow.airflow_side import beam_connection, beam_work, machines, object_store
 from include.tfx_airflow.airflow_side.parameters import is_template
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, table
+from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, named, table
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
     BeamConnectionError,
@@ -175,6 +175,11 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         # This needs Google's provider too.
         if self.runner == "DataflowRunner":
             super()._cast_dataflow_config()
+            config, options = self.dataflow_config, dict(named(self._target.of.options))
+            # By its name a later try finds the job; and the provider asks for its end where the runner has put it.
+            config.job_name, config.append_job_name = self._target.job_name or config.job_name, False
+            config.location = options.get("region", config.location)
+            config.project_id = options.get("project", config.project_id)
 
 
 class _Hook(BeamHook):

@@ -15,6 +15,7 @@ import sys
 import threading
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
+from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.tfx_side import workers
 from include.tfx_airflow.tfx_side.beam import arguments
 
@@ -41,18 +42,21 @@ if __name__ == "__main__":
     told = int(sys.argv[1])
     os.set_inheritable(told, False)
     sys.argv = [*sys.argv[2:], *arguments.of_code(target)]
-    if not target.of.uses_job_server:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    else:
-        from include.tfx_airflow.contract.errors import BeamError
-        from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
+    try:
+        # Each imports libraries that the others have no use for.
+        if target.of.uses_job_server:
+            from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
 
-        job_server_runner.use(target)
-        try:
+            job_server_runner.use(target)
             job_service.cancel_earlier(target)
-            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-        except BeamError as error:  # says all that its frames would
-            sys.exit(str(error))
-        finally:
+        elif target.of.kind == "dataflow":
+            from include.tfx_airflow.tfx_side.beam import dataflow_jobs
+
+            dataflow_jobs.cancel_earlier(target, sys.argv[1:])
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except BeamError as error:  # says all that its frames would
+        sys.exit(str(error))
+    finally:
+        if target.of.uses_job_server:
             with open(told, "w", encoding="utf-8") as file:
                 json.dump([job.described() for job in job_server_runner.started()], file)

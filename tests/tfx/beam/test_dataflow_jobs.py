@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.tfx_side.beam import dataflow_jobs
 
@@ -119,6 +124,36 @@ def test_a_job_that_goes_on_is_told_by_name(dataflow: Dataflow) -> None:
     dataflow.stubborn.add(dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING"))
     with pytest.raises(BeamError, match=r"\['tfx-taxi-0123456789-try1'\] .* have not ended 0 s after"):
         dataflow_jobs.cancel_earlier(_target(2), dataflow.arguments(), seconds=0, poll_seconds=0.01)
+
+
+@pytest.mark.slow
+def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow, tmp_path: Path) -> None:
+    job = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING")
+    (tmp_path / "beam_program.py").write_text("import sys\nprint('started with', *sys.argv[1:3])\n")
+    target = dataclasses.replace(_target(2), runner={**dataclasses.asdict(RUNNER), "code": "installed"})
+    with (
+        open(tmp_path / "jobs", "wb") as told,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", str(told.fileno())),
+                *("beam_program", *dataflow.arguments()),
+            ],
+            stdin=subprocess.PIPE,  # open as long as the task lives
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=BUNDLE_ROOT,
+            env={**os.environ, "PYTHONPATH": f"{BUNDLE_ROOT}:{tmp_path}"},
+            start_new_session=True,
+            pass_fds=[told.fileno()],
+        ) as program,
+    ):
+        program.stdin.write(json.dumps(dataclasses.asdict(target)) + "\n")
+        program.stdin.flush()
+        said = program.stdout.read()
+    assert "'tfx-taxi-0123456789-try1' (id-0) is still at work" in said
+    assert "started with --region=europe-west1 --project=mine" in said
+    assert dataflow.jobs[job]["currentState"] == "JOB_STATE_CANCELLED"
 
 
 @pytest.mark.slow  # Google's client tries for half a minute
