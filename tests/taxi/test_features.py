@@ -104,7 +104,9 @@ def test_the_tip_does_not_reach_any_model_input(transformed: dict[str, dict[str,
     rows = [transformed[f"tips of {tips}"] for tips in TIPS]
     assert len({row[features.LABEL] for row in rows}) == 2
     inputs = [{name: value for name, value in row.items() if name != features.LABEL} for row in rows]
-    assert all(row == inputs[0] for row in inputs)
+    for row in inputs:
+        # Beam sizes batches by how long they take, and TensorFlow's last bit depends on a row's place in its batch.
+        assert row == pytest.approx(inputs[0], rel=1e-5, abs=1e-6)
     assert features.RAW_LABEL not in features.MODEL_INPUTS
 
 

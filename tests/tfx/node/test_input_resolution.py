@@ -16,7 +16,7 @@ from tests.tfx import random_history
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("histories", [15, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("histories", [18, pytest.param(40, marks=pytest.mark.long)])
 def test_every_strategy_chooses_what_it_chooses_from_the_whole_history(
     tmp_path: Path, histories: int
 ) -> None:
