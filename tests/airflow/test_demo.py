@@ -84,6 +84,7 @@ def test_a_second_demo_compares_with_the_first_and_takes_the_rest_from_the_cache
     compared = {name: states.pop(name) for name in ("Evaluator", "Pusher")}
     assert set(states.values()) == {"CACHED"}, states
     assert set(compared.values()) <= {"COMPLETE", "CACHED"}
+    assert (bundle.home / "tfx" / "serving" / "taxi").is_dir()
 
 
 def test_a_failing_node_makes_the_demo_fail_and_shows_why(bundle: Bundle) -> None:
