@@ -17,7 +17,10 @@ EMPTY = "from datetime import datetime\nfrom airflow.providers.common.compat.sdk
 # Tells how fast the machine is: Airflow's own work for such a file, which no code of ours changes.
 PLAIN = """from datetime import datetime
 from airflow.providers.common.compat.sdk import DAG, Param
-from airflow.providers.standard.operators.empty import EmptyOperator
+try:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+except ImportError:  # Airflow 2
+    from airflow.operators.empty import EmptyOperator
 with DAG("plain", start_date=datetime(2014, 1, 1), params={"number": Param(1, type="integer")}):
     tasks = [EmptyOperator(task_id=f"task_{number}") for number in range(30)]
     for before, after in zip(tasks, tasks[1:]):
