@@ -1,4 +1,4 @@
-"""What an earlier try has left on Dataflow is cancelled: Beam's client against a server that speaks Dataflow's API."""
+"""What an earlier try has left on Dataflow is cancelled: against a server that speaks Dataflow's API."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ RUNNER = BeamRunner("dataflow", options=["--region=europe-west1", "--project=min
 
 
 class Dataflow:
-    """Jobs by id, each with name and state; `stubborn` ones do not end."""
+    """Jobs by id, each with name and state; `stubborn` ones do not end, `hasty` ones before they are cancelled."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, str]] = {}
         self.stubborn: set[str] = set()
+        self.hasty: set[str] = set()
         self.questions: list[str] = []
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -51,9 +52,9 @@ class Dataflow:
 
     def _handler(dataflow) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
-            def _answer(self, body: object) -> None:
+            def _answer(self, body: object, status: int = 200) -> None:
                 text = json.dumps(body).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
@@ -76,6 +77,10 @@ class Dataflow:
             def do_PUT(self) -> None:
                 job = dataflow.jobs[urlsplit(self.path).path.rpartition("/")[2]]
                 wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if job["id"] in dataflow.hasty:
+                    job["currentState"] = "JOB_STATE_DONE"
+                    self._answer({"error": {"code": 400, "status": "FAILED_PRECONDITION"}}, 400)
+                    return
                 if job["id"] not in dataflow.stubborn:
                     job["currentState"] = wanted["requestedState"]
                 self._answer(job)
@@ -126,6 +131,13 @@ def test_a_job_that_goes_on_is_told_by_name(dataflow: Dataflow) -> None:
         dataflow_jobs.cancel_earlier(_target(2), dataflow.arguments(), seconds=0, poll_seconds=0.01)
 
 
+def test_a_job_that_ends_by_itself_meanwhile_is_no_error(dataflow: Dataflow) -> None:
+    job = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING")
+    dataflow.hasty.add(job)
+    dataflow_jobs.cancel_earlier(_target(2), dataflow.arguments(), poll_seconds=0.01)
+    assert dataflow.jobs[job]["currentState"] == "JOB_STATE_DONE"
+
+
 @pytest.mark.slow
 def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow, tmp_path: Path) -> None:
     job = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING")
@@ -156,7 +168,7 @@ def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow
     assert dataflow.jobs[job]["currentState"] == "JOB_STATE_CANCELLED"
 
 
-@pytest.mark.slow  # Google's client tries for half a minute
+@pytest.mark.slow  # it is asked for half a minute
 def test_a_service_that_does_not_answer_is_told(dataflow: Dataflow) -> None:
     dataflow.server.shutdown()
     dataflow.server.server_close()

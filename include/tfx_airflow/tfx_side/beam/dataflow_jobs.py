@@ -1,16 +1,24 @@
-"""Cancels what earlier tries of a task have left at work on Dataflow, through Beam's own client of its API."""
+"""Cancels what earlier tries of a task have left at work on Dataflow.
+
+By its REST API (https://cloud.google.com/dataflow/docs/reference/rest/v1b3/projects.locations.jobs) and with Beam's
+credentials: Beam's own client of it is another one in each of its versions.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
+from urllib.parse import quote
 
+import requests
+from apache_beam.internal.gcp import auth
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
-from apache_beam.runners.dataflow.internal import apiclient
-from apache_beam.runners.dataflow.internal.clients import dataflow
-from apitools.base.py import exceptions
+from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
@@ -20,7 +28,9 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 5.0
 # A job of many workers takes minutes to release them.
 _CANCEL_SECONDS = 600.0
-_List = dataflow.DataflowProjectsLocationsJobsListRequest
+_REQUEST_SECONDS = 60.0
+# Half a minute: a service that restarts, or asks to be left alone for a moment.
+_AGAIN = Retry(5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
 
 
 def cancel_earlier(
@@ -52,23 +62,27 @@ def cancel_earlier(
     options = PipelineOptions(list(arguments))
     google = options.view_as(GoogleCloudOptions)
     where = f"project {google.project!r}, region {google.region!r}"
+    jobs = (
+        f"{google.dataflow_endpoint.rstrip('/')}/v1b3/projects/{quote(google.project or '', safe=':')}"
+        f"/locations/{quote(google.region or '')}/jobs"
+    )
     told: dict[str, str] = {}
     began = time.monotonic()
     try:
-        client = apiclient.DataflowApplicationClient(options)
-        while running := _at_work(client, google, earlier):
-            for job_id, name in running.items():
-                if job_id not in told:
-                    told[job_id] = name
-                    log.warning("Dataflow job %r (%s) is still at work: it is cancelled.", name, job_id)
-                    client.modify_job_state(job_id, "JOB_STATE_CANCELLED")
-            if time.monotonic() - began > seconds:
-                raise BeamError(
-                    f"jobs {sorted(running.values())} on Dataflow ({where}) have not ended {seconds:.0f} s after they were "
-                    "cancelled; see to them in Google Cloud's console."
-                )
-            time.sleep(poll_seconds)
-    except (exceptions.Error, GoogleAuthError, OSError) as error:
+        with _session(options) as session:
+            while running := _at_work(session, jobs, earlier):
+                for job_id, name in running.items():
+                    if job_id not in told:
+                        told[job_id] = name
+                        log.warning("Dataflow job %r (%s) is still at work: it is cancelled.", name, job_id)
+                        _cancel(session, f"{jobs}/{job_id}")
+                if time.monotonic() - began > seconds:
+                    raise BeamError(
+                        f"jobs {sorted(running.values())} on Dataflow ({where}) have not ended {seconds:.0f} s after they "
+                        "were cancelled; see to them in Google Cloud's console."
+                    )
+                time.sleep(poll_seconds)
+    except (requests.RequestException, GoogleAuthError, OSError, ValueError) as error:
         raise BeamError(
             f"which jobs Dataflow runs ({where}) cannot be known, so that an earlier try's could still be at work: "
             f"{type(error).__name__}: {error}; see to the credentials and to Google Cloud's console, and run the task again."
@@ -76,22 +90,33 @@ def cancel_earlier(
     return sorted(told.values())
 
 
-def _at_work(
-    client: apiclient.DataflowApplicationClient, google: GoogleCloudOptions, names: set[str]
-) -> dict[str, str]:
-    """Name by id of the jobs of these names that have not ended."""
+def _session(options: PipelineOptions) -> AuthorizedSession:
+    """Asks with Beam's credentials, those of an impersonated service account too; without any where Beam has none."""
+    no_auth = options.view_as(GoogleCloudOptions).no_auth
+    adapter = None if no_auth else auth.get_service_credentials(options)
+    session = AuthorizedSession(adapter.get_google_auth_credentials() if adapter else AnonymousCredentials())
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=_AGAIN))
+    return session
+
+
+def _at_work(session: AuthorizedSession, jobs: str, names: set[str]) -> dict[str, str]:
+    """Name by id of the jobs of these names that have not ended, with those that wait for their workers."""
     found: dict[str, str] = {}
-    page = None
+    query = {"filter": "ACTIVE"}
     while True:
-        # Beam's own search by name leaves out jobs that wait for their workers.
-        request = _List(
-            projectId=google.project,
-            location=google.region,
-            filter=_List.FilterValueValuesEnum.ACTIVE,
-            pageToken=page,
-        )
-        answer = client._client.projects_locations_jobs.List(request)
-        found |= {job.id: job.name for job in answer.jobs if job.name in names}
-        page = answer.nextPageToken
-        if not page:
+        answer = session.get(jobs, params=query, timeout=_REQUEST_SECONDS)
+        answer.raise_for_status()
+        page = answer.json()
+        found |= {job["id"]: job["name"] for job in page.get("jobs", []) if job["name"] in names}
+        if not page.get("nextPageToken"):
             return found
+        query["pageToken"] = page["nextPageToken"]
+
+
+def _cancel(session: AuthorizedSession, job: str) -> None:
+    wanted = {"requestedState": "JOB_STATE_CANCELLED"}
+    answer = session.put(job, json=wanted, timeout=_REQUEST_SECONDS)
+    # What has ended since it was listed cannot be cancelled: the next listing says so.
+    if answer.status_code != requests.codes.bad_request:
+        answer.raise_for_status()
