@@ -26,6 +26,7 @@ from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
     BeamConnectionError,
     BeamError,
+    ConfigError,
     ObjectStoreError,
     TfxAirflowError,
 )
@@ -85,6 +86,10 @@ def _task(operator: Any, context: Context) -> dict[str, Any]:
     }
 
 
+# Of the `DataflowConfiguration` of Google's provider, where nobody gives one.
+_PROVIDERS_JOB_NAME = "{{task.task_id}}"
+
+
 class _WithoutGoogle(BeamDataflowMixin):
     """Replaces the constructor of a class that requires Google's provider even without Dataflow."""
 
@@ -119,7 +124,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
                 value that a user may type in, so it must not name a command, an address or a path.
 
         Raises:
-            ConfigError: There is no such runner.
+            ConfigError: There is no such runner, or `dataflow_config` names the job.
         """
         if not is_template(runner):
             find(runner, f"runner of {kwargs.get('task_id')!r}")
@@ -129,6 +134,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             if isinstance(value, str)
         }
         object_store.check(options, read_settings())
+        _refuse_job_name(kwargs.get("task_id"), kwargs.get("dataflow_config"))
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
 
@@ -180,6 +186,15 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             config.job_name, config.append_job_name = self._target.job_name or config.job_name, False
             config.location = options.get("region", config.location)
             config.project_id = options.get("project", config.project_id)
+
+
+def _refuse_job_name(task_id: Any, config: Any) -> None:
+    given = config.get("job_name") if isinstance(config, dict) else getattr(config, "job_name", None)
+    if given and given != _PROVIDERS_JOB_NAME:
+        raise ConfigError(
+            f"dataflow_config of {task_id!r} has job_name {given!r}, but a job is named after its task instance and try, by "
+            "which a later try finds it; remove job_name."
+        )
 
 
 class _Hook(BeamHook):

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,15 @@ def test_a_runner_that_is_not_in_the_table_is_an_error_in_the_dag_file() -> None
     with pytest.raises(ConfigError, match=r"runner of 'count' is 'Spark', .* has \['dataflow', 'flink', "):
         _operator(runner="Spark")
     assert _operator(runner="flink").runner == "flink"
+
+
+def test_a_name_for_the_job_on_dataflow_is_refused() -> None:
+    for config in ({"job_name": "mine"}, SimpleNamespace(job_name="mine")):
+        with pytest.raises(ConfigError, match=r"dataflow_config of 'count' has job_name 'mine'.*remove job_name"):
+            _operator(dataflow_config=config)
+    # What Google's provider has where nobody gives one.
+    config = SimpleNamespace(job_name="{{task.task_id}}")
+    _operator(dataflow_config=config)
 
 
 @pytest.mark.parametrize("name", ["DirectRunner", "PortableRunner", "", ["in_memory"], None])
