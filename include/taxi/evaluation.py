@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 
-import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.proto import config_pb2
 
 from include.taxi import features
 
@@ -79,7 +79,7 @@ MONTHLY = Judgement(
 _AUC_THRESHOLDS = 200
 
 
-def eval_config(judgement: Judgement = SAMPLE) -> tfma.EvalConfig:
+def eval_config(judgement: Judgement = SAMPLE) -> config_pb2.EvalConfig:
     """Returns metrics, slices, push thresholds and confidence intervals for the taxi model.
 
     Source: https://www.tensorflow.org/tfx/model_analysis/setup. The model is called through its
@@ -100,42 +100,46 @@ def eval_config(judgement: Judgement = SAMPLE) -> tfma.EvalConfig:
             "AUC", judgement.min_auc, judgement.max_auc_loss, f'{{"num_thresholds": {_AUC_THRESHOLDS}}}'
         ),
         _guarded_metric("BinaryAccuracy", judgement.min_accuracy, judgement.max_accuracy_loss),
-        tfma.MetricConfig(class_name="LogLoss", module="include.taxi.metrics"),
-        tfma.MetricConfig(class_name="Calibration"),
-        tfma.MetricConfig(class_name="ExampleCount"),
+        config_pb2.MetricConfig(class_name="LogLoss", module="include.taxi.metrics"),
+        config_pb2.MetricConfig(class_name="Calibration"),
+        config_pb2.MetricConfig(class_name="ExampleCount"),
     ]
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
+            config_pb2.ModelSpec(
                 signature_name="serving_default",
                 label_key=features.LABEL,
                 preprocessing_function_names=["transform_features"],
             )
         ],
         slicing_specs=[
-            tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[name]) for name in judgement.slice_features),
-            *(tfma.SlicingSpec(feature_values={"company": name}) for name in judgement.slice_companies),
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[name]) for name in judgement.slice_features),
+            *(config_pb2.SlicingSpec(feature_values={"company": name}) for name in judgement.slice_companies),
         ],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
-        options=tfma.Options(
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)],
+        options=config_pb2.Options(
             compute_confidence_intervals=wrappers_pb2.BoolValue(value=True),
-            confidence_intervals=tfma.ConfidenceIntervalOptions(
-                method=tfma.ConfidenceIntervalOptions.JACKKNIFE
+            confidence_intervals=config_pb2.ConfidenceIntervalOptions(
+                method=config_pb2.ConfidenceIntervalOptions.JACKKNIFE
             ),
         ),
     )
 
 
-def _guarded_metric(name: str, lower_bound: float, max_loss: float, config: str = "") -> tfma.MetricConfig:
+def _guarded_metric(
+    name: str, lower_bound: float, max_loss: float, config: str = ""
+) -> config_pb2.MetricConfig:
     """Returns a metric, higher being better, that can block a push through the overall slice."""
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": lower_bound}),
+    threshold = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": lower_bound}),
         # Ignored as long as there is no blessed model to compare with.
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_loss}
+        change_threshold=config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -max_loss}
         ),
     )
     # MetricConfig.threshold would apply to every slice, down to the 4 disputed trips.
-    overall = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
-    return tfma.MetricConfig(class_name=name, config=config, per_slice_thresholds=[overall])
+    overall = config_pb2.PerSliceMetricThreshold(
+        slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold
+    )
+    return config_pb2.MetricConfig(class_name=name, config=config, per_slice_thresholds=[overall])

@@ -12,6 +12,7 @@ import pyarrow as pa
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format, text_format
 from tensorflow_model_analysis.extractors import materialized_predictions_extractor
+from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 from tfx_bsl.arrow import table_util
 
@@ -27,7 +28,7 @@ def evaluate(rows: pd.DataFrame, config: str, folder: Path) -> Path:
     Returns:
         The folder.
     """
-    eval_config = text_format.Parse(config, tfma.EvalConfig())
+    eval_config = text_format.Parse(config, config_pb2.EvalConfig())
     paths = {key: str(folder / key) for key in ("metrics", "plots", "attributions", "validations")}
     writers = [
         writer.MetricsPlotsAndValidationsWriter(paths, eval_config),
@@ -68,7 +69,7 @@ def with_metrics(evaluation: Path, folder: Path, metrics: str) -> Path:
     shutil.copytree(evaluation, folder, ignore=shutil.ignore_patterns("validations*"))
     path = folder / "eval_config.json"
     saved = json.loads(path.read_text())
-    config = json_format.ParseDict(saved["evalConfig"], tfma.EvalConfig())
+    config = json_format.ParseDict(saved["evalConfig"], config_pb2.EvalConfig())
     [spec] = config.metrics_specs
     del spec.metrics[:]
     text_format.Merge(metrics, spec)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import text_format
+from tensorflow_model_analysis.proto import config_pb2
 
 from include.components.evidence import Check, Evidence, Rules, judge
 from include.tfx_airflow.tfx_side.evaluations import metric_name, slice_name
@@ -331,7 +332,7 @@ def test_without_a_baseline_changes_are_left_out_as_by_the_evaluator_or_missing(
         model_specs {{ label_key: "label" prediction_key: "new" }} slicing_specs {{}}
         metrics_specs {{ {_bounded("", threshold)} }}"""
     first = tfma.utils.update_eval_config_with_defaults(
-        text_format.Parse(config, tfma.EvalConfig()), has_baseline=False, rubber_stamp=True
+        text_format.Parse(config, config_pb2.EvalConfig()), has_baseline=False, rubber_stamp=True
     )
     evaluator = judge(
         str(evaluate(rows, text_format.MessageToString(first), tmp_path / "evaluator")), Rules()

@@ -22,6 +22,7 @@ from google.protobuf import json_format, text_format
 from tensorflow_model_analysis.evaluators import metrics_validator
 from tensorflow_model_analysis.extractors import materialized_predictions_extractor
 from tensorflow_model_analysis.metrics import metric_specs, metric_types
+from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 from tfx_bsl.arrow import table_util
@@ -389,7 +390,7 @@ def _many(count: int) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _evaluate(rows: pd.DataFrame, config: tfma.EvalConfig, folder: Path, rubber_stamp: bool) -> None:
+def _evaluate(rows: pd.DataFrame, config: config_pb2.EvalConfig, folder: Path, rubber_stamp: bool) -> None:
     """Evaluates predictions as analyze_raw_data does, which knows neither baselines nor rubber stamps."""
     paths = {key: str(folder / key) for key in ("metrics", "plots", "attributions", "validations")}
     writers = [
@@ -461,7 +462,7 @@ def _answer(folder: Path, models: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _checks(folder: Path, config: tfma.EvalConfig) -> list[Any]:
+def _checks(folder: Path, config: config_pb2.EvalConfig) -> list[Any]:
     """TFMA's verdict on each threshold in each slice, asked one by one."""
     thresholds = metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config)
     verdicts = []
@@ -518,7 +519,7 @@ def main(folder: Path) -> None:
     for name, (config, rows, models, rubber_stamp) in made.items():
         path = folder / name
         with applied(beams):
-            _evaluate(rows, text_format.Parse(config, tfma.EvalConfig()), path, rubber_stamp)
+            _evaluate(rows, text_format.Parse(config, config_pb2.EvalConfig()), path, rubber_stamp)
         if name == "bootstrap":
             for file in path.glob("attributions*"):
                 file.unlink()

@@ -12,16 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from google.protobuf import json_format, text_format
 from tensorflow_model_analysis.evaluators import metrics_validator
 from tensorflow_model_analysis.metrics import metric_specs, metric_types
+from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 
 from tests.panel import official_evaluation
 
 
-def _thresholds(config: tfma.EvalConfig) -> list[Any]:
+def _thresholds(config: config_pb2.EvalConfig) -> list[Any]:
     """Key, slices and bounds of each."""
     found = metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config)
     return [
@@ -36,7 +36,7 @@ def _thresholds(config: tfma.EvalConfig) -> list[Any]:
     ]
 
 
-def _verdict(folder: Path, config: tfma.EvalConfig) -> bool:
+def _verdict(folder: Path, config: config_pb2.EvalConfig) -> bool:
     """As TFMA's own Beam program combines its verdicts on slices."""
     combine = writer.CombineValidations(config)
     found = combine.create_accumulator()
@@ -54,7 +54,7 @@ def main() -> None:
     """Answers what standard input asks."""
     answers = []
     for asked in json.load(sys.stdin):
-        config = text_format.Parse(asked["text"], tfma.EvalConfig())
+        config = text_format.Parse(asked["text"], config_pb2.EvalConfig())
         answers.append({"thresholds": _thresholds(config), "ok": _verdict(Path(asked["folder"]), config)})
     print(json.dumps(answers))
 

@@ -7,26 +7,27 @@ import pandas as pd
 import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.proto import config_pb2
 
 pytestmark = pytest.mark.slow
 
 
 def _evaluate(frame: pd.DataFrame, intervals: bool) -> float:
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(label_key="label", prediction_key="prediction")],
-        slicing_specs=[tfma.SlicingSpec()],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(label_key="label", prediction_key="prediction")],
+        slicing_specs=[config_pb2.SlicingSpec()],
         metrics_specs=[
-            tfma.MetricsSpec(
+            config_pb2.MetricsSpec(
                 metrics=[
-                    tfma.MetricConfig(class_name="LogLoss", module="include.taxi.metrics"),
-                    tfma.MetricConfig(class_name="ExampleCount"),
+                    config_pb2.MetricConfig(class_name="LogLoss", module="include.taxi.metrics"),
+                    config_pb2.MetricConfig(class_name="ExampleCount"),
                 ]
             )
         ],
-        options=tfma.Options(compute_confidence_intervals=wrappers_pb2.BoolValue(value=intervals)),
+        options=config_pb2.Options(compute_confidence_intervals=wrappers_pb2.BoolValue(value=intervals)),
     )
     if intervals:
-        config.options.confidence_intervals.method = tfma.ConfidenceIntervalOptions.JACKKNIFE
+        config.options.confidence_intervals.method = config_pb2.ConfidenceIntervalOptions.JACKKNIFE
     result = tfma.analyze_raw_data(frame, config)
     value = result.get_metrics_for_slice(())["loss"]
     return float(value["doubleValue"] if "doubleValue" in value else value["boundedValue"]["value"])
