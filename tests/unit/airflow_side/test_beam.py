@@ -33,7 +33,9 @@ def test_a_runner_that_is_not_in_the_table_is_an_error_in_the_dag_file() -> None
 
 def test_a_name_for_the_job_on_dataflow_is_refused() -> None:
     for config in ({"job_name": "mine"}, SimpleNamespace(job_name="mine")):
-        with pytest.raises(ConfigError, match=r"dataflow_config of 'count' has job_name 'mine'.*remove job_name"):
+        with pytest.raises(
+            ConfigError, match=r"dataflow_config of 'count' has job_name 'mine'.*remove job_name"
+        ):
             _operator(dataflow_config=config)
     # What Google's provider has where nobody gives one.
     config = SimpleNamespace(job_name="{{task.task_id}}")
