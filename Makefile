@@ -83,14 +83,17 @@ lock: ## compile requirements*.in to the locked requirements, and list the jars 
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header include/requirements-compiler.in -o include/requirements-compiler.txt
 	@# The Beam provider's operator runs Beam in the TFX interpreter; Airflow's own has no use for it.
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) requirements.in -o requirements.txt
-	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx.in -o include/requirements-tfx.txt
+	@# pyfarmhash has wheels from 0.5 on; TensorFlow Data Validation asks for an older one. What the tests need is of one version in all interpreters.
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(echo pyfarmhash==0.5.1) -c <(sed -n 's/^\(packaging==[^ ]*\).*/\1/p' requirements.txt) include/requirements-tfx.in -o include/requirements-tfx.txt
+	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header include/requirements-tfx-1.16.in -o include/requirements-tfx-1.16.txt
 	@# Object stores: what Airflow has is kept, but for what a driver takes only in an older version.
 	for store in s3 gs; do \
-	  uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header -c include/requirements-tfx.txt include/requirements-tfx-$$store.in -o include/requirements-tfx-$$store.txt && \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c include/requirements-tfx.txt include/requirements-tfx-$$store.in -o include/requirements-tfx-$$store.txt && \
+	  uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header -c include/requirements-tfx-1.16.txt include/requirements-tfx-$$store.in -o include/requirements-tfx-1.16-$$store.txt && \
 	  uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c <(grep -E '^[A-Za-z0-9_.-]+==' requirements.txt | grep -vE '^(fsspec|python-dateutil)==' | sed 's/ *\\$$//') include/requirements-airflow-$$store.in -o include/requirements-airflow-$$store.txt || exit 1; \
 	done
 	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
-	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt tests/requirements.in -o tests/requirements.txt
+	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt -c include/requirements-tfx-1.16.txt tests/requirements.in -o tests/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c tests/requirements.txt tests/lint/requirements.in -o tests/lint/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header tests/services/requirements.in -o tests/services/requirements.txt

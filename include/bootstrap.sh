@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the two interpreters of this bundle below the state folder, from the locked requirements:
 #   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there; `bootstrap.sh service` gives it what production needs beside it
-#   tfx/      TFX 1.16.0, on Python 3.10
+#   tfx/      TFX 1.21.0, on any Python 3.11-3.13 that is there, where glibc is 2.39 or newer; else TFX 1.16.0, on Python 3.10
+# TFX=1.16 or TFX=1.21 chooses otherwise, and is remembered until TFX=auto.
 # With EXTRAS=s3 or EXTRAS=gs both get the drivers of an object store; this is remembered until EXTRAS=none.
 # Needs a Python and network registries, and takes nothing from them whose hash is not in a lock. Run again, it changes nothing
 # and takes a moment.
@@ -71,7 +72,7 @@ provide_compiler() {
 
 # Makes a venv with just the locked packages. What was installed is remembered by content.
 install() { # name, lock file, python request, pyenv pattern; where the lock has packages without a wheel, 'compiles' or, of data, 'packs'
-  local name=$1 lock=$2 compiles=${5:-} build=(--no-build) python sum
+  local name=$1 lock=$2 compiles=${5:-} build=(--no-build) python minor sum
   sum=$(sha256sum <"$lock")
   [ "$(cat "$state/$name/locked" 2>/dev/null)" != "$sum" ] || return 0
   python=$(find_python "$name" "$3" "$4" "${compiles#packs}")
@@ -83,6 +84,9 @@ install() { # name, lock file, python request, pyenv pattern; where the lock has
     packs) build=(--build-constraints "$lock") ;; # by the setuptools of the lock
   esac
   say "installing $(basename "$lock") into ${state#"$root/"}/$name ($("$python" -V 2>&1))"
+  minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  # The packages of another Python would stay beside its own.
+  if [ ! -d "$state/$name/lib/python$minor" ]; then rm -rf "${state:?}/$name"; fi
   "$uv" venv --quiet --allow-existing --python "$python" "$state/$name"
   "$uv" pip sync --quiet --compile-bytecode --require-hashes "${build[@]}" --python "$state/$name/bin/python" "$lock" ||
     die "could not install $lock (network, or a full disk?); run it again."
@@ -113,6 +117,32 @@ beside() { # name, lock file
   echo "$sum" >"$state/$name/locked"
 }
 
+# Which TFX: the one asked for, now or earlier, else the newest that this machine's C library can run.
+choose_lane() {
+  local wanted=${TFX:-} glibc newest=1.16 why oldest
+  glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || die "this machine's C library is not glibc, which the wheels of TFX need; use another machine or container."
+  glibc=${glibc#glibc }
+  why="this machine has glibc $glibc, and TFX 1.21 needs 2.39"
+  read -r oldest < <(printf '%s\n' 2.39 "$glibc" | sort -V)
+  if [ "$oldest" = 2.39 ]; then newest=1.21 why="this machine has glibc $glibc, and TFX 1.21 needs no newer one than 2.39"; fi
+  case "$wanted" in
+    "" | auto | 1.16 | 1.21) ;;
+    *) die "TFX=$wanted: there are 1.21, 1.16, and auto for the newest that this machine can run." ;;
+  esac
+  if [ "$wanted" = auto ]; then rm -f "$state/lane"; wanted=; fi
+  if [ -z "$wanted" ] && [ -s "$state/lane" ]; then wanted=$(cat "$state/lane"); fi
+  lane=${wanted:-$newest}
+  [ "$lane" != 1.21 ] || [ $newest = 1.21 ] || die "TFX=1.21 cannot be had: $why; use TFX=1.16, a newer system (Debian 13, Ubuntu 24.04), or docker-compose.yaml."
+  [ -z "${TFX:-}" ] || [ -z "$wanted" ] || echo "$lane" >"$state/lane"
+  [ -z "$wanted" ] || why="as TFX=$lane asked for; TFX=auto takes $newest here"
+  case $lane in
+    1.21) lane_lock=requirements-tfx lane_python='>=3.11,<3.14' lane_pyenv='3.1[1-3].*' lane_builds=packs ;;
+    1.16) lane_lock=requirements-tfx-1.16 lane_python='>=3.10,<3.11' lane_pyenv='3.10.*' lane_builds=compiles ;;
+  esac
+  lane_lock=$root/include/$lane_lock
+  [ "$(cat "$state/tfx/locked" 2>/dev/null)" = "$(sha256sum <"$lane_lock.txt")" ] || say "TFX $lane: $why"
+}
+
 # The drivers of an object store that was asked for, now or earlier.
 remember_extras() {
   local wanted=${EXTRAS:-}
@@ -128,10 +158,11 @@ remember_extras() {
   echo "$wanted" >"$state/extras"
 }
 add_extras() {
-  local extra name
+  local extra
   extra=$(cat "$state/extras" 2>/dev/null) || return 0
   [ -n "$extra" ] || return 0
-  for name in tfx airflow; do add "$name" "$extra" "$root/include/requirements-$name-$extra.txt"; done
+  add tfx "$extra" "$lane_lock-$extra.txt"
+  add airflow "$extra" "$root/include/requirements-airflow-$extra.txt"
 }
 
 # Jars of a Maven repository, by their paths there, below the folder jars/.
@@ -158,14 +189,15 @@ provide() { "$root/tests/services/debian.sh" "$1" "$state/services/$1" || [ $? =
 
 case "$(uname -sm)" in
   "Linux x86_64") ;;
-  *) die "TFX 1.16.0 has wheels for Linux on x86-64 only (this is $(uname -sm)); use such a machine or container." ;;
+  *) die "TFX has wheels for Linux on x86-64 only (this is $(uname -sm)); use such a machine or container." ;;
 esac
 uv=$(find_uv)
 airflow=$root/requirements.txt
 [ "${1:-}" != service ] || airflow=$root/include/requirements-service.txt
+choose_lane
 remember_extras
 # TFX first: it asks for more than Airflow does.
-install tfx "$root/include/requirements-tfx.txt" '>=3.10,<3.11' '3.10.*' compiles
+install tfx "$lane_lock.txt" "$lane_python" "$lane_pyenv" "$lane_builds"
 install airflow "$airflow" '>=3.10,<3.14' '3.1[0-3].*'
 add_extras
 case "${1:-}" in
