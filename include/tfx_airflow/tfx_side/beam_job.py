@@ -16,7 +16,7 @@ import threading
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
-from include.tfx_airflow.tfx_side import workers
+from include.tfx_airflow.tfx_side import compat, workers
 from include.tfx_airflow.tfx_side.beam import arguments
 
 
@@ -42,6 +42,7 @@ if __name__ == "__main__":
     told = int(sys.argv[1])
     os.set_inheritable(told, False)
     sys.argv = [*sys.argv[2:], *arguments.of_code(target)]
+    compat.keep_beam_in_this_process()
     try:
         # Each imports libraries that the others have no use for.
         if target.of.uses_job_server:

@@ -13,6 +13,7 @@ from google.protobuf import message
 from google.protobuf.descriptor import FieldDescriptor
 
 from include.tfx_airflow.contract.mlmd_facts import POSTGRESQL_BACKSLASH
+from include.tfx_airflow.tfx_side import compat
 from include.tfx_airflow.tfx_side.mlmd.metadata_store import MetadataStore
 
 
@@ -39,11 +40,11 @@ def replace(proto: message.Message, old: str, new: str) -> None:
         if inner is not None and inner.GetOptions().map_entry:
             _replace_in_map(inner.fields_by_name["value"], value, old, new)
         elif inner is not None:
-            for item in value if field.label == FieldDescriptor.LABEL_REPEATED else [value]:
+            for item in value if compat.is_repeated(field) else [value]:
                 replace(item, old, new)
         elif field.type != FieldDescriptor.TYPE_STRING:
             continue
-        elif field.label == FieldDescriptor.LABEL_REPEATED:
+        elif compat.is_repeated(field):
             value[:] = [text.replace(old, new) for text in value]
         elif old in value:
             setattr(proto, field.name, value.replace(old, new))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.orchestration.portable import launcher, outputs_utils
+from tfx.orchestration.portable.mlmd import execution_lib
 
 from include.tfx_airflow.contract import mlmd_facts
 from include.tfx_airflow.contract.errors import MlmdError
@@ -108,9 +110,26 @@ class Launcher(launcher.Launcher):
         told = self.code_version.properties() if self.code_version else {}
         if self._executor_spec is not None:
             told[why_executed.EXECUTOR_PROPERTY] = why_executed.executor_hash(self._executor_spec)
-        return super()._register_or_reuse_execution(
-            exec_properties={**(exec_properties or {}), **told}, **arguments
+        with self._found_by_its_attempt():
+            return super()._register_or_reuse_execution(
+                exec_properties={**(exec_properties or {}), **told}, **arguments
+            )
+
+    @contextlib.contextmanager
+    def _found_by_its_attempt(self) -> Iterator[None]:
+        """Has TFX find the execution by the context of its attempt alone.
+
+        TFX asks for what is in all contexts of the node: by a filter query, or, with an ml_metadata that has none, by reading all
+        executions of the pipeline.
+        """
+        original = execution_lib.get_executions_associated_with_all_contexts
+        execution_lib.get_executions_associated_with_all_contexts = lambda handle, _: self._attempt(
+            handle.store
         )
+        try:
+            yield
+        finally:
+            execution_lib.get_executions_associated_with_all_contexts = original
 
     def _run_executor(self, execution_info: Any) -> Any:
         with self._mlmd_connection as handle:

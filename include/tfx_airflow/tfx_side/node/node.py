@@ -29,6 +29,7 @@ from include.tfx_airflow.contract.errors import ManifestError
 from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.contract.object_store import ObjectStoreAccess
+from include.tfx_airflow.tfx_side import compat
 from include.tfx_airflow.tfx_side.mlmd import schema
 from include.tfx_airflow.tfx_side.node import (
     attempts,
@@ -77,6 +78,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     with open(request.ir, encoding="utf-8") as file:
         pipeline = ir.read_ir(file.read(), request.roots)
     binding.bind(pipeline, request)
+    compat.keep_beam_in_this_process()
     node = _node(pipeline, request)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)

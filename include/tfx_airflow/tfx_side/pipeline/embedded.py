@@ -18,6 +18,7 @@ from tfx.orchestration import data_types
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract.errors import ManifestError
+from include.tfx_airflow.tfx_side import compat
 
 ValueOf = Callable[[data_types.RuntimeParameter], Any]
 
@@ -149,10 +150,10 @@ def texts(proto: message.Message, path: str = "") -> Iterator[tuple[str, str, Ca
                     if isinstance(value[key], message.Message):
                         yield from texts(value[key], f"{below}[{key}]")
             else:
-                for child in value if field.label == field.LABEL_REPEATED else [value]:
+                for child in value if compat.is_repeated(field) else [value]:
                     yield from texts(child, below)
         elif field.type == field.TYPE_STRING:
-            if field.label == field.LABEL_REPEATED:
+            if compat.is_repeated(field):
                 for index, text in enumerate(value):
                     yield below, text, functools.partial(value.__setitem__, index)
             else:

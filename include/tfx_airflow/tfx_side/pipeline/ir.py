@@ -17,6 +17,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
 from include.tfx_airflow.contract.manifest import Manifest, Node
+from include.tfx_airflow.tfx_side import compat
 from include.tfx_airflow.tfx_side.pipeline import declared, embedded, paths, skippable
 
 _Strategy = pipeline_pb2.NodeExecutionOptions
@@ -56,6 +57,7 @@ def compile_pipeline(
     _use_module_names(pipeline, roots)
     proto = compiler.Compiler().compile(pipeline)
     _refuse_merged_inputs(proto)
+    _refuse_operators(proto)
     _forget_mlmd_address(proto)
     found = declared.declarations(pipeline, proto)
     paths.refuse_relative(proto)
@@ -133,6 +135,18 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
                 f"{node.id!r} has the execution options {options!r}; of these only the trigger strategies "
                 "ALL_UPSTREAM_NODES_SUCCEEDED and ALL_UPSTREAM_NODES_COMPLETED have an Airflow trigger rule."
             )
+
+
+def _refuse_operators(proto: pipeline_pb2.Pipeline) -> None:
+    refused = compat.operators_without_support()
+    for entry in proto.nodes:
+        for graph in entry.pipeline_node.inputs.input_graphs.values():
+            for found in sorted({node.op_node.op_type for node in graph.nodes.values()} & refused):
+                raise UnsupportedNodeError(
+                    f"an input of {entry.pipeline_node.node_info.id!r} comes from a resolver function with {found}, which needs "
+                    "filter queries of ML Metadata: the installed ml_metadata has none, and TFX would choose wrong artifacts "
+                    "or none. Use a Resolver with a strategy, or TFX 1.16 (TFX=1.16 make setup)."
+                )
 
 
 def _refuse_merged_inputs(proto: pipeline_pb2.Pipeline) -> None:
