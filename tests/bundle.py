@@ -17,6 +17,9 @@ from tests.warm_airflow import WarmAirflow, is_read_later
 ROOT = Path(__file__).resolve().parents[1]
 STATE = Path(os.environ.get("TFX_STATE", ROOT / ".state"))
 TFX_PYTHON = str(STATE / "tfx" / "bin" / "python")
+# Folder of the TFX interpreter's packages, and which TFX that is: "1.21" or "1.16".
+TFX_PACKAGES = next(STATE.glob("tfx/lib/python3.*/site-packages"), STATE)
+LANE = next((path.name[4:8] for path in TFX_PACKAGES.glob("tfx-1.*.dist-info")), "")
 # Of MLMD: states of an execution, an artifact that is live, an event of an output.
 STATES = {0: "UNKNOWN", 1: "NEW", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
 LIVE, OUTPUT = 2, 4

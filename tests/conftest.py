@@ -12,12 +12,34 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bundle import Bundle, made
+from tests.bundle import LANE, Bundle, made
+
+_of_other_lanes: list[str] = []
 
 
 def pytest_report_header() -> str:
     """Says which of the two interpreters this is."""
     return f"interpreter: {sys.executable} (Python {platform.python_version()})"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what only another version of TFX has: `@pytest.mark.lane("1.16", reason=...)`."""
+    others = [
+        (item, mark) for item in items for mark in item.iter_markers("lane") if LANE and LANE not in mark.args
+    ]
+    _of_other_lanes[:] = sorted(
+        {f"{item.nodeid}: of TFX {', '.join(mark.args)}, {mark.kwargs['reason']}" for item, mark in others}
+    )
+    left_out = [item for item, _ in others]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was left out, and why."""
+    for line in _of_other_lanes:
+        terminalreporter.write_line(f"left out with TFX {LANE}: {line}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

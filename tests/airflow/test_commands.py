@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
+from tests.bundle import LANE, ROOT, Bundle
 
 
 def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
@@ -15,14 +15,16 @@ def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
         "python", "-m", "include.tfx_airflow", "doctor", AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags")
     )
     assert done.returncode == 0, done.stdout
-    for text in (
-        "Airflow 3.3.2",
-        "tfx 1.16.0",
-        "apache-beam 2.62.0",
-        "ml-metadata 1.16.0",
-        "MLMD sqlite:///",
-    ):
+    packages = {
+        "1.16": ("tfx 1.16.0", "apache-beam 2.62.0", "ml-metadata 1.16.0"),
+        "1.21": ("tfx 1.21.0", "apache-beam 2.77.0", "ml-metadata 1.21.0"),
+    }
+    for text in ("Airflow 3.3.2", *packages[LANE], "MLMD sqlite:///"):
         assert f"ok  {text}" in done.stdout
+    if LANE == "1.16":  # on Python 3.10
+        assert (
+            "!   TFX runs on Python 3.10, which has had no security fixes since October 2026;" in done.stdout
+        )
     assert "BAD" not in done.stdout
 
     broken = bundle.run(

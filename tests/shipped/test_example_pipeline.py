@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.bundle import Bundle
+from tests.bundle import TFX_PACKAGES, Bundle
 
 
 def test_the_example_of_tfx_itself_runs_unchanged(bundle: Bundle, tmp_path: Path) -> None:
-    package = "${TFX_PREFIX}/lib/python3.10/site-packages/tfx/examples/chicago_taxi_pipeline"
+    package = (
+        f"${{TFX_PREFIX}}/lib/{TFX_PACKAGES.parent.name}/site-packages/tfx/examples/chicago_taxi_pipeline"
+    )
     bundle.write_dag(
         "tfx_example",
         "tfx.examples.chicago_taxi_pipeline.taxi_pipeline_native_keras:_create_pipeline",
         pipeline_name="tfx_example",
         pipeline_root=str(tmp_path / "root"),
         data_root=f"{package}/data/simple",
-        module_file=_example_file(bundle),
+        module_file=str(TFX_PACKAGES / "tfx/examples/chicago_taxi_pipeline/taxi_utils_native_keras.py"),
         serving_model_dir=str(tmp_path / "serving"),
         metadata_path=str(tmp_path / "unused" / "metadata.db"),
         beam_pipeline_args=["--direct_running_mode=in_memory"],
@@ -29,11 +31,3 @@ def test_the_example_of_tfx_itself_runs_unchanged(bundle: Bundle, tmp_path: Path
     # Its own pipeline_root is kept; its MLMD address is not, the Airflow Connection decides.
     assert all(uri.startswith(str(tmp_path / "root")) for e in executions for _, _, uri in e.outputs)
     assert not (tmp_path / "unused" / "metadata.db").exists()
-
-
-def _example_file(bundle: Bundle) -> str:
-    prefix = Path(bundle.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"]).parent.parent
-    [found] = prefix.glob(
-        "lib/python3.*/site-packages/tfx/examples/chicago_taxi_pipeline/taxi_utils_native_keras.py"
-    )
-    return str(found)

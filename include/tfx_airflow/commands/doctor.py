@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.tfx_airflow.airflow_side import machines, mlmd_connection
+from include.tfx_airflow.airflow_side import machines, mlmd_connection, tfx_environment
 from include.tfx_airflow.commands import beam_reach, dag_needs
-from include.tfx_airflow.contract import wire
+from include.tfx_airflow.contract import python_support, wire
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import MlmdError, SettingsError
 from include.tfx_airflow.node_process import process, server_client
 from include.tfx_airflow.settings import SECTION, Settings, read_settings
 
-_GOOD, _BAD, _NOTE = "ok  ", "BAD ", "    "
+_GOOD, _BAD, _NOTE, _WARNING = "ok  ", "BAD ", "    ", "!   "
 
 
 def main() -> int:
@@ -32,9 +34,27 @@ def _findings(settings: Settings) -> list[str]:
     lines = [f"{_GOOD}Airflow {metadata.version('apache-airflow')}, bundle {BUNDLE_ROOT}"]
     for field in dataclasses.fields(settings):
         lines.append(f"{_NOTE}[{SECTION}] {field.name} = {getattr(settings, field.name)!r}")
+    lines += _old_pythons(settings)
     lines.append(_writable(settings.home))
     lines += _machines(settings)
     return [*lines, *_tfx_side(settings), *_beam(settings), *_dags()]
+
+
+def _old_pythons(settings: Settings) -> list[str]:
+    """Interpreters that get no security fixes any more; nodes run on them all the same."""
+    tfx = (
+        tfx_environment.versions(settings.python)["python"].removeprefix("python") if settings.python else ""
+    )
+    newer = {
+        "Airflow": "Airflow runs on Python 3.10 to 3.13: 'make clean setup' takes the first of them that is on PATH",
+        "TFX": "TFX 1.21 runs on Python 3.11 to 3.13, where glibc is 2.39 or newer: 'TFX=auto make setup'",
+    }
+    pythons = {"Airflow": f"{sys.version_info.major}.{sys.version_info.minor}", "TFX": tfx}
+    return [
+        f"{_WARNING}{name} runs on Python {version}, which has had no security fixes since {month}; {newer[name]}"
+        for name, version in pythons.items()
+        if (month := python_support.ended(version, date.today()))
+    ]
 
 
 def _beam(settings: Settings) -> list[str]:

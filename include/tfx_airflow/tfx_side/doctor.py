@@ -30,7 +30,10 @@ def findings(address: dict[str, Any]) -> list[tuple[bool, str]]:
             found.append((True, f"{package} {metadata.version(package)}"))
         except metadata.PackageNotFoundError:
             found.append(
-                (False, f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt.")
+                (
+                    False,
+                    f"{package} is missing in {sys.prefix}; install include/requirements-tfx.txt, or -tfx-1.16.txt.",
+                )
             )
     from include.tfx_airflow.contract.errors import MlmdError
     from include.tfx_airflow.tfx_side.mlmd import setup

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, STATE, TFX_PYTHON
+from tests.bundle import LANE, ROOT, STATE, TFX_PYTHON
 
 _SCRIPT = ROOT / "include" / "bootstrap.sh"
 # What the script calls; a machine that has no more.
-COMMANDS = (
-    "basename bash cat chmod dirname env ls mkdir printf rm sed sha256sum sh sort tail touch tr uname".split()
-)
+COMMANDS = "basename bash cat chmod dirname env getconf ls mkdir printf rm sed sha256sum sh sort tail touch tr uname".split()
+_LOCKS = {"1.16": "include/requirements-tfx-1.16.txt", "1.21": "include/requirements-tfx.txt"}
+_PYTHONS = {"1.16": ">=3.10,<3.11 with its C headers", "1.21": ">=3.11,<3.14"}
 _VERSIONS = {"uv": "0.13.9", "ziglang": "0.13.0"}
 
 
@@ -113,6 +113,7 @@ def test_another_uv_than_the_locked_one_is_refused(machine: Path, tmp_path: Path
     assert not (tmp_path / "state" / "uv" / "bin" / "uv").exists()
 
 
+@pytest.mark.lane("1.16", reason="the only one that has something to compile")
 def test_another_compiler_than_the_locked_one_is_refused(machine: Path, tmp_path: Path) -> None:
     (machine / "uv").symlink_to(_uv())
     (machine / "python3.10").symlink_to(_base(TFX_PYTHON))
@@ -126,7 +127,7 @@ def test_another_compiler_than_the_locked_one_is_refused(machine: Path, tmp_path
 
 def test_every_package_of_every_lock_has_a_hash() -> None:
     locks = sorted(path for path in ROOT.rglob("requirements*.txt") if ".state" not in path.parts)
-    assert len(locks) == 17
+    assert len(locks) == 20
     for lock in locks:
         entries = re.split(r"\n(?=[\w.-]+(?:\[[\w,-]+\])?==)", "\n" + lock.read_text())[1:]
         assert entries and all("--hash=sha256:" in entry for entry in entries), lock
@@ -134,7 +135,7 @@ def test_every_package_of_every_lock_has_a_hash() -> None:
 
 def test_airflow_needs_no_c_headers(machine: Path) -> None:
     (machine / "uv").symlink_to(_uv())
-    _have(machine, "tfx", "include/requirements-tfx.txt")
+    _have(machine, "tfx", _LOCKS[LANE])
     _python_without_headers(machine, sys.executable)
     done = _run(machine)
     # There is no network, so it goes as far as to make the interpreter of that Python.
@@ -143,6 +144,7 @@ def test_airflow_needs_no_c_headers(machine: Path) -> None:
     assert "no C++ compiler" not in done.stderr
 
 
+@pytest.mark.lane("1.16", reason="the only one that has something to compile")
 def test_tfx_says_which_python_it_wants_with_what_and_what_is_there(machine: Path) -> None:
     (machine / "uv").symlink_to(_uv())
     _python_without_headers(machine, TFX_PYTHON)
@@ -159,9 +161,7 @@ def test_a_machine_without_that_python_hears_it_before_anything_is_installed(mac
     (machine / "uv").symlink_to(_uv())
     done = _run(machine)
     *_, last = done.stderr.splitlines()
-    assert last.startswith(
-        "setup: tfx needs Python >=3.10,<3.11 with its C headers; this machine has none, and"
-    )
+    assert last.startswith(f"setup: tfx needs Python {_PYTHONS[LANE]}; this machine has none, and")
     assert "installing" not in done.stderr
     assert [path.name for path in (machine.parent / "state").iterdir()] == ["python.log"]
 
@@ -186,9 +186,75 @@ def test_an_object_store_is_remembered_until_it_is_forgotten(machine: Path) -> N
     (machine / "uv").symlink_to(_uv())
     state = machine.parent / "state"
     for wanted, remembered in (("s3", "s3"), ("", "s3"), ("gs", "gs"), ("none", "")):
-        _have(machine, "tfx", "include/requirements-tfx.txt")
+        _have(machine, "tfx", _LOCKS[LANE])
         _have(machine, "airflow", "requirements.txt")
         _run(machine, EXTRAS=wanted)  # it goes as far as to need the network
         assert (state / "extras").read_text().strip() == remembered
         # What an earlier choice has brought goes, with everything else.
         assert (state / "tfx/locked").exists() == (wanted in ("s3", ""))
+
+
+def _with_glibc(machine: Path, said: str) -> None:
+    """A machine with that C library, an uv, and all of both interpreters."""
+    (machine / "uv").symlink_to(_uv())
+    (machine / "getconf").unlink()
+    (machine / "getconf").write_text(f"#!/bin/sh\n{said}\n")
+    (machine / "getconf").chmod(0o755)
+    _have(machine, "airflow", "requirements.txt")
+
+
+@pytest.mark.parametrize(
+    ("glibc", "asked", "lane", "why"),
+    [
+        ("2.36", {}, "1.16", "this machine has glibc 2.36, and TFX 1.21 needs 2.39"),
+        ("2.9", {}, "1.16", "this machine has glibc 2.9, and TFX 1.21 needs 2.39"),
+        ("2.39", {}, "1.21", "this machine has glibc 2.39, and TFX 1.21 needs no newer one than 2.39"),
+        ("2.41", {"TFX": "1.16"}, "1.16", "as TFX=1.16 asked for; TFX=auto takes 1.21 here"),
+        (
+            "2.41",
+            {"TFX": "auto"},
+            "1.21",
+            "this machine has glibc 2.41, and TFX 1.21 needs no newer one than 2.39",
+        ),
+    ],
+)
+def test_setup_says_which_tfx_it_takes_and_why(
+    machine: Path, glibc: str, asked: dict[str, str], lane: str, why: str
+) -> None:
+    _with_glibc(machine, f"echo glibc {glibc}")
+    done = _run(machine, **asked)
+    assert f"TFX {lane}: {why}\n" in done.stderr, done.stderr
+    _have(machine, "tfx", _LOCKS[lane])
+    again = _run(machine)  # what was asked for is remembered
+    assert again.returncode == 0 and again.stderr == "", again.stderr
+
+
+def test_a_tfx_that_was_asked_for_is_remembered_until_auto(machine: Path) -> None:
+    _with_glibc(machine, "echo glibc 2.41")
+    _have(machine, "tfx", _LOCKS["1.16"])
+    assert _run(machine, TFX="1.16").returncode == 0
+    assert (machine.parent / "state" / "lane").read_text() == "1.16\n"
+    assert "TFX 1.21: this machine has glibc 2.41" in _run(machine, TFX="auto").stderr
+    assert not (machine.parent / "state" / "lane").exists()
+
+
+@pytest.mark.parametrize(
+    ("getconf", "asked", "said"),
+    [
+        (
+            "echo glibc 2.36",
+            "1.21",
+            "TFX=1.21 cannot be had: this machine has glibc 2.36, and TFX 1.21 needs 2.39; use",
+        ),
+        ("echo glibc 2.41", "1.17", "TFX=1.17: there are 1.21, 1.16, and auto for the newest"),
+        ("exit 1", "", "this machine's C library is not glibc"),
+    ],
+)
+def test_a_tfx_that_cannot_be_had_is_refused_before_anything_is_installed(
+    machine: Path, getconf: str, asked: str, said: str
+) -> None:
+    _with_glibc(machine, getconf)
+    done = _run(machine, TFX=asked)
+    assert done.returncode == 1 and done.stderr.startswith(f"setup: {said}"), done.stderr
+    assert not (machine.parent / "state" / "tfx").exists()
+    assert not (machine.parent / "state" / "lane").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import stat
@@ -124,7 +123,7 @@ def test_the_environment_is_that_of_make_env() -> None:
 def test_versions_are_pinned_and_those_of_the_locks() -> None:
     lock = (ROOT / "include/requirements-service.txt").read_text()
     airflow = re.search(r"^apache-airflow==(\S+)", lock, re.MULTILINE)[1]
-    tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx.txt").read_text(), re.MULTILINE)[1]
+    tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx-1.16.txt").read_text(), re.MULTILINE)[1]
     assert FILE["x-airflow"]["image"] == f"tfx-airflow:{airflow}-{tfx}"
     [base] = re.findall("^FROM (.*)", SERVICES["init"]["build"]["dockerfile_inline"], re.MULTILINE)
     assert re.fullmatch(r"python:3\.1[0-3]\.\d+-slim-bookworm", base)
@@ -142,16 +141,11 @@ def test_the_image_gets_the_bundle_and_nothing_that_is_not_code() -> None:
     assert allowed == {".airflowignore", "dags", "include", "plugins"}
     docker = SERVICES["init"]["build"]["dockerfile_inline"]
     copied = re.findall(r"^COPY (.*) \S+$", docker, re.MULTILINE)
-    bootstrap = (ROOT / "include/bootstrap.sh").read_text()
-    locks = {f"include/{name}" for name in re.findall(r"\$root/include/(requirements-\S+?\.txt)", bootstrap)}
-    extras = "include/requirements-$name-$extra.txt"
-    locks.remove(extras)
-    for name, extra in itertools.product(("tfx", "airflow"), ("s3", "gs")):
-        locks.add(extras.replace("$name", name).replace("$extra", extra))
-    assert len(locks) == 8 and locks < set(copied[0].split())  # else it is built without, or not at all
+    assert copied[0].split() == ["include/bootstrap.sh", "include/requirements-*.txt"]
     for sources in copied:
         for source in sources.split():
-            assert (ROOT / source).exists() and (source == "." or source.split("/")[0] in allowed), source
+            assert source == "." or any(ROOT.glob(source)), source
+            assert source == "." or source.split("/")[0] in allowed, source
     assert docker.index("bootstrap.sh service &&") < docker.index("COPY . ")
     assert re.search("^USER airflow", docker, re.MULTILINE)
 
