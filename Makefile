@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast test-long test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-long test-tfx test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,10 @@ test-fast: lint ## the tests that need neither a scheduler nor a TFX run: under 
 
 test-long: lint setup ## what 'make test' leaves out: more months, servers and kills of what it shows once
 	@tests/run.sh long
+
+test-tfx: setup ## of the tests, those that another version of TFX may change; tests/debian13.sh runs them with TFX 1.21 where Debian is older
+	@include/bootstrap.sh tests
+	@tests/run.sh tfx
 
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster

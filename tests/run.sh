@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests, fast ones first, each folder in the interpreter it is for. `run.sh fast` stops after the fast;
-# `run.sh long` runs those that are left out otherwise, `run.sh cluster` those that start clusters, and no others.
+# `run.sh long` runs those that are left out otherwise, `run.sh cluster` those that start clusters, `run.sh tfx` those that another
+# version of TFX may change, and no others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=${TFX_STATE:-$PWD/.state}
@@ -71,6 +72,12 @@ if [ "${1:-}" = fast ]; then
   lane unit airflow -q tests/unit
   lane tfx tfx -q tests/tfx tests/taxi tests/components
   finish
+  exit 0
+fi
+if [ "${1:-}" = tfx ]; then
+  tfx -q tests/tfx tests/taxi tests/components
+  panel -v tests/panel/{files,payloads,store} tests/panel/evaluation/test_{drift,rejudge}.py
+  airflow -v tests/airflow/test_{demo,kills,kinds,taxi_dags,upgrade}.py
   exit 0
 fi
 if [ "${1:-}" = long ]; then

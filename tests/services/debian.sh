@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides a program for tests, `debian.sh mariadb|chromium|redis|docker FOLDER`: the machine's own, else one from its package sources, unpacked
+# Provides a program for tests, `debian.sh mariadb|chromium|redis|docker|debootstrap FOLDER`: the machine's own, else one from its package sources, unpacked
 # below the folder with all that it needs and the machine lacks, and run by FOLDER/start. Nothing is installed, set up or started,
 # for root neither. Where it cannot, it says so in one line that names the cure, and ends with 3.
 set -euo pipefail
@@ -18,7 +18,8 @@ case $program in
   chromium) debian=chromium unpacked=usr/lib/chromium/chromium parts=(chromium fonts-dejavu-core) ;;
   redis) debian=redis-server unpacked=usr/bin/redis-server parts=(redis-server) ;;
   docker) debian=docker.io unpacked=usr/sbin/dockerd parts=(docker.io) ;;
-  *) echo "usage: debian.sh mariadb|chromium|redis|docker FOLDER" >&2; exit 2 ;;
+  debootstrap) debian=debootstrap unpacked=usr/sbin/debootstrap parts=(debootstrap) ;;
+  *) echo "usage: debian.sh mariadb|chromium|redis|docker|debootstrap FOLDER" >&2; exit 2 ;;
 esac
 
 # A program that is there and does not start, for want of a library, is not there.
@@ -33,6 +34,7 @@ is_there() {
     chromium) command -v chromium >/dev/null && starts chromium ;;
     redis) starts redis-server ;;
     docker) starts dockerd ;;
+    debootstrap) starts debootstrap ;;
   esac
 }
 if is_there; then
@@ -88,6 +90,7 @@ cat >"$folder/start" <<END
 #!/bin/sh
 export LD_LIBRARY_PATH="$(find "$folder/usr/lib" -name 'lib*.so*' -printf '%h\n' | sort -u | paste -sd:)"
 export FONTCONFIG_FILE="$folder/fonts.conf"
+export DEBOOTSTRAP_DIR="$folder/usr/share/debootstrap"
 exec "$folder/$unpacked" "\$@"
 END
 chmod +x "$folder/start"
