@@ -46,6 +46,11 @@ dag = AirflowDagRunner(
 """
 
 
+def dag_file(dag_id: str, reference: str, config: str = "", **arguments: Any) -> str:
+    """Text of a DAG file with one pipeline, and more arguments of its AirflowPipelineConfig."""
+    return _DAG_FILE.format(dag_id=dag_id, reference=reference, config=config, arguments=arguments)
+
+
 def environment(folder: Path) -> dict[str, str]:
     """The environment of `make env`, with Airflow's home and DAG files in a folder of their own."""
     lines = subprocess.run([ROOT / "include/env.sh"], capture_output=True, text=True, check=True).stdout
@@ -139,8 +144,7 @@ class Bundle:
     def write_dag(self, dag_id: str, reference: str, config: str = "", **arguments: Any) -> Path:
         """Writes a DAG file with one pipeline."""
         path = self.folder / "dags" / f"{dag_id}.py"
-        text = _DAG_FILE.format(dag_id=dag_id, reference=reference, config=config, arguments=arguments)
-        path.write_text(text)
+        path.write_text(dag_file(dag_id, reference, config, **arguments))
         return path
 
     def dags_test(self, dag_id: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -170,11 +174,15 @@ class Bundle:
         return str(dags)
 
     @contextlib.contextmanager
-    def dag_bundles(self, **folders: Path) -> Iterator[None]:
-        """Makes Airflow's DAG bundles those folders, by name, as long as the block takes."""
+    def dag_bundles(self, refresh_seconds: int = 300, **folders: Path) -> Iterator[None]:
+        """Makes Airflow's DAG bundles those folders, by name, as long as the block takes; how often it looks for new files."""
         local = "airflow.dag_processing.bundles.local.LocalDagBundle"
         bundles = [
-            {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
+            {
+                "name": name,
+                "classpath": local,
+                "kwargs": {"path": str(path), "refresh_interval": refresh_seconds},
+            }
             for name, path in folders.items()
         ]
         self.environment[_BUNDLES] = json.dumps(bundles)

@@ -92,8 +92,8 @@ fi
 # Three lanes on two processors, since a test often waits for a scheduler, a server or a browser. Each has what the others
 # do not use: an Airflow, and the panel's or TFX's interpreter.
 at=tests/airflow/test_
-retraining=("${at}"{retraining*,adopt,kinds,kills,scheduler,taxi_dags}.py)
-services=("${at}"{mlmd_servers,compose,copies,panel,replay,regions}.py)
+retraining=("${at}"{retraining*,adopt,kinds,kills,taxi_dags}.py)
+services=("${at}"{mlmd_servers,compose,panel,replay,regions}.py)
 alone=("${at}parse.py" "${at}kills.py::test_a_node_starts_in_less_than_a_third_of_a_second") # what measures time
 rest=()
 for file in "$at"*.py; do
@@ -103,7 +103,7 @@ names=()
 say "tests/unit, tests/panel, tests/tfx, tests/taxi, tests/components, tests/airflow"
 lane rest panel -v tests/panel/{store,files,payloads,evaluation,commands,web} -- airflow -v "${rest[@]}"
 # absl, in some executors, takes pytest's -v for its own.
-lane tfx tfx -q tests/tfx tests/taxi tests/components -- airflow -v "${services[@]}"
+lane tfx tfx -q tests/tfx tests/taxi tests/components -- airflow -v tests/airflow/scheduler -- airflow -v "${services[@]}"
 lane retraining airflow -q tests/unit -- panel -v tests/panel/mounts -- airflow -v --deselect "${alone[1]}" "${retraining[@]}"
 finish
 say "tests/airflow: what measures time, with nothing beside it"

@@ -1,26 +1,16 @@
-"""Files written for TFX's Airflow runner, adopted: compiled once, run under the real scheduler, reported on."""
+"""Files written for TFX's Airflow runner, adopted: compiled once, reported on. Run: scheduler/test_adopted.py."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bundle import ROOT, TFX_PYTHON, Bundle
-from tests.scheduler import Scheduler, running
 
 _LEGACY = ROOT / "tests" / "legacy"
-# The DAGs of each file, in the styles found in public repositories.
-_FILES = {
-    "config_dict.py": ["legacy_config_dict"],
-    "pipeline_config.py": ["legacy_pipeline_config"],
-    "module_level.py": ["legacy_module_level"],
-    "with_helpers/reporting.py": ["legacy_with_helpers"],
-    "two_dags.py": ["legacy_north", "legacy_south"],
-}
 
 
 def _adopt(path: Path | str, more: str = "") -> str:
@@ -180,57 +170,3 @@ def test_doctor_says_which_files_airflow_passes_over_and_which_need_adopting(
     assert done.returncode == 1
     assert "silent.py is passed over by Airflow" in done.stdout
     assert "No module named 'tfx'; Airflow's interpreter has no TFX" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def scheduler(bundle: Bundle) -> Iterator[Scheduler]:
-    """A running Airflow with the DAGs of the five files."""
-    folder = bundle.folder / "adopted"
-    folder.mkdir()
-    for number, file in enumerate(_FILES):
-        (folder / f"adopted_{number}.py").write_text(_adopt(f"tests/legacy/{file}"))
-    with bundle.dag_bundles(adopted=folder):
-        done = bundle.run("python", "-m", "include.tfx_airflow", "compile")
-        assert done.returncode == 0, done.stdout
-        with running(bundle, print) as client:
-            yield client
-
-
-def test_five_files_run_unchanged_under_the_scheduler(bundle: Bundle, scheduler: Scheduler) -> None:
-    runs = {}
-    for dag_id in sum(_FILES.values(), []):
-        runs[dag_id] = scheduler.trigger(dag_id)
-        assert scheduler.wait_for_run(dag_id, runs[dag_id]) == "success", dag_id
-    made = {dag_id: {e.node: e for e in bundle.executions(dag_id, run_id)} for dag_id, run_id in runs.items()}
-    # With a schedule, a DAG has a run of its own as soon as it is unpaused, which may be the first.
-    assert {e.state for nodes in made.values() for e in nodes.values()} <= {"COMPLETE", "CACHED"}
-
-    def value(dag_id: str, node: str) -> str:
-        return Path(made[dag_id][node].outputs[0][2]).read_text()
-
-    # A component of the file itself, and AIRFLOW_HOME, which such files take their paths from.
-    assert value("legacy_config_dict", "Count") == "10"
-    root = bundle.home / "legacy_config_dict"
-    assert made["legacy_config_dict"]["Count"].outputs[0][2].startswith(str(root))
-    assert not (root / "metadata.db").exists()
-    assert set(made["legacy_pipeline_config"]) == {"CsvExampleGen", "StatisticsGen", "SchemaGen"}
-    # A run from the form has no logical date; Airflow 2 gave it that of its trigger.
-    greeting, day = value("legacy_module_level", "Greet").split(" on ")
-    details = scheduler.call("GET", f"/api/v2/dags/legacy_module_level/dagRuns/{runs['legacy_module_level']}")
-    assert (greeting, day) == ("hello world", details["run_after"][:10])
-    assert value("legacy_with_helpers", "Say") == "from a package beside the file"
-    assert value("legacy_north", "Name") == "north" and value("legacy_south", "Name") == "south"
-    # Code of the file is in TFX's cache key.
-    counted = next(e for e in bundle.executions("legacy_config_dict") if e.state == "COMPLETE")
-    assert "code_fingerprint" in bundle.properties(counted.id)
-
-
-def test_what_airflow_shows_of_their_dags(scheduler: Scheduler) -> None:
-    details = scheduler.call("GET", "/api/v2/dags/legacy_module_level/details")
-    assert details["timetable_summary"] == "0 6 * * *"
-    assert details["doc_md"] == "Greets at **six**."
-    assert [tag["name"] for tag in details["tags"]] == ["legacy"]
-    assert not details["params"]  # what stands for a template is nothing that a run's conf may choose
-    config = scheduler.call("GET", "/api/v2/dags/legacy_pipeline_config/details")
-    assert (config["max_active_tasks"], config["max_active_runs"], config["catchup"]) == (4, 1, False)
-    assert list(config["params"]) == ["data_root"] and config["owners"] == ["ml-team"]

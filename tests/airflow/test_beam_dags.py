@@ -1,43 +1,19 @@
-"""The Beam DAGs of the bundle: what they write, say and announce, under `dags test` and the real scheduler."""
+"""The Beam DAGs of the bundle: what they write, say and announce. Under the real scheduler: scheduler/test_ingest.py."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import process_list
 from tests.bundle import ROOT, Bundle
-from tests.scheduler import Scheduler, running
+from tests.raw_trips import MONTHS, write_raw
 from tests.server import wait_until
-
-_MONTHS = {"201401": 1389000000, "201402": 1392000000, "201403": 1394500000}
-_COLUMNS = (
-    "pickup_community_area dropoff_community_area trip_start_month trip_start_hour trip_start_day "
-    "pickup_census_tract dropoff_census_tract trip_start_timestamp trip_seconds fare trip_miles tips "
-    "pickup_latitude pickup_longitude dropoff_latitude dropoff_longitude payment_type company"
-).split()
-
-_CONSUMER = """
-import json
-from datetime import datetime
-from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, task
-
-schedule = PartitionedAssetTimetable(assets=Asset("taxi_spans"))
-with DAG("consumer", schedule=schedule, start_date=datetime(2014, 1, 1), catchup=False, max_active_runs=1):
-    @task
-    def write(**context):
-        [[event]] = context["triggering_asset_events"].values()
-        key = context["partition_key"]
-        with open({path!r}, "a") as file:
-            print(json.dumps([key, event.partition_key, event.extra[key]]), file=file)
-    write()
-"""
 
 _STUCK = """
 from datetime import datetime
@@ -52,29 +28,6 @@ with DAG("stuck", schedule=None, start_date=datetime(2014, 1, 1)):
         }},
     )
 """
-
-
-def _raw_folder(bundle: Bundle) -> Path:
-    """Where taxi_ingest looks for raw trips."""
-    folder = bundle.home / "tfx/taxi/raw"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _raw(bundle: Bundle, *, tips: float = 1, bad: bool = False) -> str:
-    """Three months of two trips each, and rows that cannot be used; returns the name of the file."""
-    path = _raw_folder(bundle) / "raw.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS, restval="")
-        writer.writeheader()
-        for month, moment in _MONTHS.items():
-            for fare in (5, 6):
-                changed = tips if month == "201402" else 1
-                writer.writerow({"trip_start_timestamp": moment, "tips": changed, "fare": fare})
-        if bad:
-            writer.writerow({"trip_start_timestamp": _MONTHS["201401"], "tips": 1, "fare": "free"})
-            writer.writerow({"trip_start_timestamp": "", "tips": 1})
-    return path.name
 
 
 def _copy(bundle: Bundle, *dag_ids: str) -> None:
@@ -92,18 +45,6 @@ def _events(bundle: Bundle) -> list[tuple[str, dict[str, Any]]]:
         " where a.name = 'taxi_spans' order by e.id"
     )
     return [(key, json.loads(extra)) for key, extra in rows]
-
-
-def _running(marker: str) -> list[int]:
-    """Processes with that text in their command line."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and marker in (entry / "cmdline").read_text(errors="replace"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("dag_id", ["taxi_ingest", "beam_wordcount"])
@@ -124,7 +65,7 @@ def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_
     bundle: Bundle,
 ) -> None:
     _copy(bundle, "taxi_ingest")
-    raw = _raw(bundle, bad=True)
+    raw = write_raw(bundle, bad=True)
     earlier = len(_events(bundle))
     first = bundle.dags_test("taxi_ingest", "--conf", json.dumps({"raw": raw}))
     assert first.returncode == 0, first.stdout[-4000:]
@@ -139,7 +80,7 @@ def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_
     assert version == 1
     assert len((bundle.home / "tfx/taxi/bad_rows/v0/rows-00000-of-00001.jsonl").read_text().splitlines()) == 2
     events = _events(bundle)[earlier:]
-    assert [key for key, _ in events] == list(_MONTHS)
+    assert [key for key, _ in events] == list(MONTHS)
     assert events[1][1]["201402"] == {"version": 0, "rows": 2, "path": str(spans / "201402/v0")}
 
     before = _times(bundle.home / "tfx/taxi")
@@ -171,8 +112,8 @@ def test_a_beam_job_sees_nothing_of_airflow_and_ends_when_its_task_is_killed(
     bundle.environment["AIRFLOW_CONN_SECRET"] = "mysql://user:password@host/db"
     task = bundle.start_dags_test("stuck")
     try:
-        wait_until(lambda: _running(f"--raw_folder={tmp_path}"), 60, "the job")
-        [job] = _running(f"--raw_folder={tmp_path}")
+        wait_until(lambda: process_list.running(f"--raw_folder={tmp_path}"), 60, "the job")
+        [job] = process_list.running(f"--raw_folder={tmp_path}")
         environment = Path(f"/proc/{job}/environ").read_text(errors="replace").split("\0")
         assert not [line for line in environment if line.startswith(("AIRFLOW", "_AIRFLOW"))]
         assert f"PYTHONPATH={ROOT}" in environment
@@ -180,7 +121,9 @@ def test_a_beam_job_sees_nothing_of_airflow_and_ends_when_its_task_is_killed(
         del bundle.environment["AIRFLOW_CONN_SECRET"]
         task.kill()
         task.wait()
-    wait_until(lambda: not _running(f"--raw_folder={tmp_path}"), 20, "the job to end with its task")
+    wait_until(
+        lambda: not process_list.running(f"--raw_folder={tmp_path}"), 20, "the job to end with its task"
+    )
 
 
 _FORMS = """
@@ -245,72 +188,3 @@ def test_what_a_form_does_not_offer_changes_nothing(bundle: Bundle, tmp_path: Pa
     assert done.returncode == 0, done.stdout[-4000:]
     assert "2  twice" in done.stdout and "203.0.113.1" not in done.stdout.rpartition("python -m")[2]
     assert not marker.exists()
-
-
-@pytest.fixture(scope="module")
-def scheduler(bundle: Bundle) -> Iterator[Scheduler]:
-    """A running Airflow with taxi_ingest and a DAG that wants each span."""
-    folder = bundle.folder / "beam"
-    folder.mkdir()
-    shutil.copy(ROOT / "dags" / "taxi_ingest.py", folder)
-    (folder / "consumer.py").write_text(_CONSUMER.format(path=str(bundle.folder / "consumed")))
-    shutil.rmtree(bundle.home / "tfx/taxi", ignore_errors=True)
-    with bundle.dag_bundles(beam=folder), running(bundle, print) as client:
-        yield client
-    shutil.rmtree(bundle.home / "tfx/taxi", ignore_errors=True)
-
-
-def _ingest(scheduler: Scheduler, run_id: str, **conf: Any) -> dict[str, str]:
-    scheduler.trigger("taxi_ingest", run_id, conf)
-    scheduler.wait_for_run("taxi_ingest", run_id, 120)
-    return {name: task["state"] for name, task in scheduler.tasks("taxi_ingest", run_id).items()}
-
-
-def test_each_new_span_gives_a_run_of_its_own_in_the_order_of_months(
-    bundle: Bundle, scheduler: Scheduler
-) -> None:
-    scheduler.unpause("consumer")
-    path = bundle.folder / "consumed"
-
-    def consumed() -> list[Any]:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    raw = _raw(bundle)
-    assert _ingest(scheduler, "first", raw=raw) == {"partition": "success", "announce": "success"}
-    wait_until(lambda: len(consumed()) >= 3, 60, "three runs")
-    spans = bundle.home / "tfx/taxi/spans"
-    assert consumed() == [
-        [month, month, {"version": 0, "rows": 2, "path": str(spans / month / "v0")}] for month in _MONTHS
-    ]
-    # The same delivery again: no event. One month changed: one event, with the new version.
-    assert _ingest(scheduler, "same", raw=raw) == {"partition": "success", "announce": "skipped"}
-    _raw(bundle, tips=2)
-    assert _ingest(scheduler, "changed", raw=raw) == {"partition": "success", "announce": "success"}
-    wait_until(lambda: len(consumed()) >= 4, 60, "a fourth run")
-    assert consumed()[3:] == [
-        ["201402", "201402", {"version": 1, "rows": 2, "path": str(spans / "201402/v1")}]
-    ]
-    # A try that finds all written by the one before announces what its run delivered and is still the newest.
-    scheduler.clear("taxi_ingest", "first", "partition")
-    scheduler.wait_for_try("taxi_ingest", "first", "announce", 2)
-    wait_until(lambda: len(consumed()) >= 6, 60, "two runs more")
-    assert [key for key, *_ in consumed()[4:]] == ["201401", "201403"]
-    runs = scheduler.call("GET", "/api/v2/dags/consumer/dagRuns")["dag_runs"]
-    assert sorted(run["partition_key"] for run in runs) == sorted(key for key, *_ in consumed())
-
-
-def test_a_job_whose_task_is_marked_failed_ends_and_one_that_fails_says_why(
-    bundle: Bundle, scheduler: Scheduler
-) -> None:
-    os.mkfifo(_raw_folder(bundle) / "nobody-writes")
-    root = f"--root={bundle.home}/tfx/taxi"
-    run_id = scheduler.trigger("taxi_ingest", conf={"raw": "nobody-writes"})
-    wait_until(lambda: _running(root), 60, "the job")
-    scheduler.fail_task("taxi_ingest", run_id, "partition")
-    wait_until(lambda: not _running(root), 20, "the job to end with its task")
-    assert scheduler.wait_for_run("taxi_ingest", run_id) == "failed"
-    (_raw_folder(bundle) / "raw.csv").write_text("fare,tips\n1,2\n")
-    run_id = scheduler.trigger("taxi_ingest", conf={"raw": "raw.csv"})
-    assert scheduler.wait_for_run("taxi_ingest", run_id, 60) == "failed"
-    log = scheduler.log("taxi_ingest", run_id, "partition")
-    assert "Beam job failed: 'include.taxi.ingest' ended with exit code 1" in log and "has no columns" in log

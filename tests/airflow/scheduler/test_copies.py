@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
-from tests.scheduler import Scheduler, running
+from tests.bundle import Bundle
+from tests.scheduler import Scheduler
 
-_DAGS = """
+_FILE = """
 from datetime import datetime
 from airflow.sdk import DAG, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
@@ -62,15 +62,9 @@ with DAG("branched", **OPTIONS):
 """
 
 
-@pytest.fixture(scope="module")
-def scheduler(bundle: Bundle) -> Iterator[Scheduler]:
-    """A running Airflow with the DAGs above."""
-    assert bundle.import_error(_DAGS) == ""
-    folder = bundle.folder / "copies"
-    folder.mkdir()
-    (folder / "copies.py").write_text(_DAGS)
-    with bundle.dag_bundles(bundle=ROOT, tests=folder), running(bundle, print) as client:
-        yield client
+@pytest.fixture(scope="module", autouse=True)
+def _dags(add_dags: Callable[[str, str], None]) -> None:
+    add_dags("copies", _FILE)
 
 
 def _instances(scheduler: Scheduler, dag_id: str, run_id: str) -> dict[str, str]:

@@ -5,63 +5,41 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
-from tests.scheduler import Scheduler, running
+from tests.bundle import ROOT, Bundle, dag_file
+from tests.scheduler import Scheduler
 
 SMALL = "tests.pipelines.small"
-_DAGS = ("clear_me", "same_run_a", "same_run_b", "sleeper", "timed")
 
 
-@pytest.fixture(scope="module")
-def scheduler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
-    """A running Airflow with the DAGs of this file and those of the bundle."""
-    bundle.write_dag("clear_me", f"{SMALL}:write_and_read", name="clear_me")
-    bundle.write_dag("same_run_a", f"{SMALL}:write_and_read", name="shared_pipeline", message="from a")
-    bundle.write_dag("same_run_b", f"{SMALL}:write_and_read", name="shared_pipeline", message="from b")
-    bundle.write_dag("sleeper", f"{SMALL}:sleep", started=str(_started(bundle)))
+@pytest.fixture(scope="module", autouse=True)
+def _dags(bundle: Bundle, add_dags: Callable[[str, str], None]) -> None:
+    """The DAGs of this file."""
+    started, timed = (str(_started(bundle, name)) for name in ("sleeper", "timed"))
     timeout = "node_configs={'Sleep': NodeConfig(execution_timeout=timedelta(seconds=8))},"
-    bundle.write_dag("timed", f"{SMALL}:sleep", config=timeout, started=str(_started(bundle, "timed")))
-    for name in _DAGS:
-        assert bundle.import_error((bundle.folder / "dags" / f"{name}.py").read_text()) == ""
-    (bundle.folder / "scheduled").mkdir()
-    for name in _DAGS:
-        (bundle.folder / "dags" / f"{name}.py").rename(bundle.folder / "scheduled" / f"{name}.py")
-    with bundle.dag_bundles(bundle=ROOT, tests=bundle.folder / "scheduled"), running(bundle, print) as client:
-        yield client
-    left = _processes(bundle)
-    assert not left, left
+    shared = {"reference": f"{SMALL}:write_and_read", "name": "shared_pipeline"}
+    add_dags("clear_me", dag_file("clear_me", f"{SMALL}:write_and_read", name="clear_me"))
+    add_dags("same_run_a", dag_file("same_run_a", message="from a", **shared))
+    add_dags("same_run_b", dag_file("same_run_b", message="from b", **shared))
+    add_dags("sleeper", dag_file("sleeper", f"{SMALL}:sleep", started=started))
+    add_dags("timed", dag_file("timed", f"{SMALL}:sleep", config=timeout, started=timed))
 
 
 def _started(bundle: Bundle, dag_id: str = "sleeper") -> Path:
     return bundle.folder / f"{dag_id}.pid"
 
 
-def _processes(bundle: Bundle) -> list[bytes]:
-    """Command lines of the processes with this Airflow's home, but for the one that the tests' own commands are forked from."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if str(bundle.home).encode() in (entry / "environ").read_bytes():
-                    command = (entry / "cmdline").read_bytes()
-                    if b"tests.warm_airflow" not in command:
-                        found.append(command)
-            except OSError:
-                continue
-    return found
-
-
 # A browser's tests start from such a run, too: tests/panel/mounts/test_browser_airflow.py.
 @pytest.mark.long
 def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
-    bundle: Bundle, scheduler: Scheduler
+    bundle: Bundle, scheduler: Scheduler, add_dags: Callable[[str, str], None]
 ) -> None:
+    add_dags("taxi", (ROOT / "dags/taxi.py").read_text())
     scheduler.wait_for_dag("taxi")
     details = scheduler.call("GET", "/api/v2/dags/taxi/details")
     assert set(details["params"]) >= {"train_args", "hyperparameters"}
