@@ -39,7 +39,7 @@ def _copies(dag_id: str, values: dict[tuple[str, int], Any]) -> dict[str, tuple[
     return {region: ("train_one.pipeline", index) for index, region in enumerate(found)}
 
 
-# Second runs on small pipelines are in test_copies.py.
+# Second runs on small pipelines are in scheduler/test_copies.py.
 @pytest.mark.parametrize(
     ("dag_id", "runs"),
     [
