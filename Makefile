@@ -96,7 +96,7 @@ lock: ## compile requirements*.in to the locked requirements, and list the jars 
 	  uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header -c include/requirements-tfx-1.16.txt include/requirements-tfx-$$store.in -o include/requirements-tfx-1.16-$$store.txt && \
 	  uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c <(grep -E '^[A-Za-z0-9_.-]+==' requirements.txt | grep -vE '^(fsspec|python-dateutil)==' | sed 's/ *\\$$//') include/requirements-airflow-$$store.in -o include/requirements-airflow-$$store.txt || exit 1; \
 	done
-	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --override <(printf '%s; python_version < "3"\n' apache-beam numpy pyarrow) include/requirements-service.in -o include/requirements-service.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c include/requirements-tfx.txt -c include/requirements-tfx-1.16.txt tests/requirements.in -o tests/requirements.txt
 	uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header -c requirements.txt -c tests/requirements.txt tests/lint/requirements.in -o tests/lint/requirements.txt
 	uv pip compile -q --python-version 3.10 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
