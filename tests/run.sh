@@ -9,6 +9,10 @@ say() { printf '\n==> %s\n' "$*"; }
 export PYTHONDONTWRITEBYTECODE=1 TF_CPP_MIN_LOG_LEVEL=2
 marks=(-m "not long")
 if [ "${1:-}" = cluster ]; then
+  if [ ! -d "$state/tfx/lib/python3.10" ]; then
+    echo "The clusters' job servers are of Beam 2.62, which is that of TFX 1.16: TFX=1.16 make test-cluster (it needs Python 3.10)." >&2
+    exit 1
+  fi
   include/bootstrap.sh services
   include/bootstrap.sh panel # its Airflow has the Celery provider
   include/bootstrap.sh workers
