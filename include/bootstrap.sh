@@ -124,7 +124,7 @@ choose_lane() {
   glibc=${glibc#glibc }
   why="this machine has glibc $glibc, and TFX 1.21 needs 2.39"
   read -r oldest < <(printf '%s\n' 2.39 "$glibc" | sort -V)
-  if [ "$oldest" = 2.39 ]; then newest=1.21 why="this machine has glibc $glibc, and TFX 1.21 needs no newer one than 2.39"; fi
+  if [ "$oldest" = 2.39 ]; then newest=1.21 why="this machine has glibc $glibc, which is new enough for it"; fi
   case "$wanted" in
     "" | auto | 1.16 | 1.21) ;;
     *) die "TFX=$wanted: there are 1.21, 1.16, and auto for the newest that this machine can run." ;;

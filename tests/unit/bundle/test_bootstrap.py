@@ -208,13 +208,13 @@ def _with_glibc(machine: Path, said: str) -> None:
     [
         ("2.36", {}, "1.16", "this machine has glibc 2.36, and TFX 1.21 needs 2.39"),
         ("2.9", {}, "1.16", "this machine has glibc 2.9, and TFX 1.21 needs 2.39"),
-        ("2.39", {}, "1.21", "this machine has glibc 2.39, and TFX 1.21 needs no newer one than 2.39"),
+        ("2.39", {}, "1.21", "this machine has glibc 2.39, which is new enough for it"),
         ("2.41", {"TFX": "1.16"}, "1.16", "as TFX=1.16 asked for; TFX=auto takes 1.21 here"),
         (
             "2.41",
             {"TFX": "auto"},
             "1.21",
-            "this machine has glibc 2.41, and TFX 1.21 needs no newer one than 2.39",
+            "this machine has glibc 2.41, which is new enough for it",
         ),
     ],
 )
