@@ -137,6 +137,12 @@ class Bundle:
         request = {"python": python} if python else {"airflow": airflow}
         return warm.run(everything, ROOT, 900, **request)
 
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs `python -m include.tfx_airflow` with arguments; output and errors in `stdout`."""
+        module = "include.tfx_airflow"
+        code = f"import runpy, sys; sys.argv[1:] = {arguments!r}; runpy.run_module({module!r}, run_name='__main__')"
+        return self._run_warm(python=code, **environment)
+
     def python(self, code: str, **environment: str) -> str:
         """Runs Python code in a process of its own of the Airflow interpreter; returns what it printed."""
         done = self._run_warm(python=code, **environment)

@@ -141,7 +141,7 @@ def test_the_files_of_the_tfx_wheel_are_adopted_unchanged(bundle: Bundle, tmp_pa
 
 
 def test_the_report_on_a_folder_says_what_becomes_of_each_file(bundle: Bundle) -> None:
-    done = bundle.run("python", "-m", "include.tfx_airflow", "adopt", "tests/legacy")
+    done = bundle.command("adopt", "tests/legacy")
     assert done.returncode == 1, done.stdout
     for text in (
         "DAG 'legacy_pipeline_config', line 42",
@@ -166,7 +166,7 @@ def test_doctor_says_which_files_airflow_passes_over_and_which_need_adopting(
     dags.mkdir()
     (dags / "silent.py").write_text("import include.tfx_airflow as tfx\ntfx.adopt('/srv/a.py')\n")
     (dags / "old.py").write_text("# an airflow dag\nimport tfx\n")
-    done = bundle.run("python", "-m", "include.tfx_airflow", "doctor", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
+    done = bundle.command("doctor", AIRFLOW__CORE__DAGS_FOLDER=str(dags))
     assert done.returncode == 1
     assert "silent.py is passed over by Airflow" in done.stdout
     assert "No module named 'tfx'; Airflow's interpreter has no TFX" in done.stdout

@@ -11,9 +11,7 @@ from tests.bundle import LANE, ROOT, Bundle
 
 def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
     # The DAGs of the bundle itself need nothing that an empty Airflow lacks.
-    done = bundle.run(
-        "python", "-m", "include.tfx_airflow", "doctor", AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags")
-    )
+    done = bundle.command("doctor", AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"))
     assert done.returncode == 0, done.stdout
     packages = {
         "1.16": ("tfx 1.16.0", "apache-beam 2.62.0", "ml-metadata 1.16.0"),
@@ -27,10 +25,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(bundle: Bundle) -> None:
         )
     assert "BAD" not in done.stdout
 
-    broken = bundle.run(
-        "python",
-        "-m",
-        "include.tfx_airflow",
+    broken = bundle.command(
         "doctor",
         AIRFLOW_CONN_MLMD_DEFAULT="mysql://u:secret@127.0.0.1:1/m",
         AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID="mlmd_default",
@@ -52,23 +47,22 @@ def test_commands_take_no_other_store_than_the_settings_say(
     bundle: Bundle, environment: dict[str, str], said: str
 ) -> None:
     for command in (("doctor",), ("mlmd", "status"), ("mlmd", "init")):
-        done = bundle.run("python", "-m", "include.tfx_airflow", *command, **environment)
+        done = bundle.command(*command, **environment)
         assert done.returncode == 1 and said in done.stdout, done.stdout
         assert "ok  MLMD" not in done.stdout and ":secret@" not in done.stdout
 
 
 def test_compile_takes_arguments_and_reports_a_pipeline_that_does_not(bundle: Bundle) -> None:
-    command = ("python", "-m", "include.tfx_airflow", "compile")
-    done = bundle.run(*command, "tests.pipelines.small:write_and_read", "name=by_hand", 'message="2"')
+    done = bundle.command("compile", "tests.pipelines.small:write_and_read", "name=by_hand", 'message="2"')
     assert done.returncode == 0 and "2 nodes" in done.stdout
-    assert bundle.run(*command, "tests.pipelines.small:write_and_read", "oops").returncode != 0
-    failed = bundle.run(*command, "tests.pipelines.small:write_and_read", "nme=1")
+    assert bundle.command("compile", "tests.pipelines.small:write_and_read", "oops").returncode != 0
+    failed = bundle.command("compile", "tests.pipelines.small:write_and_read", "nme=1")
     assert failed.returncode == 1
     assert "its arguments do not fit: got an unexpected keyword argument 'nme'" in failed.stdout
 
 
 def test_report_names_a_run_that_is_not_there(bundle: Bundle) -> None:
-    done = bundle.run("python", "-m", "include.tfx_airflow", "report", "nothing_here")
+    done = bundle.command("report", "nothing_here")
     assert done.returncode == 1
     assert "no run" in done.stdout and "'nothing_here'" in done.stdout
 
@@ -101,8 +95,8 @@ def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bu
         "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path),
         "AIRFLOW_CONN_PRESENT": "postgres://db.example.com/x",
     }
-    assert bundle.run("airflow", "pools", "set", "there", "2", "for a test").returncode == 0
-    done = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
+    assert bundle.airflow("pools", "set", "there", "2", "for a test").returncode == 0
+    done = bundle.command("doctor", **environment)
     lines = done.stdout.splitlines()
     assert done.returncode == 1, done.stdout
 
@@ -121,7 +115,7 @@ def test_doctor_names_pools_queues_and_connections_that_are_not_there(bundle: Bu
         assert name not in done.stdout
     (tmp_path / "broken.py").unlink()
     (tmp_path / "needy.py").write_text(_NEEDY.replace('"gpu"', '"there"').replace("warehouse", "present"))
-    mended = bundle.run("python", "-m", "include.tfx_airflow", "doctor", **environment)
+    mended = bundle.command("doctor", **environment)
     assert "ok  DAGs: 1; the pools and Connections that they name exist" in mended.stdout
     assert "pool '" not in mended.stdout and "BAD " not in mended.stdout
     assert (

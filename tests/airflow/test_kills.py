@@ -114,7 +114,7 @@ def runs(
         if request.param in _STORES:
             database = stack.enter_context(_STORES[request.param](folder / "files"))
             connection = database.airflow_environment
-            done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init", **connection)
+            done = bundle.command("mlmd", "init", **connection)
             assert done.returncode == 0, done.stdout
         made = Runs(bundle, folder, settings, str(found.ir), database)
         for run in ("before", "measured"):

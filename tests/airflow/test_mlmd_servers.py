@@ -50,7 +50,7 @@ def checks() -> Iterator[subprocess.Popen[str]]:
 
 
 def _mlmd(there: Bundle, action: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return there.run("python", "-m", "include.tfx_airflow", "mlmd", action, **environment)
+    return there.command("mlmd", action, **environment)
 
 
 def _init(there: Bundle, server: servers.Server) -> None:
@@ -116,7 +116,7 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
     counts = "MLMD schema version 10; 1 pipelines, 1 runs, 2 executions, 3 artifacts"
     status = _mlmd(there, "status")
     assert status.returncode == 0 and counts in status.stdout, status.stdout
-    doctor = there.run("python", "-m", "include.tfx_airflow", "doctor")
+    doctor = there.command("doctor")
     assert doctor.returncode == 0 and counts in doctor.stdout, doctor.stdout
     printed = [done.stdout, again.stdout, status.stdout, doctor.stdout]
     for text in (server.password, urllib.parse.quote(server.password, safe="")):

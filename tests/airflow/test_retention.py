@@ -67,15 +67,14 @@ def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tm
     assert [state for state, _ in _artifacts(store)] == [_MARKED] * 3 + [_LIVE] * 3
     assert [Path(uri).exists() for _, uri in before] == [False] * 3 + [True] * 3
 
-    command = ("python", "-m", "include.tfx_airflow", "gc")
-    unknown = bundle.run(*command, "--apply", "0123", **home)
+    unknown = bundle.command("gc", "--apply", "0123", **home)
     assert unknown.returncode == 1 and "Retention: there is no plan '0123'" in unknown.stdout, unknown.stdout
-    nothing = bundle.run(*command, "--keep-runs", "0", **home)
+    nothing = bundle.command("gc", "--keep-runs", "0", **home)
     assert nothing.returncode == 1 and "keep runs = 0: give a number from 1" in nothing.stdout, nothing.stdout
-    restored = bundle.run(*command, "--restore", "1", **home)
+    restored = bundle.command("gc", "--restore", "1", **home)
     assert restored.returncode == 0 and "Restored and pinned: 1." in restored.stdout, restored.stdout
     assert Path(before[0][1]).exists()
-    again = bundle.run(*command, "--restore", "1", **home)
+    again = bundle.command("gc", "--restore", "1", **home)
     assert again.returncode == 1 and "artifact 1 is not set aside" in again.stdout
 
     _age(store, 8)

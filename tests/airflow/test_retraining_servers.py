@@ -55,7 +55,7 @@ def test_runs_end_well_although_their_store_went_away_and_come_from_the_cache_wh
         bundle = dataclasses.replace(
             delivered, environment={**delivered.environment, **server.airflow_environment}
         )
-        done = bundle.run("python", "-m", "include.tfx_airflow", "mlmd", "init")
+        done = bundle.command("mlmd", "init")
         assert done.returncode == 0, done.stdout
         # December 2013: data to train on.
         december = bundle.dags_test(DELIVERY, "--conf", '{"span": 201312}')

@@ -210,7 +210,7 @@ def test_metrics_that_are_no_numbers_are_told_as_such_and_the_run_succeeds(bundl
     assert json.loads(text)["summary"]["metrics"] == expected
     [(extra,)] = bundle.airflow_rows("select extra from asset_event order by id desc limit 1")
     assert json.loads(extra)["summary"]["metrics"] == expected
-    report = bundle.run("python", "-m", "include.tfx_airflow", "report", "no_numbers").stdout
+    report = bundle.command("report", "no_numbers").stdout
     assert re.search(r"loss +inf +\[-inf, nan\]", report) and re.search(r"recall +nan", report)
 
 

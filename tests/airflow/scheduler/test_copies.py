@@ -154,7 +154,7 @@ def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
         ("Chain", "Echo 'Chain' was skipped: Tuner"),
     ):
         assert start in scheduler.log("optional", run_id, f"all.{node}")
-    report = bundle.run("python", "-m", "include.tfx_airflow", "report", "optional").stdout
+    report = bundle.command("report", "optional").stdout
     assert re.search(r"all\.Chain +skipped +[0-9.]+ +Tuner was skipped: its Cond is false", report), report
 
 
