@@ -19,6 +19,7 @@ from tests import servers
 from tests.bundle import ROOT, TFX_PYTHON, Bundle
 from tests.server import wait_until
 
+# Its pipelines have the same arguments on each server, so that each is compiled once.
 SMALL = "tests.pipelines.small"
 _RETRIES = "NodeConfig(retries=8, retry_delay=timedelta(seconds=2))"
 
@@ -84,7 +85,7 @@ def test_a_task_makes_no_schema_and_says_who_does(there: Bundle, server: servers
     server.clear()
     dag_id = f"without_schema_{server.kind}"
     there.write_dag(
-        dag_id, f"{SMALL}:work", f"node_configs={{'Work': {_RETRIES}}},", pids=str(there.folder / dag_id)
+        dag_id, f"{SMALL}:work", f"node_configs={{'Work': {_RETRIES}}},", pids=str(there.folder / "never")
     )
     done = there.dags_test(dag_id)
     assert done.returncode != 0
@@ -103,7 +104,7 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
     assert again.returncode == 0 and "already; nothing was changed" in again.stdout
     dag_id = f"on_{server.kind}"
     message = 'its "config": {\\"depth\\": 2}, C:\\data, it\'s ü'
-    there.write_dag(dag_id, f"{SMALL}:write_and_read", name=dag_id, message=message)
+    there.write_dag(dag_id, f"{SMALL}:write_and_read", name="on_server", message=message)
     done = there.dags_test(dag_id)
     assert done.returncode == 0, done.stdout[-4000:]
     write, read = server.executions(dag_id)
@@ -150,7 +151,7 @@ def test_second_run_comes_from_the_cache_with_each_output_in_its_place(
         for way in ("enable_nestloop", "enable_mergejoin", "enable_indexscan"):
             server.rows(f"alter role {server.user} set {way} = off")
     dag_id = f"twice_{server.kind}"
-    there.write_dag(dag_id, f"{SMALL}:write_and_read", name=dag_id)
+    there.write_dag(dag_id, f"{SMALL}:write_and_read", name="twice")
     for _ in range(3):
         done = there.dags_test(dag_id)
         assert done.returncode == 0, done.stdout[-4000:]
@@ -178,7 +179,7 @@ def test_another_schema_version_is_named_and_not_touched(
     assert init.returncode == 1 and said in init.stdout
     if version == 9:
         dag_id = f"old_{server.kind}"
-        there.write_dag(dag_id, f"{SMALL}:write_and_read", name=dag_id)
+        there.write_dag(dag_id, f"{SMALL}:write_and_read", name="twice")
         done = there.dags_test(dag_id)
         assert done.returncode != 0 and said in done.stdout
     assert server.rows("select schema_version from MLMDEnv") == [[version]]
@@ -231,7 +232,8 @@ def test_a_server_that_goes_away_costs_an_attempt_and_nothing_else(
 ) -> None:
     _init(there, server)
     dag_id = f"outage_{server.kind}"
-    pids = there.folder / f"{dag_id}.pids"
+    pids = there.folder / "outage.pids"
+    pids.unlink(missing_ok=True)  # of the server before
     there.write_dag(
         dag_id, f"{SMALL}:work", f"node_configs={{'Work': {_RETRIES}}},", pids=str(pids), seconds=2.0
     )
