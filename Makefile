@@ -9,7 +9,7 @@ DAG ?= taxi
 MYPY := $(STATE)/airflow/bin/mypy --no-error-summary
 MLMD ?= sqlite:///$(STATE)/home/tfx/mlmd/metadata.db
 
-.PHONY: help setup demo up panel test test-fast test-long test-tfx test-cluster test-shipped replay notebook bench bench-flink lint lock env doctor clean
+.PHONY: help setup demo up panel test test-fast test-long test-tfx test-cluster test-shipped replay notebook bench bench-flink bench-versions lint lock env doctor clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -65,6 +65,10 @@ bench: setup ## measure against LocalDagRunner and TFX's own AirflowDagRunner, a
 bench-flink: setup ## measure the taxi pipeline on a real Flink against LocalDagRunner (needs Java 17; nothing else should run)
 	@include/bootstrap.sh cluster
 	@$(STATE)/airflow/bin/python -m tests.benchmarks.flink $(ARGS)
+
+bench-versions: setup ## measure TFX 1.21, in a Debian 13 of its own, beside TFX 1.16 (needs root; nothing else should run)
+	@include/bootstrap.sh tests
+	@$(STATE)/airflow/bin/python -m tests.benchmarks.versions $(ARGS)
 
 lint: ## ruff, types, and which room imports which
 	@include/bootstrap.sh tests
