@@ -20,7 +20,7 @@ class Difference:
     """Something that the two evaluations do not have in common.
 
     Attributes:
-      kind: examples, label, model, models, signature, weights, slicing, slices, metrics, weighting, intervals, tfma, pipeline,
+      kind: examples, label, model, models, signature, weights, slicing, slices, metrics, weighting, settings, intervals, tfma, pipeline,
         splits, config or size.
       weight: breaks (they measure different things), care (some rows do) or note (it is told, and accounted for).
       text: A sentence.
@@ -83,7 +83,7 @@ def _differences(baseline: Evaluated, candidate: Evaluated, comparison: Comparis
         )
     if comparison.cut:
         yield Difference(
-            "size", CARE, "There are more slices or metrics than the panel reads of an evaluation."
+            "size", CARE, "One of the evaluations has more slices or metrics than the panel reads."
         )
 
 
@@ -248,6 +248,15 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
             "not known how.",
             names=differs[:MAX_NAMED],
             names_in_all=len(differs),
+        )
+    if unlike := comparison.settings_differ:
+        yield Difference(
+            "settings",
+            CARE,
+            f"{_counted(len(unlike), 'metric')} cannot be compared: what is measured differs by the settings.",
+            *("; ".join(dict.fromkeys(one[place] for one in unlike[:MAX_NAMED])) for place in (1, 2)),
+            names=tuple(name for name, *_ in unlike[:MAX_NAMED]),
+            names_in_all=len(unlike),
         )
 
 

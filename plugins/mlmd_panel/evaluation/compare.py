@@ -64,6 +64,7 @@ class Comparison:
       only_baseline: Slices that only the baseline has.
       only_candidate: Slices that only the candidate has.
       weighting_differs: Names of metrics that are not compared, as their example weighting is not the same.
+      settings_differ: Metrics that are not compared, as they are computed differently: name, and each side's settings.
       link: How the two evaluations relate.
       method: How the changes were judged.
       cut: There are more rows, or one of the evaluations was cut.
@@ -78,6 +79,7 @@ class Comparison:
     only_baseline: tuple[Slice, ...]
     only_candidate: tuple[Slice, ...]
     weighting_differs: tuple[str, ...]
+    settings_differ: tuple[tuple[str, str, str], ...]
     link: Link
     method: Method
     cut: bool
@@ -142,6 +144,7 @@ def compare(
         tuple(one for one in found if one not in sides[1].slices),
         tuple(one for one in found if one not in sides[0].slices),
         named.weighting_differs,
+        named.settings_differ,
         link,
         method,
         cut,

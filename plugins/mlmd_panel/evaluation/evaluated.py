@@ -117,7 +117,7 @@ def is_baseline_of(one: Evaluated, other: Evaluated) -> bool:
 
 
 def same_examples(one: Evaluated, other: Evaluated) -> bool | None:
-    """Both were evaluated on the same artifacts, or on such with the same fingerprints; None if not known."""
+    """Both were evaluated on the same artifacts, or on as many examples of the same files; None if not known."""
     if not one.examples or not other.examples:
         return None
     if one.splits != other.splits:
@@ -128,7 +128,14 @@ def same_examples(one: Evaluated, other: Evaluated) -> bool | None:
     # Without a fingerprint two artifacts may hold the same examples all the same.
     if any(not fingerprint[0] for side in prints for fingerprint in side):
         return None if _spans(one) == _spans(other) else False
-    return prints[0] == prints[1]
+    return prints[0] == prints[1] and not _counts_differ(one, other)
+
+
+def _counts_differ(one: Evaluated, other: Evaluated) -> bool:
+    """A fingerprint is of the files that were read, and says nothing of how they were split."""
+    parts = [side.payload.overall_slice for side in (one, other)]
+    counts = {part.examples for part in parts if part is not None and part.examples is not None}
+    return len(counts) > 1
 
 
 def _evaluator(detail: RunDetail, artifact: Artifact) -> Execution | None:

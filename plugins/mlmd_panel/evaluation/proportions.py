@@ -32,6 +32,8 @@ _OF_COUNTS = {
 # Metrics that `counts` looks at besides the proportion itself.
 COUNTS = frozenset(name for names in _OF_COUNTS.values() for name in names)
 _CLOSE = 1e-6
+# A number of examples, computed from a rounded share. With more examples than that can tell apart, a share is no proportion.
+_NEAR_A_COUNT = 0.05
 
 
 def counts(
@@ -51,9 +53,10 @@ def counts(
     if value is None or key.weighted or not 0 <= value <= 1:
         return None
     if key.name in _OF_EXAMPLES:
-        if not examples or abs(value * examples - round(value * examples)) > _CLOSE * examples:
+        right = round(value * examples) if examples else 0
+        if not examples or abs(value * examples - right) > min(_CLOSE * examples, _NEAR_A_COUNT):
             return None
-        return float(round(value * examples)), examples
+        return float(right), examples
     if key.name not in _OF_COUNTS:
         return None
     found = [metrics.get(dataclasses.replace(key, name=name)) for name in _OF_COUNTS[key.name]]

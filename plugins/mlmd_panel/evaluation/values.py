@@ -43,11 +43,13 @@ class Names:
       of_key: A name for each key of either, sorted by name.
       models: What each side's keys without a model's name mean.
       weighting_differs: Names of metrics that are not compared, as their example weighting is not the same.
+      settings_differ: Metrics that are not compared, as they are computed differently: name, and each side's settings.
     """
 
     of_key: dict[MetricKey, str]
     models: tuple[str, str]
     weighting_differs: tuple[str, ...]
+    settings_differ: tuple[tuple[str, str, str], ...]
 
 
 def names(baseline: Evaluated, candidate: Evaluated) -> Names:
@@ -64,10 +66,23 @@ def names(baseline: Evaluated, candidate: Evaluated) -> Names:
     either = [{_unweighted(key) for key in side} for side in keys]
     alike = {_unweighted(key) for key in keys[0] & keys[1]}
     named = metric_names(sorted(keys[0] | keys[1], key=repr))
+    settings = baseline.payload.config.settings, candidate.payload.config.settings
+    unlike = {}
+    for key in keys[0] & keys[1]:
+        plain = dataclasses.replace(key, model="", weighted=None)
+        two = settings[0].get(plain), settings[1].get(plain)
+        # A metric that one side's configuration does not name is one that the model has itself.
+        if None not in two and two[0] != two[1]:
+            unlike[key] = two
     return Names(
-        dict(sorted(named.items(), key=lambda pair: pair[1])),
+        dict(
+            sorted(
+                ((key, name) for key, name in named.items() if key not in unlike), key=lambda pair: pair[1]
+            )
+        ),
         models,
         tuple(sorted(metric_names((either[0] & either[1]) - alike).values())),
+        tuple(sorted((named[key], *map(str, two)) for key, two in unlike.items())),
     )
 
 
@@ -125,8 +140,20 @@ class _Split:
             if key not in found[whose] or metric.key.model:
                 found[whose][key] = metric
         if self._side.own_baseline:
-            return SliceValues(part, found["baseline"], {}, {})
+            return SliceValues(part, self._for_each_candidate(found["baseline"]), {}, {})
         return SliceValues(part, found["candidate"], found["baseline"], found["change"])
+
+    def _for_each_candidate(self, metrics: Metrics) -> Metrics:
+        """An evaluation's own baseline is what each of its candidates is compared with."""
+        names = _candidates(self._side)
+        if names == ("",):
+            return metrics
+        keys = (
+            (dataclasses.replace(key, model=name), metric)
+            for key, metric in metrics.items()
+            for name in names
+        )
+        return {self._wanted.get(key, key): metric for key, metric in keys}
 
     def judges(self, key: MetricKey) -> bool:
         """A metric with this key is of the models that are compared."""
@@ -149,10 +176,20 @@ class _Split:
 def _keys(side: Evaluated) -> Iterable[MetricKey]:
     if side.own_baseline:
         own = (key for key in side.payload.keys if key.model and key.model == side.payload.baseline)
-        keys: Iterable[MetricKey] = (dataclasses.replace(key, model="") for key in own if not key.is_diff)
+        keys: Iterable[MetricKey] = (
+            dataclasses.replace(key, model=name)
+            for key in own
+            if not key.is_diff
+            for name in _candidates(side)
+        )
     else:
         keys = side.payload.candidate_keys
     return (key for key in keys if key.name.rpartition("/")[2] not in _NOT_COMPARED)
+
+
+def _candidates(side: Evaluated) -> tuple[str, ...]:
+    """Names of the models that an evaluation's own baseline is compared with, as keys have them: none of a sole one."""
+    return side.payload.candidates if len(side.payload.candidates) > 1 else ("",)
 
 
 def _models(baseline: Evaluated, candidate: Evaluated) -> tuple[str, str]:

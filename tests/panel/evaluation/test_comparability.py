@@ -149,6 +149,32 @@ def test_metrics_that_are_weighted_on_one_side_only_are_never_compared() -> None
     assert _of_kind(found, "weighting").names == ("auc",) and found.verdict == NOT_COMPARABLE
 
 
+def test_metrics_with_other_settings_are_never_compared() -> None:
+    def one(number: int, *settings: str) -> Evaluated:
+        by_key = dict(zip((MetricKey("auc"), MetricKey("precision")), settings, strict=False))
+        return evaluated(number, read=payload(part(auc=0.9, precision=0.8), settings=by_key))
+
+    other = _judged(one(1, "{}", '{"thresholds": [0.5]}'), one(2, "{}", '{"thresholds": [0.9]}'))
+    found = _of_kind(other, "settings")
+    assert (found.weight, found.names) == (CARE, ("precision",))
+    assert (found.baseline, found.candidate) == ('{"thresholds": [0.5]}', '{"thresholds": [0.9]}')
+    # Of one side it is not known: the model may have it itself.
+    assert not [d for d in _judged(one(1, "{}"), one(2, "{}", "x")).differences if d.kind == "settings"]
+
+
+def test_examples_of_the_same_files_that_were_split_otherwise_are_others() -> None:
+    def one(number: int, examples: float) -> Evaluated:
+        return evaluated(number, part(examples=examples, auc=0.9), fingerprint="same", model=7 * number)
+
+    base, other = one(1, 160.0), one(2, 95.0)
+    spans = [dataclasses.replace(side, examples=base.examples) for side in (base, other)]
+    ids = dataclasses.replace(base.examples[0], id=9)
+    moved = dataclasses.replace(other, examples=(ids,))
+    assert _of_kind(_judged(*spans), "examples").text == "Both were evaluated on the same examples."
+    assert compare(base, moved).link.same_examples is False
+    assert compare(base, dataclasses.replace(one(2, 160.0), examples=(ids,))).link.same_examples is True
+
+
 @pytest.mark.parametrize(("examples", "said"), [(12.0, "12"), (None, "not recorded")])
 def test_too_few_examples_and_unknown_numbers_are_said(examples: float | None, said: str) -> None:
     base, candidate = _linked()

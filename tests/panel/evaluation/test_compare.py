@@ -12,7 +12,7 @@ from mlmd_panel.evaluation import effects, verdicts
 from mlmd_panel.evaluation.compare import MODEL_EFFECT, TOTAL, Method, Row, compare
 from mlmd_panel.evaluation.direction import direction
 from mlmd_panel.evaluation.evaluated import Evaluated, baseline_of
-from mlmd_panel.payloads.evaluation.eval_config import EvalConfig, Threshold
+from mlmd_panel.payloads.evaluation.eval_config import EvalConfig, EvaluatedModel, Threshold
 from mlmd_panel.payloads.evaluation.metrics import MetricKey
 from mlmd_panel.payloads.evaluation.slice_metrics import SliceMetrics
 from mlmd_panel.payloads.evaluation.slices import Slice
@@ -141,6 +141,25 @@ def test_the_candidates_own_baseline_is_judged_on_the_same_examples() -> None:
     assert row.data_effect and row.data_effect.value == 0
 
 
+def test_each_of_several_candidates_is_compared_with_the_own_baseline() -> None:
+    models = tuple(
+        EvaluatedModel(name, name == "old", "", "label", "", "", "") for name in ("dnn", "gbt", "old")
+    )
+    values = {"dnn": 0.91, "gbt": 0.86, "old": 0.9}
+    metrics = [metric(MetricKey("auc", name), value, 0.01) for name, value in values.items()]
+    metrics += [
+        metric(MetricKey("auc", name, is_diff=True), values[name] - 0.9, 0.002) for name in ("dnn", "gbt")
+    ]
+    one = evaluated(2, read=payload(SliceMetrics(OVERALL, tuple(metrics), 400.0, None), models=models))
+
+    found = compare(baseline_of(one), one)
+
+    assert {row.metric: (row.verdict, row.total and row.total.method) for row in found.rows} == {
+        "auc of dnn": ("better", effects.PAIRED),
+        "auc of gbt": ("worse", effects.PAIRED),
+    }
+
+
 def test_runs_that_share_an_evaluation_are_unchanged() -> None:
     one = evaluated(1, part(auc=0.9))
 
@@ -190,6 +209,17 @@ def test_a_weighted_accuracy_is_no_proportion_of_the_examples() -> None:
     other = evaluated(2, part(examples=70.0, error=None, binary_accuracy=0.8))
 
     assert _row(base, other).why == effects.NO_INTERVAL
+
+
+@pytest.mark.parametrize("examples", [10_000.0, 100_000.0, 1_000_000.0, 50_000_000.0])
+def test_an_accuracy_of_many_examples_is_no_proportion_unless_it_is_a_count(examples: float) -> None:
+    def method(value: float) -> str:
+        base = evaluated(1, part(examples=examples, error=None, accuracy=0.9123))
+        found = _row(base, evaluated(2, part(examples=examples, error=None, accuracy=value)))
+        return found.total.method if found.total else ""
+
+    assert method((0.91 * examples + 0.4) / examples) == ""
+    assert method(0.91) == effects.NEWCOMBE
 
 
 def test_precision_is_a_proportion_if_the_counts_beside_it_say_so() -> None:

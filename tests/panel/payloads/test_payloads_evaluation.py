@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import random
@@ -823,3 +824,37 @@ def test_mutations_raise_nothing_but_payload_errors(part: str, evaluations: Path
             assert str(folder) not in str(error)
             outcomes.add(PayloadError)
     assert len(outcomes) > 1
+
+
+def _config(folder: Path, **config: Any) -> eval_config.EvalConfig:
+    (folder / eval_config.FILE).write_text(json.dumps({"evalConfig": config}))
+    return eval_config.read(Files([str(folder)]), str(folder))
+
+
+def test_features_of_several_outputs_are_told_in_one_order(tmp_path: Path) -> None:
+    outputs = {"sale": "bought", "click": "clicked", "view": "seen"}
+    for order in itertools.permutations(outputs):
+        found = _config(tmp_path, modelSpecs=[{"labelKeys": {name: outputs[name] for name in order}}])
+        assert found.models[0].label == "click: clicked, sale: bought, view: seen"
+
+
+def test_settings_of_metrics_are_equal_only_where_they_measure_the_same(tmp_path: Path) -> None:
+    def settings(metric: dict[str, Any], **spec: Any) -> str:
+        found = _config(tmp_path, metricsSpecs=[{"metrics": [metric], **spec}]).settings
+        [text] = found.values()
+        return text
+
+    at_half = settings({"className": "Precision", "config": '"thresholds": [0.5], "name": "p"'})
+    assert at_half == settings({"className": "Precision", "config": '{"name": "q", "thresholds": [0.5]}'})
+    others = [
+        settings({"className": "Precision"}),
+        settings({"className": "Precision", "config": '"thresholds": [0.9]'}),
+        settings({"className": "Recall", "config": '"thresholds": [0.5]'}),
+        settings({"className": "Precision", "config": '"thresholds": [0.5]'}, queryKey="user"),
+        settings({"className": "Precision", "config": '"thresholds": [0.5]'}, outputWeights={"click": 2.0}),
+        settings(
+            {"className": "Precision", "config": '"thresholds": [0.5]'},
+            aggregate={"macroAverage": True, "classWeights": {"1": 0.3}},
+        ),
+    ]
+    assert len({at_half, *others}) == 1 + len(others)

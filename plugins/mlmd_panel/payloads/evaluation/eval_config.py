@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -44,9 +44,9 @@ class EvaluatedModel:
       name: Empty when there is one model.
       baseline: The one that the candidate is compared with.
       signature: Signature called.
-      label: Feature that holds the label.
-      prediction: Output that holds the prediction, or empty.
-      weight: Feature that holds the example weight, or empty.
+      label: Feature that holds the label; of a model with several outputs, by output: `click: clicked, sale: bought`.
+      prediction: Output that holds the prediction, or empty; of several as `label`.
+      weight: Feature that holds the example weight, or empty; of several as `label`.
       location: Where the model was; a path that administrators know.
     """
 
@@ -106,6 +106,8 @@ class EvalConfig:
       version: Version of TFMA.
       intervals: Method of the confidence intervals: POISSON_BOOTSTRAP, JACKKNIFE or empty.
       min_slice_size: Slices with fewer examples are hidden.
+      settings: What each configured metric is computed with, as text that is equal for equal settings; by key without
+        model and weighting.
       cut: There are more thresholds, models or specifications of slices.
     """
 
@@ -117,6 +119,7 @@ class EvalConfig:
     version: str = ""
     intervals: str = ""
     min_slice_size: int = 0
+    settings: Mapping[MetricKey, str] = dataclasses.field(default_factory=dict)
     cut: bool = False
 
     @property
@@ -159,9 +162,9 @@ def config_of(run: Any) -> EvalConfig:
             model.name,
             model.is_baseline,
             model.signature_name,
-            model.label_key or ", ".join(model.label_keys.values()),
-            model.prediction_key or ", ".join(model.prediction_keys.values()),
-            model.example_weight_key or ", ".join(model.example_weight_keys.values()),
+            model.label_key or _by_output(model.label_keys),
+            model.prediction_key or _by_output(model.prediction_keys),
+            model.example_weight_key or _by_output(model.example_weight_keys),
             run.model_locations.get(model.name, ""),
         )
         for model in config.model_specs[:MAX_SPECS]
@@ -180,8 +183,14 @@ def config_of(run: Any) -> EvalConfig:
         version=run.version,
         intervals=method,
         min_slice_size=options.min_slice_size.value,
+        settings=_settings(config),
         cut=cut or max(len(slicing), len(config.model_specs)) > MAX_SPECS,
     )
+
+
+def _by_output(features: Mapping[str, str]) -> str:
+    """In one order: a protobuf map has none."""
+    return ", ".join(f"{output}: {feature}" for output, feature in sorted(features.items()))
 
 
 def bounds(message: Any, key: MetricKey, spec: Any) -> Iterator[Threshold]:
@@ -247,13 +256,39 @@ def _by_metric(config: Any) -> Iterator[Threshold]:
                     yield from bounds(message, key, None if slicing is None else slices.spec_of(slicing))
 
 
-def name_of(metric: Any) -> str:
-    """Name of a `MetricConfig` message: configured, or what its class is called in snake case."""
+def _settings(config: Any) -> dict[MetricKey, str]:
+    """Not only what is written at a metric: weights of classes and outputs, and how rows are grouped, too."""
+    found: dict[MetricKey, set[str]] = {}
+    for spec in config.metrics_specs:
+        shared = {
+            "class weights": dict(sorted(spec.aggregate.class_weights.items())),
+            "output weights": dict(sorted(spec.output_weights.items())),
+            "query key": spec.query_key,
+        }
+        for metric in spec.metrics:
+            own = _configured(metric)
+            if isinstance(own, dict):
+                own = {name: value for name, value in own.items() if name != "name"}
+            said = {"class": f"{metric.module}.{metric.class_name}".lstrip("."), "config": own, **shared}
+            text = json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
+            for key in _keys(name_of(metric), spec, [None]):
+                if len(found) < MAX_THRESHOLDS:
+                    found.setdefault(dataclasses.replace(key, model=""), set()).add(text)
+    return {key: "; ".join(sorted(texts)) for key, texts in found.items()}
+
+
+def _configured(metric: Any) -> Any:
+    """The settings of a `MetricConfig` message; its text where that is no JSON, with which TFMA fails."""
     config = metric.config.strip()
     try:
-        settings = json.loads(config if config.startswith("{") else "{" + config + "}")
+        return json.loads(config if config.startswith("{") else "{" + config + "}")
     except (ValueError, RecursionError):
-        settings = {}
+        return config
+
+
+def name_of(metric: Any) -> str:
+    """Name of a `MetricConfig` message: configured, or what its class is called in snake case."""
+    settings = _configured(metric)
     if isinstance(settings, dict) and isinstance(settings.get("name"), str) and settings["name"]:
         return settings["name"]
     if metric.class_name in _NAMES:
