@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.providers.apache.beam.hooks.beam import BeamHook, beam_options_to_args
@@ -86,6 +86,8 @@ def _task(operator: Any, context: Context) -> dict[str, Any]:
     }
 
 
+# Of the provider's operator: how it would start a Python, or leave the job to the triggerer.
+_WITHOUT_EFFECT = ("deferrable", "py_interpreter", "py_options", "py_requirements", "py_system_site_packages")
 # Of the `DataflowConfiguration` of Google's provider, where nobody gives one.
 _PROVIDERS_JOB_NAME = "{{task.task_id}}"
 
@@ -124,7 +126,8 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
                 value that a user may type in, so it must not name a command, an address or a path.
 
         Raises:
-            ConfigError: There is no such runner, or `dataflow_config` names the job.
+            ConfigError: There is no such runner, `dataflow_config` names the job, or an argument of the provider's operator
+                can have no effect here.
         """
         if not is_template(runner):
             find(runner, f"runner of {kwargs.get('task_id')!r}")
@@ -134,6 +137,7 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             if isinstance(value, str)
         }
         object_store.check(options, read_settings())
+        _refuse_arguments(kwargs)
         _refuse_job_name(kwargs.get("task_id"), kwargs.get("dataflow_config"))
         # A deferred job would run in the triggerer, with the triggerer's environment.
         super().__init__(py_file=module, runner=runner, **kwargs, deferrable=False)
@@ -186,6 +190,14 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
             config.job_name, config.append_job_name = self._target.job_name or config.job_name, False
             config.location = options.get("region", config.location)
             config.project_id = options.get("project", config.project_id)
+
+
+def _refuse_arguments(given: Mapping[str, Any]) -> None:
+    if found := sorted(set(given) & set(_WITHOUT_EFFECT)):
+        raise ConfigError(
+            f"{given.get('task_id')!r} has {found}: the program runs in the TFX interpreter, with what is installed there, and "
+            "as long as its task; remove them."
+        )
 
 
 def _refuse_job_name(task_id: Any, config: Any) -> None:

@@ -58,11 +58,19 @@ def target(name: str, what: str, job_name: str, settings: Settings) -> BeamTarge
         job_endpoint=f"{connection.host}:{connection.port}",
         artifact_endpoint=str(extra.get("artifact_endpoint") or ""),
         token=connection.password or "",
-        tls=extra.get("tls") in (True, "true"),
+        tls=_flag(extra.get("tls", False), f"'tls' in the extra of {place}"),
         worker_pool=str(extra.get("worker_pool") or ""),
         worker_pool_token=str(extra.get("worker_pool_token") or ""),
         ui=str(extra.get("ui") or "").rstrip("/"),
     )
+
+
+def _flag(value: Any, what: str) -> bool:
+    """A Connection that is written as a URI has text for it."""
+    found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if found is None:
+        raise ConfigError(f"{what} is {value!r}; it must be true or false.")
+    return found
 
 
 def _find(conn_id: str, name: str) -> Any:

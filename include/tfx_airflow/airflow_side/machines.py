@@ -123,8 +123,8 @@ def check_home(settings: Settings, what: str) -> None:
     if found and not (Path(settings.home) / MARK).exists():
         raise SettingsError(
             f"{found[0]} runs tasks on several machines, but [{SECTION}] home = {settings.home!r} on {socket.gethostname()!r} is "
-            f"not the folder of the DAG processor, whose file {MARK!r} is not in it, and {what}; mount the same folder there "
-            "on all machines."
+            f"not the DAG processor's folder (it has no file {MARK!r}), and {what}; mount one shared folder at that path on all "
+            "machines."
         )
 
 

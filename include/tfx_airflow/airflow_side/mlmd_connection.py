@@ -55,17 +55,36 @@ def address(settings: Settings) -> dict[str, Any]:
         raise MlmdError(
             f"Connection {name!r} has type {connection.conn_type!r}; it must be mysql, postgres or sqlite."
         )
-    if kind == "sqlite":
-        path = connection.host or connection.schema
-        if not path:
-            raise MlmdError(
-                f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
-            )
-        machines.refuse_file(path)
-        return {"kind": "sqlite", "path": path}
+    return _file(name, connection) if kind == "sqlite" else _server(name, kind, connection)
+
+
+def _file(name: str, connection: Any) -> dict[str, Any]:
+    path = connection.host or connection.schema
+    if not path:
+        raise MlmdError(
+            f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
+        )
+    if not os.path.isabs(
+        path
+    ):  # to a folder that differs by bundle version: each would have a new, empty store
+        raise MlmdError(
+            f"Connection {name!r} has the relative path {path!r}; write it as sqlite:////absolute/path/metadata.db, with "
+            "four slashes."
+        )
+    machines.refuse_file(path)
+    return {"kind": "sqlite", "path": path}
+
+
+def _server(name: str, kind: str, connection: Any) -> dict[str, Any]:
     for field, meaning in (("host", "the database server"), ("schema", "the name of the database")):
         if not getattr(connection, field):
             raise MlmdError(f"Connection {name!r} ({kind}) has no {field}; set it to {meaning}.")
+    extra = connection.extra_dejson
+    # A misspelt one would mean a connection without encryption.
+    if unknown := sorted(n for n in extra if n.startswith(("ssl", "tls")) and n not in SSL_FIELDS[kind]):
+        raise MlmdError(
+            f"Connection {name!r} ({kind}) has {unknown} in its extra; of TLS there may be {list(SSL_FIELDS[kind])}."
+        )
     return {
         "kind": kind,
         "host": connection.host,
@@ -73,7 +92,7 @@ def address(settings: Settings) -> dict[str, Any]:
         "database": connection.schema,
         "user": connection.login or "",
         "password": connection.password or "",
-        "ssl": {key: value for key, value in connection.extra_dejson.items() if key in SSL_FIELDS[kind]},
+        "ssl": {key: value for key, value in extra.items() if key in SSL_FIELDS[kind]},
     }
 
 

@@ -79,8 +79,8 @@ def findings() -> Iterator[tuple[bool | None, str]]:
         for path in _passed_over(bag.dag_folder):
             yield (
                 False,
-                f"DAG file {path} is passed over by Airflow, because the words 'dag' and 'airflow' are not both in it "
-                "([core] dag_discovery_safe_mode); write them into its docstring",
+                f"DAG file {path} is passed over by Airflow, because it does not contain both words 'dag' and "
+                "'airflow' ([core] dag_discovery_safe_mode); add them to its docstring",
             )
     wanted = needs(dags)
     pools = _pools()

@@ -31,6 +31,17 @@ def test_a_runner_that_is_not_in_the_table_is_an_error_in_the_dag_file() -> None
     assert _operator(runner="flink").runner == "flink"
 
 
+@pytest.mark.parametrize(
+    "argument", [{"py_requirements": ["h3"]}, {"py_interpreter": "/opt/python"}, {"deferrable": True}]
+)
+def test_arguments_that_can_have_no_effect_are_refused(argument: dict[str, Any]) -> None:
+    [name] = argument
+    with pytest.raises(
+        ConfigError, match=rf"'count' has \['{name}'\]: the program runs in the TFX interpreter"
+    ):
+        _operator(**argument)
+
+
 def test_a_name_for_the_job_on_dataflow_is_refused() -> None:
     for config in ({"job_name": "mine"}, SimpleNamespace(job_name="mine")):
         with pytest.raises(

@@ -34,6 +34,15 @@ def test_addresses_and_tokens_are_the_connections(monkeypatch: pytest.MonkeyPatc
     assert target.of.kind == "flink"
 
 
+@pytest.mark.parametrize(("tls", "encrypted"), [("True", True), ("1", True), ("false", False), ("0", False)])
+def test_a_connection_in_a_uri_says_whether_to_encrypt_as_text(
+    monkeypatch: pytest.MonkeyPatch, tls: str, encrypted: bool
+) -> None:
+    uri = f"generic://:token@jobs:8099?ui=http%3A%2F%2Fflink&worker_pool=p%3A1&tls={tls}"
+    monkeypatch.setenv("AIRFLOW_CONN_BEAM_FLINK", uri)
+    assert _target(monkeypatch).tls is encrypted
+
+
 def test_a_runner_of_this_machine_needs_no_connection() -> None:
     target = beam_connection.target("in_memory", "x", "", Settings(home="/srv"))
     assert target.job_endpoint == "" and target.of.kind == "in_memory"
@@ -52,6 +61,10 @@ def test_a_connection_that_is_not_there_may_come_back(monkeypatch: pytest.Monkey
         ({"host": "jobs"}, "needs host and port of the job server"),
         ({"host": "jobs", "port": 1, "extra": {"worker_pool": "p:1"}}, "needs 'ui' in its extra"),
         ({"host": "jobs", "port": 1, "extra": {"ui": "http://f"}}, "needs 'worker_pool' in its extra"),
+        (
+            {"host": "jobs", "port": 1, "extra": {"ui": "u", "worker_pool": "p:1", "tls": "yes please"}},
+            "'tls' in the extra of Connection 'beam_flink' of Beam runner 'flink' is 'yes please'; it must be true or",
+        ),
         ({"host": "jobs", "port": 1, "extra": {"worker_pol": "x"}}, r"has \['worker_pol'\] in its extra"),
     ],
 )

@@ -116,8 +116,15 @@ def test_sqlite(monkeypatch: pytest.MonkeyPatch, text: str, path: str) -> None:
         ('{"conn_type": "mysql", "schema": "mlmd"}', ["mysql", "no host"]),
         ("postgres://tfx@db.example", ["postgresql", "no schema"]),
         ("sqlite://", ["has no file path", "sqlite:////"]),
+        ("sqlite:///metadata.db", ["the relative path 'metadata.db'", "sqlite:////absolute", "four slashes"]),
+        ('{"conn_type": "sqlite", "host": "srv/metadata.db"}', ["the relative path 'srv/metadata.db'"]),
+        (
+            '{"conn_type": "mysql", "host": "db", "schema": "m", "extra": {"ssl": {"ca": "/ca.pem"}}}',
+            ["(mysql) has ['ssl'] in its extra", "there may be ['key', 'cert', 'ca',"],
+        ),
+        ("postgres://tfx@db/m?ssl_mode=require", ["has ['ssl_mode'] in its extra", "'sslmode'"]),
     ],
-    ids=["wrong-type", "no-host", "no-schema", "no-file"],
+    ids=["wrong-type", "no-host", "no-schema", "no-file", "relative", "relative-json", "ssl", "misspelt-ssl"],
 )
 def test_a_connection_that_names_no_store_is_refused(
     monkeypatch: pytest.MonkeyPatch, text: str, parts: list[str]
