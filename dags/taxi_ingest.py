@@ -11,6 +11,7 @@ changes nothing. Unusable rows go to `<home>/taxi/bad_rows`, each with its reaso
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -64,7 +65,9 @@ with DAG(
         for path in files.glob(f"{root}/*/v[0-9]*/{MARKER}"):
             marker = {"rows": None, "delivery": None, **json.loads(files.cat_file(path) or "{}")}
             span, name, _ = path.split("/")[-3:]
-            version = int(name[1:])
+            if not (number := re.fullmatch(r"v(\d+)", name)):
+                continue  # a folder of somebody's own, such as v2.bad
+            version = int(number[1])
             if version >= found.get(span, {"version": 0})["version"]:
                 found[span] = {
                     "version": version,
