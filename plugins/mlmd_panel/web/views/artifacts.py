@@ -78,7 +78,7 @@ def part(
     split: Annotated[
         str, Query(max_length=500, description="Split of examples, statistics or anomalies")
     ] = "",
-    slice: Annotated[str, Query(max_length=500, description="Slice of statistics")] = "",
+    slice: Annotated[str, Query(max_length=20_000, description="Slice of statistics")] = "",
     feature: Annotated[
         str, Query(max_length=200, description="Part of the name of features in statistics")
     ] = "",

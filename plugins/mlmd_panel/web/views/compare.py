@@ -42,7 +42,8 @@ ORDERS = {
     "examples": "most examples first",
 }
 Ids = Annotated[list[Id], Query(max_length=MAX_CANDIDATES, description="Runs to compare with the baseline")]
-Kind = Annotated[str, Query(max_length=20)]
+# One of a few names; `_check` says which there are.
+Kind = Annotated[str, Query(max_length=200)]
 
 
 @dataclasses.dataclass(frozen=True)
