@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "arguments", nargs="*", metavar="NAME=JSON", help="arguments of the function, as in the DAG file"
     )
+    compile_.add_argument(
+        "--compiled-from",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="as in the DAG file's AirflowPipelineConfig; once for each of its paths",
+    )
     adopt = commands.add_parser(
         "adopt",
         help="report what becomes of a DAG file, or a folder of them, written for TFX's Airflow runner",
@@ -110,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compile(reference: str | None, arguments: list[str]) -> int:
+def _compile(reference: str | None, arguments: list[str], compiled_from: list[str]) -> int:
     if reference is None:
         from include.tfx_airflow.commands import demo
 
@@ -129,7 +136,7 @@ def _compile(reference: str | None, arguments: list[str]) -> int:
             values[name] = json.loads(text)
         except ValueError:
             values[name] = text
-    compiled = load(reference, values, read_settings(), force=True)
+    compiled = load(reference, values, read_settings(), force=True, compiled_from=compiled_from)
     how = "already compiled" if compiled.found else f"compiled in {compiled.seconds:.1f} s"
     print(f"{reference}: {len(compiled.manifest.nodes)} nodes, {how}: {compiled.folder}")
     return 0
@@ -181,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     logger.propagate = False
     try:
         if arguments.command == "compile":
-            return _compile(arguments.reference, arguments.arguments)
+            return _compile(arguments.reference, arguments.arguments, arguments.compiled_from)
         if arguments.command == "adopt":
             from include.tfx_airflow.commands import adopt
 

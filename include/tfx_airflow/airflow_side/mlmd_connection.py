@@ -64,9 +64,8 @@ def _file(name: str, connection: Any) -> dict[str, Any]:
         raise MlmdError(
             f"Connection {name!r} has no file path; write it as sqlite:////absolute/path/metadata.db."
         )
-    if not os.path.isabs(
-        path
-    ):  # to a folder that differs by bundle version: each would have a new, empty store
+    # A relative one is below the bundle's folder, which may be another one after each commit: a new, empty store.
+    if not os.path.isabs(path):
         raise MlmdError(
             f"Connection {name!r} has the relative path {path!r}; write it as sqlite:////absolute/path/metadata.db, with "
             "four slashes."

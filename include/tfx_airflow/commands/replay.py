@@ -58,10 +58,15 @@ def _play(dag_id: str, first: str, last: str, before: str | None, metric: str) -
     # Airflow stores and shows it with the backfill and each new run: only what bears it was made here.
     mark = f"{_user()}replay {secrets.token_hex(4)}"
     with up.running(0) as airflow:
-        if airflow is None or (before and not _run_once(before)) or not _backfill(dag_id, first, last, mark):
+        if (
+            airflow is None
+            or (before and not _run_once(before, airflow))
+            or not _backfill(dag_id, first, last, mark)
+        ):
             return []
-        rows = _follow(dag_id, mark, metric)
-        _wait_for_the_end(mark)
+        rows = _follow(dag_id, mark, metric, airflow)
+        if rows:
+            _wait_for_the_end(mark)
         return rows
 
 
@@ -103,7 +108,7 @@ def draw(dag_id: str, rows: list[history.Row], metric: str) -> Path:
     return path
 
 
-def _run_once(dag_id: str) -> bool:
+def _run_once(dag_id: str, airflow: subprocess.Popen[bytes]) -> bool:
     if not _unpause(dag_id) or not _airflow("dags", "trigger", dag_id):
         return False
     while True:
@@ -111,6 +116,8 @@ def _run_once(dag_id: str) -> bool:
         if run["state"] in _DONE:
             print(f"    {dag_id}: {run['state']}, {run['seconds']:.0f} s", flush=True)
             return run["state"] == "success"
+        if up.has_ended(airflow):
+            return False
         time.sleep(_POLL_SECONDS)
 
 
@@ -215,8 +222,8 @@ def _run_ids(dag_id: str, mark: str) -> set[str]:
         return set(session.scalars(query))
 
 
-def _follow(dag_id: str, mark: str, metric: str) -> list[history.Row]:
-    """Prints a line for each run that ends, until all have ended."""
+def _follow(dag_id: str, mark: str, metric: str, airflow: subprocess.Popen[bytes]) -> list[history.Row]:
+    """Prints a line for each run that ends, until all have ended; none when Airflow has."""
     printed: set[str] = set()
     while True:
         mine = _run_ids(dag_id, mark)
@@ -229,6 +236,8 @@ def _follow(dag_id: str, mark: str, metric: str) -> list[history.Row]:
                 print(f"    {len(printed):>3} of {len(runs)}  " + "\n".join(line), flush=True)
         if runs and len(ended) == len(runs):
             return [row for run in runs for row in history.rows(run)]
+        if up.has_ended(airflow):
+            return []
         time.sleep(_POLL_SECONDS)
 
 

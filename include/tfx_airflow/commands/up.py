@@ -42,8 +42,8 @@ def main(port: int) -> int:
             if process is None:
                 return 1
             print("Ctrl-C stops it.", flush=True)
-            code = process.wait()
-            print(f"Airflow ended with exit code {code}; see {_log()}", file=sys.stderr)
+            process.wait()
+            has_ended(process)
             return 1
     except KeyboardInterrupt:
         return 0
@@ -90,6 +90,14 @@ def running(port: int) -> Iterator[subprocess.Popen[bytes] | None]:
         print("\n==> stopping Airflow", flush=True)
         stop(process)
         serve.stop()
+
+
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether Airflow has stopped by itself, which is printed."""
+    code = process.poll()
+    if code is not None:
+        print(f"Airflow ended with exit code {code}; see {_log()}", file=sys.stderr)
+    return code is not None
 
 
 def _log() -> Path:

@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 
 from include.tfx_airflow.airflow_side.beam import BeamProgramOperator
 from include.tfx_airflow.commands import beam_reach, dag_needs
+from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.settings import Settings
 
 
@@ -58,3 +59,13 @@ def test_a_task_on_a_cluster_needs_its_connection() -> None:
         BeamProgramOperator(task_id="count", module="m", runner="flink")
         BeamProgramOperator(task_id="other", module="m", runner="{{ params.runner }}")
     assert dag_needs.needs([dag])[("Connection", "beam_flink")] == ["d.count"]
+
+
+def test_a_broken_table_of_runners_hides_no_other_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ConfigError("include/beam_runners.py cannot be imported")
+
+    monkeypatch.setattr(dag_needs, "table", broken)
+    with DAG("d", start_date=datetime(2014, 1, 1), schedule=None) as dag:
+        BeamProgramOperator(task_id="t", module="m", pool="mine")
+    assert dag_needs.needs([dag]) == {("pool", "mine"): ["d.t"]}
