@@ -159,7 +159,8 @@ def diffs(
             _kept.put(key, kept)
         # Not kept: who may read the code, and what the repository has, is not known by the key.
         changes = with_lines(kept.changes, code) if kept.changes and code else kept.changes
-        found.append(dataclasses.replace(kept, baseline=baseline.run, candidate=candidate, changes=changes))
+        base_run = candidate if baseline.against == OWN else baseline.run
+        found.append(dataclasses.replace(kept, baseline=base_run, candidate=candidate, changes=changes))
     return found
 
 

@@ -28,6 +28,7 @@ from mlmd_panel.store.run_summaries import RunSummary, evaluated, summaries
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names, PageNumber
 from mlmd_panel.web.forest_scales import scales
+from mlmd_panel.web.links import Urls
 from mlmd_panel.web.request import Id, OptionalId, Text, Visit, Visiting
 
 MAX_CANDIDATES = 20
@@ -41,6 +42,8 @@ ORDERS = {
     "change": "largest change first",
     "examples": "most examples first",
 }
+# Parameters that name the runs otherwise, or make no sense of one of several candidates alone.
+_OF_SEVERAL = ("base", "other", "base_branch", "other_branch", "dag_id", "run_id", "unpin", "page")
 Ids = Annotated[list[Id], Query(max_length=MAX_CANDIDATES, description="Runs to compare with the baseline")]
 # One of a few names; `_check` says which there are.
 Kind = Annotated[str, Query(max_length=200)]
@@ -145,6 +148,7 @@ def compare(
             "scales": scales(rows.rows),
             "drifted": drifted(read[0], rows.rows) if read else {},
             "matrix": _matrix(read, shown) if len(read) > 1 else (),
+            "alone": [_alone(visit.urls, one) for one in read],
             "asked": metrics,
             "choices": _choices(visit, sides),
             "branches": sides.branches,
@@ -232,6 +236,21 @@ def _diffs(visit: Visit, sides: Sides, options: Options) -> tuple[list[Diff | Pa
         ), None
     except (NotFound, PayloadError) as error:
         return [], str(error)
+
+
+def _alone(urls: Urls, one: Diff) -> str:
+    """Address of one of several candidates alone, with all else as it was chosen.
+
+    The baseline is named: the last blessed run before this candidate may be another than that before the oldest.
+    """
+    own = one.against == baselines.OWN
+    baseline = {
+        "baseline": None if own else one.baseline.run.id,
+        "baseline_branch": None if own else one.baseline.name,
+        "against": one.against if one.against in (baselines.OWN, baselines.PINNED) else baselines.RUN,
+    }
+    candidate = {"candidate": one.candidate.run.id, "candidate_branch": one.candidate.name}
+    return urls.same(**baseline, **candidate, **dict.fromkeys(_OF_SEVERAL))
 
 
 def _rows(found: Diff, shown: Shown) -> PackedRows:

@@ -122,5 +122,6 @@ def _against_baseline(visit: Visit, row: RunSummary, earlier: Before) -> dict:
         return {**found, "problem": f"Not compared with {chosen.run.run.label}: {error}"}
     rows = read.comparison.rows[:MAX_ROWS]
     branch = {"candidate_branch": row.name, "baseline_branch": chosen.run.name} if row.name else {}
-    url = visit.urls.to("compare", candidate=row.run.id, **branch)
+    # By its id: the page alone would take a pinned baseline.
+    url = visit.urls.to("compare", candidate=row.run.id, baseline=chosen.run.run.id, **branch)
     return {**found, "diff": read, "rows": rows, "scales": scales(rows), "note": chosen.note, "url": url}
