@@ -157,7 +157,8 @@ def _take(name: str, new: str, value: Any, target: dict[str, Any], found: Mapped
         value = _with_functions(where + name, value, found)
     if inside := _unknown(value):
         found.refused_names[name] = (
-            f"{where}{name} = {_text(value)}: {inside} cannot be told to Airflow's interpreter; give it in configs=... of adopt."
+            f"{where}{name} = {_text(value)}: {inside} cannot be passed to Airflow's interpreter; give it to adopt in "
+            "configs=..."
         )
         return
     if value is not None or not name.endswith("_callback"):
@@ -207,7 +208,7 @@ def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str])
         found.arguments["schedule"] = DeltaDataIntervalTimetable(value)
     else:
         found.refused_names[name] = (
-            f"{name} = {_text(value)} cannot be told to Airflow's interpreter; give a schedule in configs=... of adopt."
+            f"{name} = {_text(value)} cannot be passed to Airflow's interpreter; give a schedule to adopt in configs=..."
         )
 
 

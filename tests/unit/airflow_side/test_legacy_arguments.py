@@ -154,6 +154,14 @@ def test_what_cannot_be_honoured_is_refused_by_name_with_its_value(
     assert _mapped(ignore=(name, "schedule"), **config).refused == []
 
 
+def test_what_cannot_be_passed_to_airflow_is_refused_with_the_cure() -> None:
+    found = _mapped(schedule_interval=object(), template_searchpath=object())
+    for name, cure in (("template_searchpath", "give it to"), ("schedule_interval", "give a schedule to")):
+        assert found.refused_names[name].endswith(
+            f" cannot be passed to Airflow's interpreter; {cure} adopt in configs=..."
+        )
+
+
 def test_callbacks_of_a_module_that_airflow_can_import_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
