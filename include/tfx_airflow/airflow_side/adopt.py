@@ -105,7 +105,7 @@ def _dag(
     assert compiled.manifest.legacy
     legacy = compiled.manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, roots))
     own = own or AirflowPipelineConfig()
-    mapped = legacy_arguments.mapped(legacy, {*ignore, *own.airflow_dag_config})
+    mapped = legacy_arguments.mapped(legacy, ignore, own.airflow_dag_config)
     if mapped.refused:
         reasons = "".join(f"\n  {sentence}" for sentence in mapped.refused)
         raise ConfigError(

@@ -92,18 +92,20 @@ class Mapped:
         return found
 
 
-def mapped(dag: LegacyDag, ignore: Collection[str] = ()) -> Mapped:
+def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any] | None = None) -> Mapped:
     """Maps the config of a legacy DAG.
 
     Args:
       dag: What the TFX side tells of it.
-      ignore: Names to leave out.
+      ignore: Names to leave out, of the DAG and of its tasks' defaults.
+      given: Arguments of Airflow 3's DAG that the owner gives; those of the file are left out.
     """
+    given = given or {}
     found = Mapped(notes=[*dag.ignored, *_store(dag.store)])
     found.refused_names = {name: text for name, text in dag.refused.items() if name not in ignore}
     config = {name: legacy.live(value) for name, value in dag.config.items() if name not in ignore}
     for name, value in config.items():
-        if name in _SCHEDULES:
+        if name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
             continue
         if name == "default_args" and isinstance(value, Mapping):
             found.arguments[name] = _task_defaults(value, found, ignore)
@@ -115,8 +117,9 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = ()) -> Mapped:
             _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
         else:
             found.refused_names[name] = f"{name} = {_text(value)} is no argument of Airflow 3's DAG."
-    _schedule(config, found, ignore)
-    if "catchup" not in config and "catchup" not in ignore:
+    if "schedule" not in given:
+        _schedule({**config, **given}, found, ignore)
+    if "catchup" not in {*config, *ignore, *given}:
         found.notes.append(
             "catchup is not given: Airflow 2 then made runs of the past from start_date on, Airflow 3 makes none. "
             "To have them, give configs={...: {'airflow_dag_config': {'catchup': True}}}."

@@ -18,9 +18,11 @@ from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
 _START = datetime.datetime(2019, 1, 1)
 
 
-def _mapped(ignore: tuple[str, ...] = (), store: str = "", **config: Any) -> legacy_arguments.Mapped:
+def _mapped(
+    ignore: tuple[str, ...] = (), store: str = "", given: dict[str, Any] | None = None, **config: Any
+) -> legacy_arguments.Mapped:
     plain = {name: legacy.plain(value) for name, value in config.items()}
-    return legacy_arguments.mapped(LegacyDag("taxi", 1, plain, store=store), ignore)
+    return legacy_arguments.mapped(LegacyDag("taxi", 1, plain, store=store), ignore, given)
 
 
 def _dag(found: legacy_arguments.Mapped) -> DAG:
@@ -41,6 +43,24 @@ def test_a_cron_schedule_is_in_the_time_zone_of_the_start_date() -> None:
     for config in ({"start_date": start}, {"default_args": {"start_date": start}}):
         schedule = _dag(_mapped(schedule_interval="0 6 * * *", **config)).timetable
         assert schedule.timezone.name == "Europe/Amsterdam"
+
+
+def test_a_start_date_that_the_owner_gives_has_the_time_zone_of_the_files_schedule() -> None:
+    import pendulum
+
+    start = _START.replace(tzinfo=pendulum.timezone("America/Chicago"))
+    of_file = {"start_date": _START, "default_args": {"start_date": _START}}
+    for given in ({"start_date": start}, {"start_date": None, "default_args": {"start_date": start}}):
+        found = _mapped(schedule_interval="0 6 * * *", given=given, **of_file)
+        assert found.arguments["schedule"].timezone.name == "America/Chicago"
+
+
+def test_the_owners_arguments_of_the_dag_leave_the_tasks_defaults_as_they_are() -> None:
+    defaults = {"start_date": _START, "params": {"a": 1}, "doc_md": "d", "retries": 2}
+    given = {"start_date": _START, "params": {}, "doc_md": "own", "schedule": None, "max_active_tasks": 4}
+    found = _mapped(given=given, concurrency=object(), doc_md=object(), default_args=defaults)
+    assert not found.refused
+    assert found.arguments == {"default_args": defaults}
 
 
 def test_a_timedelta_makes_data_intervals() -> None:
