@@ -137,7 +137,7 @@ def _written(found: Diff, options: argparse.Namespace) -> str:
     if options.format == "json":
         return to_json(reports.as_json(found)).decode() + "\n"
     if options.format == "csv":
-        return reports.as_csv(found)
+        return reports.as_csv([(found, found.comparison.rows)])
     if options.format == "md":
         return reports.as_markdown(found, rows=options.rows)
     return reports.as_text(found, rows=options.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from tabulate import tabulate
@@ -58,6 +59,8 @@ _CSV_HEADER = (
     "allowed",
     "baseline_examples",
     "candidate_examples",
+    "candidate_run",
+    "candidate_branch",
 )
 
 
@@ -134,9 +137,22 @@ def run_of(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def as_csv(diff: Diff, rows: Sequence[Row] | None = None) -> str:
-    """The rows of a diff as CSV, with all digits."""
-    return csv_text(_CSV_HEADER, map(_csv_row, diff.comparison.rows if rows is None else rows))
+def as_csv(diffs: Iterable[tuple[Diff, Iterable[Row]]], unread: Iterable[tuple[RunSummary, str]] = ()) -> str:
+    """The rows of one or several diffs as CSV, with all digits.
+
+    Args:
+      diffs: Each with its rows to include.
+      unread: Candidates that are not compared, and why; a row each.
+    """
+    rows = ([*_csv_row(row), *_csv_run(diff.candidate)] for diff, found in diffs for row in found)
+    why = _CSV_HEADER.index("why")
+    gaps = len(_CSV_HEADER) - why - 3
+    problems = ([*[None] * why, text, *[None] * gaps, *_csv_run(run)] for run, text in unread)
+    return csv_text(_CSV_HEADER, chain(rows, problems))
+
+
+def _csv_run(candidate: RunSummary) -> tuple[int, str]:
+    return candidate.run.id, candidate.name
 
 
 def as_markdown(diff: Diff, rows: int = 10, url: str = "") -> str:

@@ -17,9 +17,7 @@ from mlmd_panel.evaluation.changes.drift import Drift
 from mlmd_panel.evaluation.changes.slice_features import drifted_for
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES
 from mlmd_panel.evaluation.diff import Diff, Options, diffs
-from mlmd_panel.evaluation.packed_rows import Outline, PackedRows
-from mlmd_panel.evaluation.paging import page_of
-from mlmd_panel.evaluation.row import Row, rank
+from mlmd_panel.evaluation.row import Row
 from mlmd_panel.evaluation.table import chosen_names
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.filters import RunFilter
@@ -27,37 +25,21 @@ from mlmd_panel.store.records import Run
 from mlmd_panel.store.run_summaries import RunSummary, evaluated, summaries
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names, PageNumber
+from mlmd_panel.web.compared_rows import ORDERS, ComparedRows, Shown
 from mlmd_panel.web.forest_scales import scales
 from mlmd_panel.web.links import Urls
 from mlmd_panel.web.request import Id, OptionalId, Text, Visit, Visiting
 
 MAX_CANDIDATES = 20
-# More of them take longer to write as HTML than a reader waits.
-MAX_ROWS = 200
+# Of one candidate there are never more; more take too much of the web server's memory.
+MAX_CSV_ROWS = 200_000
 # Runs that the pickers offer.
 CHOICES = 60
-ORDERS = {
-    "rank": "worse first",
-    "slice": "by slice",
-    "change": "largest change first",
-    "examples": "most examples first",
-}
 # Parameters that name the runs otherwise, or make no sense of one of several candidates alone.
 _OF_SEVERAL = ("base", "other", "base_branch", "other_branch", "dag_id", "run_id", "unpin", "page")
 Ids = Annotated[list[Id], Query(max_length=MAX_CANDIDATES, description="Runs to compare with the baseline")]
 # One of a few names; `_check` says which there are.
 Kind = Annotated[str, Query(max_length=200)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """Which rows of a comparison are shown, and in which order."""
-
-    slices: str
-    changed: bool
-    verdict: str
-    min_examples: int
-    order: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +104,10 @@ def compare(
     shown = Shown(slices.strip(), changed, verdict, min_examples, order)
     found, problem = _diffs(visit, sides, options)
     read = [one for one in found if isinstance(one, Diff)]
-    rows = page_of(_rows(read[0], shown) if read else [], page, MAX_ROWS)
+    table = ComparedRows(read, shown)
+    rows = table.page(page)
+    of_each = [[cells[place] for cells in rows.rows] for place in range(len(read))]
+    of_first = [row for row in of_each[0] if row] if read else []
     return Answer(
         "compare.html",
         "Compare evaluations",
@@ -136,7 +121,8 @@ def compare(
             "problem": problem,
             "problems": [str(one) if isinstance(one, PanelError) else "" for one in found],
             "diffs": [
-                reports.as_json(one, rows.rows if one is read[0] else one.comparison.overall) for one in read
+                reports.as_json(one, [row for row in column if row])
+                for one, column in zip(read, of_each, strict=True)
             ],
             "page": rows.page,
             "pages": rows.pages,
@@ -145,9 +131,9 @@ def compare(
         {
             "found": read,
             "shown": rows,
-            "scales": scales(rows.rows),
-            "drifted": drifted(read[0], rows.rows) if read else {},
-            "matrix": _matrix(read, shown) if len(read) > 1 else (),
+            "rows": of_first,
+            "scales": scales(of_first),
+            "drifted": drifted(read[0], of_first) if read else {},
             "alone": [_alone(visit.urls, one) for one in read],
             "asked": metrics,
             "choices": _choices(visit, sides),
@@ -157,8 +143,11 @@ def compare(
             "orders": ORDERS,
             "verdicts": verdicts.ORDER,
         },
-        csv=lambda: "".join(reports.as_csv(one, _rows(one, shown)) for one in read[:1]),
-        markdown=lambda: "\n".join(reports.as_markdown(one, 50) for one in read),
+        csv=lambda: _csv(found, sides.candidates, table, problem),
+        markdown=lambda: "\n".join(
+            reports.as_markdown(one, 50) if isinstance(one, Diff) else f"{reports.escaped(str(one))}\n"
+            for one in found
+        ),
         cookies=cookies,
     )
 
@@ -253,33 +242,32 @@ def _alone(urls: Urls, one: Diff) -> str:
     return urls.same(**baseline, **candidate, **dict.fromkeys(_OF_SEVERAL))
 
 
-def _rows(found: Diff, shown: Shown) -> PackedRows:
-    """The rows to show, in their order; each is made when it is asked for."""
-    if shown == Shown("", False, "", 0, "rank"):
-        return found.comparison.rows  # as they are; an outline of each would cost more than the page
-    outlines = [one for one in found.comparison.rows.outlines() if _wanted(one, shown)]
-    if shown.order == "slice":
-        outlines.sort(key=lambda one: one.number)
-    elif shown.order == "change":
-        outlines.sort(key=lambda one: -_size(one.change))
-    elif shown.order == "examples":
-        outlines.sort(key=lambda one: -(one.examples or 0))
-    return found.comparison.rows.chosen(outlines)
+def _csv(
+    found: Sequence[Diff | PanelError],
+    candidates: Sequence[RunSummary],
+    table: ComparedRows,
+    problem: str | None,
+) -> str:
+    """All rows of all candidates; of one that cannot be compared a row that says why.
 
-
-def _size(change: float | None) -> float:
-    """Of a change; what is not a number comes last."""
-    return -1.0 if change is None or change != change else abs(change)
-
-
-def _wanted(one: Outline, shown: Shown) -> bool:
-    if shown.changed and not one.changed:
-        return False
-    if shown.verdict and one.verdict != shown.verdict:
-        return False
-    if shown.slices and shown.slices.lower() not in one.slice.name.lower():
-        return False
-    return not shown.min_examples or one.examples is None or one.examples >= shown.min_examples
+    Raises:
+      BadQuery: There are too many.
+    """
+    read = [one for one in found if isinstance(one, Diff)]
+    rows = [table.of(place) for place in range(len(read))]
+    in_all = sum(map(len, rows))
+    if in_all > MAX_CSV_ROWS:
+        raise BadQuery(
+            f"The CSV would have {in_all:,} rows, of at most {MAX_CSV_ROWS:,}: choose fewer candidates or metrics, or "
+            "filter the rows."
+        )
+    unread = [
+        (candidate, str(one))
+        for candidate, one in zip(candidates, found, strict=False)
+        if isinstance(one, PanelError)
+    ]
+    unread += [(candidate, problem) for candidate in candidates if problem]
+    return reports.as_csv(zip(read, rows, strict=True), unread)
 
 
 def drifted(found: Diff, rows: Sequence[Row]) -> dict[Slice, tuple[Drift, ...]]:
@@ -292,24 +280,6 @@ def drifted(found: Diff, rows: Sequence[Row]) -> dict[Slice, tuple[Drift, ...]]:
         slice_: tuple({one.feature: one for one in reversed(drifted_for(slice_, found.changes))}.values())
         for slice_ in worse
     }
-
-
-def _matrix(read: Sequence[Diff], shown: Shown) -> list[tuple[Row, list[Row | None]]]:
-    """The rows of several candidates beside each other, ranked by the gravest of each."""
-    by_place = [{(one.slice, one.metric): one for one in diff.comparison.rows.outlines()} for diff in read]
-    best: dict[tuple[Slice, str], Outline] = {}
-    for outlines in by_place:
-        for place, one in outlines.items():
-            if _wanted(one, shown) and (place not in best or rank(one) < rank(best[place])):
-                best[place] = one
-    found = []
-    for place, one in sorted(best.items(), key=lambda pair: rank(pair[1]))[:MAX_ROWS]:
-        here = [outlines.get(place) for outlines in by_place]
-        rows = [other and diff.comparison.rows.of(other) for diff, other in zip(read, here, strict=True)]
-        first = rows[next(number for number, other in enumerate(here) if other is one)]
-        assert first is not None  # the best is one of them
-        found.append((first, rows))
-    return found
 
 
 def _choices(visit: Visit, sides: Sides) -> list[Run]:
