@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -247,3 +248,12 @@ def test_secret_values_are_found_and_masked() -> None:
     assert secret_values.find_in(["s3cr3t-\\u00fc"], values, names) == "api_key"
     assert secret_values.find_in(["abc ann"], values, names) == ""
     assert secret_values.masked("not hunter22!", values, names) == "not ***!"
+
+
+@pytest.mark.parametrize("secret", ["plain-42", "gr\u00fcn-42", 'gr"een-42', "gr\\een-42"])
+def test_a_secret_is_found_however_often_it_is_in_json(secret: str) -> None:
+    # As TFX has a dict: its JSON is a text in the pipeline's JSON.
+    custom_config = json.dumps({"password": secret})
+    text = json.dumps({"stringValue": custom_config})
+    assert secret_values.find_in([text], {"db_password": secret}, ["db_password"]) == "db_password"
+    assert "42" not in secret_values.masked(text, {"db_password": secret}, ["db_password"])

@@ -133,6 +133,37 @@ def test_retry_after_a_clear_does_not_take_what_came_before_it(
     assert _text(retry, "moment") != _text(old, "moment")
 
 
+def test_a_run_that_is_made_again_under_its_id_takes_nothing_of_the_old_one(
+    make_request: MakeRequest, address: dict[str, Any]
+) -> None:
+    write = small.Write(message="a")
+    pipeline = tfx.dsl.Pipeline("again", pipeline_root="", components=[write], enable_cache=False)
+    old = node.run(make_request(pipeline, "Write"))
+    # The DAG run was deleted, and the new one's first try has failed.
+    failed = node.run(make_request(pipeline, "Write"))
+    with mlmd_store.open_store(address) as store:
+        [execution] = store.get_executions_by_id([failed.execution_id])
+        execution.last_known_state = _Execution.FAILED
+        store.put_executions([execution])
+    retry = node.run(make_request(pipeline, "Write", try_number=2, first_try=1))
+    assert retry.state == "executed" and _text(retry, "moment") != _text(old, "moment")
+
+
+def test_consumer_reads_nothing_of_before_a_clear_after_which_its_producer_failed(
+    make_request: MakeRequest, address: dict[str, Any]
+) -> None:
+    pipeline = small.write_and_read()
+    node.run(make_request(pipeline, "Write"))
+    node.run(make_request(pipeline, "Read"))
+    cleared = node.run(make_request(pipeline, "Write", try_number=2, first_try=2))
+    with mlmd_store.open_store(address) as store:
+        [execution] = store.get_executions_by_id([cleared.execution_id])
+        execution.last_known_state = _Execution.FAILED
+        store.put_executions([execution])
+    read = node.run(make_request(pipeline, "Read", try_number=2, first_try=2))
+    assert read.state == "failed" and read.outputs == {}
+
+
 def test_failed_attempt_is_recorded_and_the_next_one_starts_afresh(
     make_request: MakeRequest, address: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -148,6 +149,17 @@ def test_file_beside_the_users_code_counts_and_one_that_the_node_may_write_does_
     assert keys["written.txt", "a"] == keys["written.txt", "b"] == ""
 
 
+def test_a_file_that_is_named_inside_a_json_property_counts(bundle: Path) -> None:
+    keys = []
+    for text in ("a", "b"):
+        (bundle / "policy.json").write_text(text)
+        inside = json.dumps({"again": json.dumps([str(bundle / "policy.json")])})
+        node = _node(custom_config=json.dumps({"policy": inside}))
+        user_code.prepare(node, _executor("tfx.components.x.Executor"), [str(bundle)])
+        keys.append(_key_of(node))
+    assert keys[0] != keys[1] != ""
+
+
 def test_prepare_leaves_nodes_without_user_code_alone(bundle: Path) -> None:
     plain, system = _node(input_base="/srv"), _node(input_base="/srv")
     pusher = _executor("tfx.components.pusher.executor.Executor")
@@ -182,16 +194,17 @@ def test_import_roots_are_the_bundle_and_pythonpath(monkeypatch: pytest.MonkeyPa
     assert user_code.folders_of({"BUNDLE_ROOT": "/srv/bundle"}) == ["/srv/bundle", "/srv/x", "/srv/y"]
 
 
-def test_a_module_named_inside_a_json_property_counts(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    metric = tmp_path / "mine" / "metric.py"
+@pytest.mark.parametrize("module", ["mine.metric", "taxi_metric"])
+def test_a_module_named_inside_a_json_property_counts(tmp_path: Path, module: str) -> None:
+    metric = tmp_path / f"{module.replace('.', '/')}.py"
+    metric.parent.mkdir(exist_ok=True)
     metric.write_text("BOUND = 1\n")
 
     def key() -> str:
         node = pipeline_pb2.PipelineNode()
-        node.parameters.parameters[
-            "eval_config"
-        ].field_value.string_value = '{"metrics": [{"class_name": "Mine", "module": "mine.metric"}]}'
+        node.parameters.parameters["eval_config"].field_value.string_value = json.dumps(
+            {"metrics": [{"class_name": "Mine", "module": module}]}
+        )
         user_code.prepare(
             node, executable_spec_pb2.PythonClassExecutableSpec(class_path="a.B"), [str(tmp_path)]
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+
+from include.tfx_airflow.contract import json_texts
 
 # As for Airflow's own masks: a shorter one is also part of other words.
 _SHORTEST = 5
+# TFX puts JSON into JSON; as many times as for paths, in `pipeline/ir.py`.
+_ESCAPES = 4
 
 
 def find_in(texts: Iterable[str], variables: Mapping[str, str | None], names: Iterable[str]) -> str:
@@ -37,21 +40,11 @@ def refusal(name: str) -> str:
 
 
 def _secrets(value: str | None) -> Iterator[str]:
-    """A value, and the texts in it when it is JSON; as they are and as JSON writes them."""
-    texts = [value or ""]
-    try:
-        texts += _leaves(json.loads(value or ""))
-    except ValueError:
-        pass
-    for text in texts:
-        if len(text) >= _SHORTEST:
-            yield text
-            yield json.dumps(text)[1:-1]
-
-
-def _leaves(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [text for item in value for text in _leaves(item)]
-    return [str(value)]
+    """A value, and the texts in it when it is JSON; as they are, and as JSON writes them, in JSON in JSON too."""
+    for text in json_texts.texts(value or ""):
+        if len(text) < _SHORTEST:
+            continue
+        found = {text}
+        for _ in range(_ESCAPES):
+            found |= {json.dumps(one, ensure_ascii=ascii_)[1:-1] for one in found for ascii_ in (True, False)}
+        yield from sorted(found, key=len)

@@ -2,14 +2,15 @@
 
 TFX knows a node by pipeline, run and node id. That is not enough for Airflow, where one run may contain
 a pipeline several times (task groups, mapped task groups) and each task may be retried and cleared. Here
-contexts tell the tries apart (`identity.py`), and an input from this run is the output of the latest
-successful try of the producer in the same copy of the pipeline.
+contexts tell the tries apart (`identity.py`), and an input from this run is the output of the latest try of the
+producer in the same copy of the pipeline.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -113,12 +114,7 @@ def _decide_on_cache(
     A backfill clears whole runs to bring them up to date: there the pipeline's own setting applies.
     """
     first, this = request.task["first_try"], request.task["try_number"]
-    tries = [
-        (context.properties["try_number"].int_value, execution.id)
-        for execution in mlmd_store.tries_of(store, request.task)
-        if succeeded(execution)
-        for context in _try_contexts(store, execution)
-    ]
+    tries = [(number, execution.id) for number, execution in _tries(store, request) if succeeded(execution)]
     finished = frozenset(id_ for earlier, id_ in tries if first <= earlier < this)
     if finished:
         log.info("An earlier try of this task finished the node and died afterwards: its outputs are used.")
@@ -130,6 +126,23 @@ def _decide_on_cache(
     return None
 
 
+def _tries(store: Any, request: NodeRequest) -> Iterator[tuple[int, metadata_store_pb2.Execution]]:
+    """The tries before this one, the latest first: number and execution.
+
+    Not those of a run that was deleted and made again under its id, where the numbers began again.
+    """
+    later = request.task["try_number"]
+    for execution in sorted(
+        mlmd_store.tries_of(store, request.task), key=lambda execution: execution.id, reverse=True
+    ):
+        for context in _try_contexts(store, execution):
+            number = context.properties["try_number"].int_value
+            if number >= later:
+                return
+            later = number
+            yield number, execution
+
+
 def _keep_to_this_copy(
     pipeline: pipeline_pb2.Pipeline,
     channel: pipeline_pb2.InputSpec.Channel,
@@ -137,7 +150,7 @@ def _keep_to_this_copy(
 ) -> None:
     """Narrows what a channel sees to what was made for this copy of the pipeline.
 
-    From this run it sees its producer's tries, of which `candidates` takes the latest successful one: otherwise a
+    From this run it sees its producer's tries, of which `candidates` takes the latest: otherwise a
     cleared producer would have two live outputs, and a node of the same id in another task group would be seen too.
     From earlier runs it sees what the same task group made, where the DAG has several copies of the pipeline.
     """

@@ -132,19 +132,22 @@ class Candidates:
         return found
 
     def _of_latest_try(self, name: str, key: str, type_id: int) -> dict[int, int]:
-        """What the latest successful try of a task instance made; by ml_metadata's own look-ups, which take no time."""
+        """What the latest try of a task instance made; by ml_metadata's own look-ups, which take no time.
+
+        Nothing when that one failed: what a try before it made is of before the task was cleared.
+        """
         context = self._store.get_context_by_type_and_name(mlmd_facts.TRIES_CONTEXT, name)
         tries = self._store.get_executions_by_context(context.id) if context else []
-        done = [e.id for e in tries if execution_lib.is_execution_successful(e)]
-        if not done:
+        latest = max(tries, key=lambda execution: execution.id, default=None)
+        if latest is None or not execution_lib.is_execution_successful(latest):
             return {}
         ids = [
             event.artifact_id
-            for event in self._store.get_events_by_execution_ids([max(done)])
+            for event in self._store.get_events_by_execution_ids([latest.id])
             if event_lib.is_valid_output_event(event, key)
         ]
         found = self._store.get_artifacts_by_id(ids)
-        return {a.id: max(done) for a in found if a.type_id == type_id and a.state == _Artifact.LIVE}
+        return {a.id: latest.id for a in found if a.type_id == type_id and a.state == _Artifact.LIVE}
 
     def _in_all_contexts(self, names: list[tuple[str, str]], key: str, type_id: int) -> dict[int, int]:
         """What executions made that are in all of these contexts."""

@@ -19,12 +19,14 @@ from pathlib import Path
 
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
+from include.tfx_airflow.contract import json_texts
 from include.tfx_airflow.contract.fingerprint import content_key
 from include.tfx_airflow.contract.legacy import LegacyFile
 
 # Execution property that carries the key; the panel compares it between runs.
 FINGERPRINT_PROPERTY = "code_fingerprint"
-# Module references are dotted: run_fn, an executor class, a metric of an EvalConfig.
+# References to modules are dotted, anywhere in a text: run_fn, an executor class. That of an EvalConfig's metric may be one
+# name, which is then all of a text.
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
@@ -89,8 +91,10 @@ def prepare(
     for value in (*text.values(), _class_path(executor_spec)):
         names += _DOTTED_NAME.findall(value)
     text.pop("module_file", None)
-    named = [value for key, value in text.items() if _is_data(key, value, folders)]
-    code = read(names, folders, named, modules)
+    inside = [(key, found) for key, value in text.items() for found in json_texts.texts(value)]
+    names += [found for _, found in inside if found.isidentifier()]
+    named = {found for key, found in inside if _is_data(key, found, folders)}
+    code = read(names, folders, sorted(named), modules)
     if not code.key:
         return None
     parameters[FINGERPRINT_PROPERTY].field_value.string_value = code.key
