@@ -117,7 +117,7 @@ def _dag(
             log.warning("%s, DAG %r: %s", compiled.source.reference, legacy.dag_id, note)
     config = dataclasses.replace(
         own,
-        airflow_dag_config={**mapped.arguments, **own.airflow_dag_config},
+        airflow_dag_config=mapped.arguments,
         runtime_parameters={**mapped.runtime_parameters(compiled.manifest), **own.runtime_parameters},
         computed_parameters={**mapped.templates, **own.computed_parameters},
     )

@@ -98,17 +98,19 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
     Args:
       dag: What the TFX side tells of it.
       ignore: Names to leave out, of the DAG and of its tasks' defaults.
-      given: Arguments of Airflow 3's DAG that the owner gives; those of the file are left out.
+      given: Arguments of Airflow 3's DAG that the owner gives. They take the place of the file's, one by one; so do
+        those in its `default_args`.
     """
     given = given or {}
+    defaults = given.get("default_args") or {}
     found = Mapped(notes=[*dag.ignored, *_store(dag.store)])
     found.refused_names = {name: text for name, text in dag.refused.items() if name not in ignore}
     config = {name: legacy.live(value) for name, value in dag.config.items() if name not in ignore}
     for name, value in config.items():
-        if name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
-            continue
         if name == "default_args" and isinstance(value, Mapping):
-            found.arguments[name] = _task_defaults(value, found, ignore)
+            defaults = {**_task_defaults(value, found, {*ignore, *defaults}), **defaults}
+        elif name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
+            continue
         elif name == "sla_miss_callback":
             found.refused_names[name] = f"{name} = {_text(value)}: {_SLA}."
         elif name in _DAG_WITHOUT_EFFECT:
@@ -117,8 +119,11 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
             _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
         else:
             found.refused_names[name] = f"{name} = {_text(value)} is no argument of Airflow 3's DAG."
+    found.arguments |= given
+    if defaults:
+        found.arguments["default_args"] = defaults
     if "schedule" not in given:
-        _schedule({**config, **given}, found, ignore)
+        _schedule(config, found, ignore)
     if "catchup" not in {*config, *ignore, *given}:
         found.notes.append(
             "catchup is not given: Airflow 2 then made runs of the past from start_date on, Airflow 3 makes none. "
@@ -206,7 +211,7 @@ def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str])
     if value is None or value in ("@once", "@continuous", "None"):
         found.arguments["schedule"] = None if value == "None" else value
     elif isinstance(value, str):
-        found.arguments["schedule"] = CronDataIntervalTimetable(value, _zone(config))
+        found.arguments["schedule"] = CronDataIntervalTimetable(value, _zone(found.arguments))
     elif isinstance(value, datetime.timedelta):
         found.arguments["schedule"] = DeltaDataIntervalTimetable(value)
     else:
@@ -215,12 +220,12 @@ def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str])
         )
 
 
-def _zone(config: Mapping[str, Any]) -> Any:
-    """The DAG's time zone, as Airflow finds it."""
+def _zone(arguments: Mapping[str, Any]) -> Any:
+    """The time zone of a DAG with these arguments, as Airflow finds it."""
     import pendulum
 
-    defaults = config.get("default_args")
-    start = config.get("start_date") or (
+    defaults = arguments.get("default_args")
+    start = arguments.get("start_date") or (
         defaults.get("start_date") if isinstance(defaults, Mapping) else None
     )
     if isinstance(start, datetime.datetime) and start.tzinfo:

@@ -49,8 +49,10 @@ def test_a_start_date_that_the_owner_gives_has_the_time_zone_of_the_files_schedu
     import pendulum
 
     start = _START.replace(tzinfo=pendulum.timezone("America/Chicago"))
-    of_file = {"start_date": _START, "default_args": {"start_date": _START}}
-    for given in ({"start_date": start}, {"start_date": None, "default_args": {"start_date": start}}):
+    for given, of_file in (
+        ({"start_date": start}, {"start_date": _START, "default_args": {"start_date": _START}}),
+        ({"default_args": {"start_date": start}}, {"default_args": {"start_date": _START}}),
+    ):
         found = _mapped(schedule_interval="0 6 * * *", given=given, **of_file)
         assert found.arguments["schedule"].timezone.name == "America/Chicago"
 
@@ -60,7 +62,20 @@ def test_the_owners_arguments_of_the_dag_leave_the_tasks_defaults_as_they_are() 
     given = {"start_date": _START, "params": {}, "doc_md": "own", "schedule": None, "max_active_tasks": 4}
     found = _mapped(given=given, concurrency=object(), doc_md=object(), default_args=defaults)
     assert not found.refused
-    assert found.arguments == {"default_args": defaults}
+    assert found.arguments == {**given, "default_args": defaults}
+
+
+def test_the_owners_defaults_of_tasks_replace_those_of_the_file_one_by_one() -> None:
+    given = {"default_args": {"retries": 0, "max_active_tis_per_dag": 3, "on_failure_callback": legacy.live}}
+    defaults = {
+        "retries": 2,
+        "task_concurrency": 1,
+        "on_failure_callback": lambda context: None,
+        "owner": "ml",
+    }
+    found = _mapped(schedule_interval=None, catchup=False, given=given, default_args=defaults)
+    assert found.arguments["default_args"] == {**given["default_args"], "owner": "ml"}
+    assert not found.refused and not found.notes
 
 
 def test_a_timedelta_makes_data_intervals() -> None:
