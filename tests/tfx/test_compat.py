@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import types
+
 import apache_beam as beam
 import ml_metadata as mlmd
 import pytest
@@ -9,10 +12,11 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from ml_metadata.proto import metadata_store_pb2 as pb
 from tfx import v1 as tfx
 from tfx.dsl.input_resolution import canned_resolver_functions
+from tfx.proto.orchestration import pipeline_pb2
 
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
 from include.tfx_airflow.tfx_side import compat
-from include.tfx_airflow.tfx_side.pipeline import ir
+from include.tfx_airflow.tfx_side.pipeline import ir, sql_slices
 from tests.pipelines import small
 
 
@@ -42,6 +46,30 @@ def test_a_refused_resolver_function_is_named_with_its_node(monkeypatch: pytest.
         UnsupportedNodeError, match=r"an input of 'Read' .* tfx\.LatestCreateTime, which needs"
     ):
         ir.compile_pipeline(pipeline, "m:f", "", {}, {})
+
+
+def test_slices_by_sql_are_refused_where_they_would_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = "SELECT STRUCT(company) FROM example.company"
+
+    def node(**spec: object) -> pipeline_pb2.PipelineNode:
+        made = pipeline_pb2.PipelineNode()
+        made.node_info.id = "Evaluator"
+        config = {"slicing_specs": [{}, spec]}
+        made.parameters.parameters["eval_config"].field_value.string_value = json.dumps(config)
+        return made
+
+    monkeypatch.setattr(compat, "slices_by_sql", lambda: False)
+    for key in ("slice_keys_sql", "sliceKeysSql"):
+        with pytest.raises(UnsupportedNodeError, match="'Evaluator' has a slice by SQL .* would leave out"):
+            sql_slices.refuse(node(**{key: sql}))
+    sql_slices.refuse(node(feature_keys=["company"]))
+    sql_slices.refuse(pipeline_pb2.PipelineNode())
+    monkeypatch.undo()
+    try:
+        from tfx_bsl.arrow import sql_util
+    except ImportError:
+        sql_util = None
+    assert compat.slices_by_sql() == isinstance(sql_util, types.ModuleType)
 
 
 def test_beam_runs_pipelines_in_this_process() -> None:

@@ -6,6 +6,7 @@ Beam 2.62.0 and ml_metadata 1.16.0 on Python 3.10 elsewhere. Changes of librarie
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.metadata
 from typing import Any
 
@@ -22,6 +23,18 @@ def operators_without_support() -> frozenset[str]:
     `tfx/orchestration/portable/input_resolution/mlmd_resolver/metadata_resolver.py`) knows no states.
     """
     return _BY_STATES if _version("ml-metadata") >= (1, 21) else frozenset()
+
+
+def slices_by_sql() -> bool:
+    """Whether TFMA can make slices that are written in SQL.
+
+    tfx_bsl 1.21 has no module for it any more. TFX 1.21 puts a mock in its place (`tfx/components/__init__.py`), with which
+    TFMA finds no such slice and says nothing.
+    """
+    import tfx_bsl.arrow
+
+    name = "tfx_bsl.arrow.sql_util"
+    return importlib.machinery.PathFinder.find_spec(name, tfx_bsl.arrow.__path__) is not None
 
 
 def keep_beam_in_this_process() -> None:

@@ -46,7 +46,7 @@ from include.tfx_airflow.tfx_side.node import (
 from include.tfx_airflow.tfx_side.object_store import tfx_files
 from include.tfx_airflow.tfx_side.object_store.staging import Staging, reads_directly
 from include.tfx_airflow.tfx_side.patches import applied
-from include.tfx_airflow.tfx_side.pipeline import binding, ir
+from include.tfx_airflow.tfx_side.pipeline import binding, ir, sql_slices
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     binding.bind(pipeline, request)
     compat.keep_beam_in_this_process()
     node = _node(pipeline, request)
+    sql_slices.refuse(node)  # again: it may be a parameter of the run
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     executor_spec = runner_utils.extract_executor_spec(deployment, request.node_id)
     target = BeamTarget(**request.beam) if request.beam else None

@@ -18,7 +18,7 @@ from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
 from include.tfx_airflow.contract.manifest import Manifest, Node
 from include.tfx_airflow.tfx_side import compat
-from include.tfx_airflow.tfx_side.pipeline import declared, embedded, paths, skippable
+from include.tfx_airflow.tfx_side.pipeline import declared, embedded, paths, skippable, sql_slices
 
 _Strategy = pipeline_pb2.NodeExecutionOptions
 _TRIGGER_RULES = {
@@ -57,7 +57,7 @@ def compile_pipeline(
     _use_module_names(pipeline, roots)
     proto = compiler.Compiler().compile(pipeline)
     _refuse_merged_inputs(proto)
-    _refuse_operators(proto)
+    _refuse_what_is_left_out(proto)
     _forget_mlmd_address(proto)
     found = declared.declarations(pipeline, proto)
     paths.refuse_relative(proto)
@@ -137,9 +137,10 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
             )
 
 
-def _refuse_operators(proto: pipeline_pb2.Pipeline) -> None:
+def _refuse_what_is_left_out(proto: pipeline_pb2.Pipeline) -> None:
     refused = compat.operators_without_support()
     for entry in proto.nodes:
+        sql_slices.refuse(entry.pipeline_node)
         for graph in entry.pipeline_node.inputs.input_graphs.values():
             for found in sorted({node.op_node.op_type for node in graph.nodes.values()} & refused):
                 raise UnsupportedNodeError(
