@@ -122,8 +122,7 @@ class TfxNodeOperator(BaseOperator):
         from include.tfx_airflow.node_process.node_process import NodeProcess
 
         settings = read_settings()
-        others = set() if self.rule_is_given else self.upstream_task_ids - set(self.node_tasks.values())
-        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, others)
+        skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, self._other_tasks())
         if skip:
             self._skip(context, skip)
         try:
@@ -170,6 +169,16 @@ class TfxNodeOperator(BaseOperator):
                 **value,
             }
         return value
+
+    def _other_tasks(self) -> dict[str, bool]:
+        """The upstream tasks whose skip means this one: see `skips.skip_after`."""
+        if self.rule_is_given:
+            return {}
+        mapped = {group.group_id for group in self.iter_mapped_task_groups()}
+        return {
+            task_id: any(g.group_id in mapped for g in self.dag.get_task(task_id).iter_mapped_task_groups())
+            for task_id in sorted(self.upstream_task_ids - set(self.node_tasks.values()))
+        }
 
     def _log_result(self, context: Context, result: NodeResult) -> None:
         for line in [*table(self.tfx_node.id, result), *beam_work.lines(result.beam)]:

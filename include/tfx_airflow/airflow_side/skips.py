@@ -7,7 +7,7 @@ manifest: see `tfx_side/pipeline/skippable.py`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from include.tfx_airflow.contract.manifest import Node
@@ -43,7 +43,7 @@ def skip_after(
     node: Node,
     task_ids: Mapping[str, str],
     rule: str,
-    others: Collection[str] = (),
+    others: Mapping[str, bool] | None = None,
 ) -> Skip | None:
     """Why a node has to be skipped before it is tried; None when it can run.
 
@@ -52,34 +52,77 @@ def skip_after(
       node: Its node.
       task_ids: Task id by node id, of the same copy of the pipeline.
       rule: The task's trigger rule.
-      others: Upstream tasks that are not nodes of the pipeline; when one is skipped, so is this task.
+      others: Ids of the upstream tasks that are not nodes of this copy, each with whether it is in the same mapped task
+        group: there only the task instance of the same item counts. When one is skipped, so is this task; of a mapped
+        task, as for Airflow's `all_success`, when one of its task instances is.
     """
     if rule == "all_success" or not node.upstream:
         return None
     index = context["ti"].map_index if context["ti"].map_index is not None else -1
-    skipped = _skipped(context, {name: task_ids[name] for name in node.upstream}, index)
-    for place in {index, -1} if others else ():  # in the same mapped task group, or before it
-        skipped |= _skipped(context, {task_id: task_id for task_id in others}, place)
+    skipped = _skipped_nodes(context, {name: task_ids[name] for name in node.upstream}, index)
     for names in node.required:
         if all(name in skipped for name in names):
             return skipped[names[0]]
-    outside = [skip for skip in skipped.values() if skip.outside]
-    return outside[0] if outside and rule == "none_failed" else None
+    if rule != "none_failed":
+        return None
+    for skip in skipped.values():
+        if skip.outside:
+            return skip
+    for task_id, same_item in (others or {}).items():
+        if skip := _skip_outside(context, task_id, index if same_item else None):
+            return skip
+    return None
 
 
-def _skipped(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, Skip]:
-    """Which of these tasks were skipped, by their names here; `index` is their map index."""
-    instance, run_id = context["ti"], context["run_id"]
-    states = instance.get_task_states(
-        dag_id=instance.dag_id,
-        map_index=index,
-        task_ids=sorted(set(task_ids.values())),
-        run_ids=[run_id],
-    )
-    key = "{}" if index < 0 else f"{{}}_{index}"
+def _skipped_nodes(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, Skip]:
+    """Which of these nodes were skipped; `index` is the map index of their tasks."""
+    states = _states(context, task_ids.values(), index)
     skipped = {}
     for name, task_id in task_ids.items():
-        if states.get(run_id, {}).get(key.format(task_id)) == "skipped":
-            fields = instance.xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
-            skipped[name] = Skip(**fields) if fields else Skip(name, NO_REASON, outside=True)
+        state, place = states.get(task_id if index < 0 else f"{task_id}_{index}"), index
+        if state is None and index >= 0:
+            # Never expanded: a branch before the mapped group skips its first tasks as a whole.
+            state, place = _states(context, [task_id]).get(task_id), -1
+        if state == "skipped":
+            skipped[name] = _reason(context, task_id, place) or Skip(name, NO_REASON, outside=True)
     return skipped
+
+
+def _skip_outside(context: Mapping[str, Any], task_id: str, index: int | None) -> Skip | None:
+    """Why a task that is not a node of this copy was skipped; None when it was not.
+
+    Args:
+      context: Airflow's, of the running task.
+      task_id: Its id.
+      index: Map index of its task instance that counts; None when all count.
+    """
+    # One task at a time: the first instance of a mapped `check` is called `check_0` here, like a task of that id.
+    states = _states(context, [task_id])
+    skipped = [int(key[len(task_id) + 1 :] or -1) for key, state in states.items() if state == "skipped"]
+    # Skipped before it was expanded, a task has the index -1, and counts for every item.
+    counting = [found for found in sorted(skipped) if index is None or found in (index, -1)]
+    if not counting:
+        return None
+    first = counting[0]
+    name = task_id if first in (index, -1) else f"{task_id}[{first}]"
+    inner = _reason(context, task_id, first)
+    if inner is None:
+        return Skip(name, NO_REASON, outside=True)
+    # Another pipeline's nodes may be called like those of this one: the task's id tells them apart.
+    own = task_id == inner.node or task_id.endswith(f".{inner.node}")
+    return Skip(name, inner.message(inner.node if own else task_id), outside=True)
+
+
+def _states(context: Mapping[str, Any], task_ids: Iterable[str], index: int = -1) -> dict[str, Any]:
+    """States by task id, with `_<map index>` behind it for an instance of a mapped task; -1 asks for all instances."""
+    instance, run_id = context["ti"], context["run_id"]
+    states = instance.get_task_states(
+        dag_id=instance.dag_id, map_index=index, task_ids=sorted(set(task_ids)), run_ids=[run_id]
+    )
+    return states.get(run_id, {})
+
+
+def _reason(context: Mapping[str, Any], task_id: str, index: int) -> Skip | None:
+    """What a skipped task says itself."""
+    fields = context["ti"].xcom_pull(task_ids=task_id, map_indexes=index, key=XCOM_KEY)
+    return Skip(**fields) if fields else None

@@ -14,6 +14,7 @@ from tests.bundle import Bundle
 from tests.scheduler import Scheduler
 
 _FILE = """
+import time
 from datetime import datetime
 from airflow.sdk import DAG, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
@@ -59,6 +60,38 @@ with DAG("branched", **OPTIONS):
 
     group = AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id="all")
     choose() >> group
+
+with DAG("checked_each", **OPTIONS) as checked_each:
+    @task
+    def check(region):
+        if region == "us":
+            raise AirflowSkipException("not today")
+
+    AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id="all")
+    check.expand(region=["eu", "us"]) >> checked_each.get_task("all.Late")
+
+with DAG("two", **OPTIONS) as two:
+    for name in ("judge", "deploy"):
+        AirflowDagRunner().task_group(f"{PIPELINES}:optional", group_id=name)
+    two.get_task("judge.Tuner") >> two.get_task("deploy.Late")
+
+with DAG("branched_each", **OPTIONS):
+    @task.branch
+    def choose():
+        return []
+
+    @task
+    def find():
+        time.sleep(5)  # until the branch is done: the mapped group is not expanded before this
+        return ["eu", "us"]
+
+    @task_group
+    def each(region):
+        AirflowDagRunner(AirflowPipelineConfig(computed_parameters={"what": region})).task_group(
+            f"{PIPELINES}:region", group_id="train", seconds=0.0
+        )
+
+    choose() >> each.expand(region=find())
 """
 
 
@@ -164,6 +197,41 @@ def test_skipped_task_that_is_no_node_means_the_node_after_it_unless_its_rule_sa
     states = _instances(scheduler, "checked", _run(scheduler, "checked"))
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped == {"check", "all.Tuner", "all.Chain", "all.Trainer"}
+
+
+def test_one_skipped_instance_of_a_mapped_task_means_the_node_after_it(scheduler: Scheduler) -> None:
+    run_id = _run(scheduler, "checked_each")
+    states = _instances(scheduler, "checked_each", run_id)
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert skipped == {"check[1]", "all.Tuner", "all.Chain", "all.Late"}
+    skip = _value(scheduler, "checked_each", run_id, "all.Late", key="tfx_skip")
+    assert skip == {"node": "check[1]", "reason": "by Airflow", "outside": True}
+
+
+def test_skipped_node_of_another_pipeline_means_the_node_after_it(scheduler: Scheduler) -> None:
+    run_id = _run(scheduler, "two")
+    states = _instances(scheduler, "two", run_id)
+    skipped = {name for name, state in states.items() if state == "skipped"}
+    assert skipped == {f"{group}.{node}" for group in ("judge", "deploy") for node in ("Tuner", "Chain")} | {
+        "deploy.Late"
+    }
+    skip = _value(scheduler, "two", run_id, "deploy.Late", key="tfx_skip")
+    assert skip["node"] == "judge.Tuner" and skip["reason"].startswith("its Cond is false: ")
+    assert "Tell 'Late' was skipped: judge.Tuner was skipped: its Cond" in scheduler.log(
+        "two", run_id, "deploy.Late"
+    )
+
+
+def test_branch_before_a_mapped_group_skips_the_nodes_of_each_item(
+    bundle: Bundle, scheduler: Scheduler
+) -> None:
+    run_id = _run(scheduler, "branched_each")
+    states = _instances(scheduler, "branched_each", run_id)
+    items = {f"each.train.{node}[{index}]" for node in ("Echo", "Tell") for index in range(2)}
+    assert items <= set(states)
+    nodes = {name: state for name, state in states.items() if name.startswith("each.")}
+    assert set(nodes.values()) == {"skipped"}, nodes
+    assert bundle.executions("branched_each", run_id) == []
 
 
 def test_branch_that_is_not_taken_skips_the_nodes_that_could_do_without_too(
