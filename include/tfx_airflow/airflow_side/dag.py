@@ -20,6 +20,7 @@ from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Node
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
+_AIRFLOWS_RULE = "all_success"
 # Params that a task group added to its DAG, with a description of that group.
 _added_by_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDictionary()
 
@@ -80,7 +81,7 @@ class AirflowDagRunner:
         options.setdefault("doc_md", compiled.manifest.doc)
         options.setdefault("catchup", False)
         with DAG(**options) as dag:
-            self._add_tasks(compiled, self._copy(compiled, dag.task_group))
+            self._add_tasks(compiled, dag.task_group)
         return dag
 
     def task_group(self, pipeline: str, /, group_id: str | None = None, **arguments: Any) -> TaskGroup:
@@ -111,7 +112,7 @@ class AirflowDagRunner:
             raise ConfigError(f"task_group({pipeline!r}) must be called inside 'with DAG(...):'.") from None
         with group:
             self._add_params(group, compiled)
-            self._add_tasks(compiled, self._copy(compiled, group))
+            self._add_tasks(compiled, group)
         return group
 
     def _copy(self, compiled: Compiled, group: TaskGroup) -> dict[str, Any]:
@@ -230,22 +231,30 @@ class AirflowDagRunner:
             )
         return name
 
-    def _add_tasks(self, compiled: Compiled, copy: dict[str, Any]) -> None:
-        tasks = {node.id: self._task(compiled, node, copy) for node in compiled.manifest.nodes}
+    def _add_tasks(self, compiled: Compiled, group: TaskGroup) -> None:
+        copy = self._copy(compiled, group)
+        rule = {**group.dag.default_args, **group.default_args}.get("trigger_rule")
+        tasks = {node.id: self._task(compiled, node, copy, rule) for node in compiled.manifest.nodes}
         for task in tasks.values():
             task.node_tasks = {node_id: other.task_id for node_id, other in tasks.items()}
         for node in compiled.manifest.nodes:
             for upstream in node.upstream:
                 tasks[upstream] >> tasks[node.id]
 
-    def _task(self, compiled: Compiled, node: Node, copy: dict[str, Any]) -> TfxNodeOperator:
+    def _task(
+        self, compiled: Compiled, node: Node, copy: dict[str, Any], default_rule: str | None
+    ) -> TfxNodeOperator:
         config = self._config.node_configs.get(node.id, NodeConfig())
+        # The pipeline's own strategy stays, as its own retries do. Airflow's default written out is no reason to skip
+        # what can run without a skipped upstream node.
+        takes_default = default_rule not in (None, _AIRFLOWS_RULE) and node.trigger_rule != "all_done"
         options: dict[str, Any] = {
-            "doc": node.doc or None,
-            "trigger_rule": node.trigger_rule,
+            "trigger_rule": default_rule if takes_default else node.trigger_rule,
             # Even in a DAG that renders native objects: "1" and "{}" must stay strings, see `parameters.bind`.
             "render_template_as_native_obj": False,
         }
+        if node.doc:
+            options["doc"] = node.doc
         if node.retries is not None:
             options["retries"] = node.retries
         if node.timeout_seconds:
@@ -262,7 +271,7 @@ class AirflowDagRunner:
             ),
             computed_parameters=sorted(self._config.computed_parameters),
             copy=copy,
-            rule_is_given="trigger_rule" in config.arguments(),
+            rule_is_given=takes_default or "trigger_rule" in config.arguments(),
             beam_runner=self._beam_runner(node),
             **{**options, **config.arguments()},
         )

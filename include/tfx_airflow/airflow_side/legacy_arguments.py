@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable
+from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule
 from airflow.sdk.configuration import conf
 
 from include.tfx_airflow.airflow_side import legacy_templates, span_number
@@ -45,6 +45,7 @@ _TASK_SAME = frozenset(
     " max_active_tis_per_dagrun executor executor_config do_xcom_push doc doc_md doc_json doc_yaml doc_rst".split()
 )
 _TASK_RENAMED = {"task_concurrency": "max_active_tis_per_dag"}
+_RULES_RENAMED = {"dummy": "always", "none_failed_or_skipped": "none_failed_min_one_success"}
 _TASK_REFUSED = frozenset(
     "pre_execute post_execute resources inlets outlets op_args op_kwargs python_callable templates_dict templates_exts"
     " task_id task_group dag".split()
@@ -185,6 +186,15 @@ def _task_defaults(values: Mapping[str, Any], found: Mapped, ignore: Collection[
             found.refused_names[name] = (
                 f"default_args[{name!r}] = {_text(value)} cannot be a default of TFX nodes."
             )
+        elif name == "trigger_rule":
+            rule = _RULES_RENAMED.get(value, value) if isinstance(value, str) else value
+            if rule in list(TriggerRule):
+                target[name] = rule
+            else:
+                found.refused_names[name] = (
+                    f"default_args[{name!r}] = {_text(value)} is no trigger rule of Airflow 3; it has "
+                    f"{[rule.value for rule in TriggerRule]}."
+                )
         elif name in _TASK_SAME or name in _TASK_RENAMED:
             _take(name, _TASK_RENAMED.get(name, name), value, target, found, "default_args.")
         else:

@@ -99,6 +99,40 @@ def test_options_of_the_pipelines_nodes_are_options_of_tasks() -> None:
     assert dag.get_task("Push").retries == 0
 
 
+def test_a_trigger_rule_of_default_args_holds_for_nodes_without_a_strategy(compiled_folder: Path) -> None:
+    nodes = tuple(
+        dataclasses.replace(node, trigger_rule="none_failed") if node.id == "Push" else node
+        for node in MANIFEST.nodes
+    )
+    (compiled_folder / MANIFEST_FILE).write_text(dataclasses.replace(MANIFEST, nodes=nodes).to_json())
+    own = {"Gen": NodeConfig(trigger_rule="one_success")}
+    for rule, expected, given in (
+        (
+            "none_skipped",
+            ["one_success", "none_skipped", "none_skipped", "all_done"],
+            [True, True, True, False],
+        ),
+        (
+            "all_success",
+            ["one_success", "all_success", "none_failed", "all_done"],
+            [True, False, False, False],
+        ),
+    ):
+        with DAG("outer", default_args={"trigger_rule": rule}) as outer:
+            _runner(node_configs=own).task_group(REFERENCE, group_id="g")
+        for tasks in (
+            _runner({"default_args": {"trigger_rule": rule}}, node_configs=own).run(REFERENCE).tasks,
+            outer.tasks,
+        ):
+            assert [task.trigger_rule for task in tasks] == expected
+            assert [task.rule_is_given for task in tasks] == given
+
+
+def test_a_doc_of_default_args_is_that_of_nodes_without_one() -> None:
+    dag = _runner({"default_args": {"doc": "Ask Ana."}}).run(REFERENCE)
+    assert [task.doc for task in dag.tasks] == ["Ask Ana.", "Trains.", "Ask Ana.", "Ask Ana."]
+
+
 def test_node_config_wins_over_the_pipeline() -> None:
     config = NodeConfig(
         retries=0, trigger_rule="none_failed", pool="gpu", operator_args={"depends_on_past": True}

@@ -125,6 +125,19 @@ def test_renamed_arguments_are_renamed() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("all_done", "all_done"),
+        ("dummy", "always"),
+        ("none_failed_or_skipped", "none_failed_min_one_success"),
+    ],
+)
+def test_a_trigger_rule_has_the_name_that_airflow_3_gives_it(given: str, expected: str) -> None:
+    found = _mapped(schedule_interval=None, default_args={"trigger_rule": given})
+    assert found.arguments["default_args"] == {"trigger_rule": expected}
+
+
 def test_default_args_reach_the_tasks_and_what_had_no_effect_is_noted() -> None:
     found = _mapped(
         schedule_interval=None,
@@ -178,6 +191,10 @@ def test_an_absent_catchup_is_false_and_said() -> None:
         ({"on_failure_callback": lambda context: None}, "on_failure_callback = <function"),
         ({"default_args": {"params": {"a": object()}}}, "default_args.params = "),
         ({"default_args": {"op_kwargs": {}}}, "default_args['op_kwargs'] = {}"),
+        (
+            {"default_args": {"trigger_rule": "all"}},
+            "default_args['trigger_rule'] = 'all' is no trigger rule of Airflow 3; it has ['all_success', ",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name_with_its_value(
