@@ -9,7 +9,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-# Private: the argument of a mapped task group, which Airflow gives to the function and exports nowhere.
+# Private, and exported nowhere: the DAGs of the file that Airflow is parsing, and the argument of a mapped task group,
+# which Airflow gives to the function.
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from include.tfx_airflow.airflow_side import machines, object_store, parameters
@@ -28,6 +30,18 @@ _added_by_groups: weakref.WeakKeyDictionary[Param, str] = weakref.WeakKeyDiction
 def _default(param: Param) -> str:
     kind = param.schema.get("type")
     return f"{param.value!r} ({kind if isinstance(kind, str) else ' or '.join(kind or [])})"
+
+
+def _check_id(dag_id: str, reference: str) -> None:
+    """Refuses a second DAG of an id in one DAG file, of which Airflow keeps either without a word.
+
+    Airflow's set holds what the parse of this file has made so far; at any other time it is empty.
+    """
+    if any(dag.dag_id == dag_id for dag, _ in DagContext.autoregistered_dags):
+        raise ConfigError(
+            f"{reference!r} becomes the DAG {dag_id!r}, but this DAG file has made a DAG of that id before, and Airflow "
+            "would keep only one of them; give airflow_dag_config a dag_id."
+        )
 
 
 class AirflowDagRunner:
@@ -60,7 +74,8 @@ class AirflowDagRunner:
 
         Raises:
           CompileError: The pipeline does not compile; ends with its own traceback.
-          ConfigError: The config names nodes or parameters that the pipeline does not have.
+          ConfigError: The config names nodes or parameters that the pipeline does not have, or the DAG file has made a
+            DAG of that id before.
           SettingsError: The pipeline is not compiled yet and there is no TFX interpreter, or this is a task on a machine
             that does not share the DAG processor's `home`.
           MlmdError: Tasks run on several machines, and the store is a SQLite file.
@@ -80,6 +95,8 @@ class AirflowDagRunner:
         options.setdefault("dag_id", compiled.manifest.pipeline_name)
         options.setdefault("doc_md", compiled.manifest.doc)
         options.setdefault("catchup", False)
+        if options.get("auto_register", True):
+            _check_id(options["dag_id"], compiled.manifest.reference)
         with DAG(**options) as dag:
             self._add_tasks(compiled, dag.task_group)
         return dag

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.dag_processing.importers.python_importer import PythonDagImporter
 from airflow.sdk import DAG, BaseOperator, Param, task_group
 
 from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, NodeConfig, TfxNodeOperator
@@ -427,3 +428,51 @@ def test_a_pipeline_on_an_object_store_needs_a_connection(
     write_entry(Settings(home=str(tmp_path)), manifest)
     with pytest.raises(ConfigError, match="pipeline_root is 's3://bucket/x', and .* names no Connection"):
         AirflowDagRunner().run("flows.far:create")
+
+
+def _parsed(path: Path, text: str) -> tuple[list[str], str]:
+    """Ids of the DAGs that Airflow finds in a DAG file, and its import error."""
+    path.write_text(f"from include.tfx_airflow import AirflowDagRunner\nfrom airflow.sdk import DAG\n{text}")
+    result = PythonDagImporter().import_file(path, bundle_path=path.parent)
+    return sorted(dag.dag_id for dag in result.dags), "".join(error.message for error in result.errors)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        f"AirflowDagRunner().run({REFERENCE!r}, data_root='/eu')",
+        f"AirflowDagRunner({{'airflow_dag_config': {{'schedule': '@daily'}}}}).run({REFERENCE!r})",
+    ],
+    ids=["argument", "config"],
+)
+@pytest.mark.parametrize("first", [f"AirflowDagRunner().run({REFERENCE!r})", "with DAG('taxi.v1'): pass"])
+def test_a_second_dag_of_an_id_in_one_dag_file_is_refused(
+    first: str, second: str, write_entry: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_entry(Settings(home=str(tmp_path)), MANIFEST, data_root="/eu")
+    assert _parsed(tmp_path / "eu.py", second) == (["taxi.v1"], "")
+    found, error = _parsed(tmp_path / "both.py", f"{first}\n{second}\n")
+    assert found == []
+    assert f"{REFERENCE!r} becomes the DAG 'taxi.v1', but this DAG file has made a DAG of that id" in error
+    assert error.endswith("give airflow_dag_config a dag_id.")
+
+
+def test_dags_of_other_files_and_parses_and_dags_that_airflow_does_not_take_are_no_second_ones(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "with DAG('outer'):\n"
+        f"    AirflowDagRunner().task_group({REFERENCE!r}, group_id='one')\n"
+        f"    AirflowDagRunner().task_group({REFERENCE!r}, group_id='two')\n"
+        f"AirflowDagRunner({{'airflow_dag_config': {{'dag_id': 'mine'}}}}).run({REFERENCE!r})\n"
+        f"AirflowDagRunner({{'airflow_dag_config': {{'auto_register': False}}}}).run({REFERENCE!r})\n"
+    )
+    for _ in range(2):
+        for name in ("a.py", "b.py"):
+            assert _parsed(tmp_path / name, f"{text}AirflowDagRunner().run({REFERENCE!r})\n") == (
+                ["mine", "outer", "taxi.v1"],
+                "",
+            )
+    assert _parsed(tmp_path / "broken.py", f"AirflowDagRunner().run({REFERENCE!r})\n1 / 0\n")[0] == []
+    for _ in range(2):  # no parse
+        AirflowDagRunner().run(REFERENCE)
