@@ -199,9 +199,9 @@ def test_partition_feature_that_cannot_be_hashed_is_refused(tmp_path: Path, name
         tfx_rows.from_csv(path, config)
 
 
-def _parquet(path: Path, rows: int = 1 << 14) -> list[tfx_rows.Row]:
+def _parquet(path: Path, rows: int = 1 << 14, config: Any = _CONFIG) -> list[tfx_rows.Row]:
     groups = parquet.find_row_groups(str(path))
-    return _rows((batch for group in groups for batch in parquet.read_row_group(group, rows)), _CONFIG)
+    return _rows((batch for group in groups for batch in parquet.read_row_group(group, rows)), config)
 
 
 _COLUMNS = {
@@ -253,6 +253,37 @@ def test_parquet_value_without_feature_is_refused_with_its_column(
         _parquet(path)
     with pytest.raises(Exception):  # noqa: B017 - TFX has many
         tfx_rows.from_parquet(path, _CONFIG)
+
+
+_FILLED = {
+    "integers": pa.array([n % 50 + 1 for n in range(300)]),
+    "text": pa.array([f"{n % 70}x" for n in range(300)]),
+    "dictionary": pa.array([f"{n % 70}x" for n in range(300)]).dictionary_encode(),
+    "lists": pa.array([[n % 7, n % 5] for n in range(300)]),
+}
+
+
+@pytest.mark.parametrize("column", _FILLED.values(), ids=_FILLED)
+def test_partition_feature_of_parquet_decides_the_split(tmp_path: Path, column: pa.Array) -> None:
+    config = example_gen_pb2.SplitConfig(splits=_CONFIG.splits, partition_feature_name="column")
+    path = tmp_path / "data.parquet"
+    table = pa.table({"number": pa.array(range(1, 301)), "column": column})
+    arrow_parquet.write_table(table, path, row_group_size=128)
+    found = _parquet(path, 100, config)
+    assert found == tfx_rows.from_parquet(path, config)
+    assert len({number for _, number in found}) == 3
+
+
+@pytest.mark.parametrize("missing", [None, "", 0, False])
+def test_partition_feature_of_parquet_that_a_row_lacks_is_refused(tmp_path: Path, missing: Any) -> None:
+    config = example_gen_pb2.SplitConfig(splits=_CONFIG.splits, partition_feature_name="column")
+    path = tmp_path / "data.parquet"
+    filled = ["x", "y"] if missing in (None, "") else [type(missing)(1)] * 2
+    arrow_parquet.write_table(pa.table({"column": [*filled, missing]}), path)
+    with pytest.raises(InputFileError, match="'column'.* has rows without a value"):
+        _parquet(path, config=config)
+    with pytest.raises(RuntimeError):
+        tfx_rows.from_parquet(path, config)
 
 
 def test_parts_of_any_length_join_to_examples() -> None:

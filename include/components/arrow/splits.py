@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from tfx.proto import example_gen_pb2
 
@@ -59,18 +60,30 @@ class Splits:
             return self._numbers(examples)
         for column in columns:
             if column.name == self.feature:
-                numbers = self._numbers(self._keys(column, source))
-                return numbers if column.rows is None else numbers[column.rows.to_numpy()]
+                return self._by_feature(column, source)
         raise InputFileError(
             f"{source} has no column {self.feature!r}, which is partition_feature_name of the output "
             f"configuration; it has: {', '.join(column.name for column in columns)}"
         )
 
+    def _by_feature(self, column: Column, source: str) -> np.ndarray:
+        if column.rows is None:
+            return self._numbers(self._keys(column, source))
+        rows = column.rows.to_numpy()
+        # Not every value has a row: that of a Parquet column which stands for null is always there.
+        used = np.zeros(len(column.values), bool)
+        used[rows] = True
+        values = Column(column.name, column.values.filter(pa.array(used)))
+        numbers = np.zeros(len(used), np.int64)
+        numbers[used] = self._numbers(self._keys(values, source))
+        return numbers[rows]
+
     def _keys(self, column: Column, source: str) -> Iterable[bytes]:
         for example in column.examples():
             feature = tf.train.Example.FromString(example).features.feature[column.name]
             if feature.WhichOneof("kind") not in ("bytes_list", "int64_list"):
-                kind = "numbers with a fraction" if feature.HasField("kind") else "rows without a value"
+                missing = "rows without a value (in Parquet 0, False and an empty text are none)"
+                kind = "numbers with a fraction" if feature.HasField("kind") else missing
                 raise InputFileError(
                     f"{source}: column {column.name!r}, which is partition_feature_name of the output configuration, "
                     f"has {kind}. TFX splits by a feature of integers or text that every row has."
