@@ -149,11 +149,11 @@ def _report(store: Store, files: Files, asked: Asked) -> Report:
             f"The evaluations have no metric {', '.join(map(repr, found.unknown))}; they have "
             f"{', '.join(found.available)}."
         )
-    return _of_diff(found, chosen.note)
+    return _of_diff(found, chosen.note, asked.options)
 
 
-def _of_diff(found: Diff, note: str) -> Report:
-    url = compare_url(found)
+def _of_diff(found: Diff, note: str, options: Options) -> Report:
+    url = compare_url(found, options)
     value = plain(reports.as_json(found, found.comparison.rows[:ROWS])) | {"note": note, "url": url}
     # XCom is no place for histograms; the page has them.
     value |= {"changes": reports.changed_in_short(found), "causes": None}
@@ -162,8 +162,8 @@ def _of_diff(found: Diff, note: str) -> Report:
     return Report(found.outcome, found.sentence, value, reports.as_markdown(found, ROWS, url) + after, text)
 
 
-def compare_url(found: Diff) -> str:
-    """Address of the page that shows the diff."""
+def compare_url(found: Diff, options: Options) -> str:
+    """Address of the page that shows the diff, judged by the same options."""
     own = found.against == OWN
     query = {
         "candidate": found.candidate.run.id,
@@ -171,9 +171,11 @@ def compare_url(found: Diff) -> str:
         "against": OWN if own else "",
         "baseline": "" if own else found.baseline.run.id,
         "baseline_branch": "" if own else found.baseline.name,
-        "level": found.comparison.method.level,
-        "scope": found.comparison.method.scope,
-        "metrics": found.comparison.metrics,
+        "level": options.level,
+        "scope": options.scope,
+        "least": options.min_examples,
+        # As they were asked for: their order decides which one the sentence is about, and all of them are one name.
+        "metrics": options.metrics,
     }
     kept = {key: value for key, value in query.items() if value not in ("", ())}
     return _url(f"compare?{urlencode(kept, doseq=True)}")

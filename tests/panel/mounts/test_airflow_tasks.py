@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from fastapi.testclient import TestClient
 from mlmd_panel import airflow_diff
 from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
 from mlmd_panel.errors import BadQuery, StoreError
+from mlmd_panel.files.allowed import Files
+from mlmd_panel.store import address
+from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.store import Store
+from mlmd_panel.web.app import Panel, create_app
 
 from tests.bundle import ROOT
 from tests.panel.judged import judged
@@ -61,6 +67,25 @@ def test_the_run_to_judge_and_the_baseline_may_be_others() -> None:
     assert "against=own" in value["url"] and "baseline=" not in value["url"]
     value, _ = _executed("march", against="taxi:january")
     assert value["baseline"]["run_id"] == "january"
+
+
+@pytest.mark.parametrize(
+    ("against", "options"),
+    [
+        ("blessed", {}),
+        ("previous", {"min_examples": 405}),
+        ("own", {"level": 0.99995, "scope": "all", "metrics": ["auc"]}),
+        ("taxi:january", {"min_examples": 0, "metrics": ["*"], "scope": "metric"}),
+    ],
+)
+def test_the_linked_page_judges_as_the_task_did(against: str, options: dict[str, Any]) -> None:
+    value, _ = _executed("march", against=against, **options)
+    path, _, query = value["url"].removeprefix("https://airflow.example/af/mlmd").partition("?")
+    store = Store(make_engine(address.of_file(judged() / "mlmd" / "metadata.db")))
+    with TestClient(create_app(Panel(store, Files([str(judged())])))) as client:
+        [found] = client.get(f"{path}.json?{query}").json()["diffs"]
+    for name in ("sentence", "outcome", "counts", "method", "metrics", "baseline", "candidate"):
+        assert found[name] == value[name], name
 
 
 @pytest.mark.parametrize("against", ["blessed", "previous", "own", "taxi:january"])

@@ -105,3 +105,19 @@ def test_a_slice_of_statistics_may_have_a_name_as_long_as_one_of_an_evaluation(c
     [artifact] = client.get("/artifacts.json?limit=1").json()["artifacts"]
     for name in ("slice", "plot"):
         assert client.get(f"/artifacts/{artifact['id']}.json", params={name: "x" * 600}).status_code == 200
+
+
+def test_what_are_too_few_examples_is_chosen_said_and_kept_by_every_link(client: TestClient) -> None:
+    march = _run(client, "march")
+    usual, strict = (
+        client.get("/compare.json", params={"candidate": march, **least}).json()["diffs"][0]
+        for least in ({}, {"least": 401})
+    )
+    assert usual["outcome"] == "worse" and usual["method"]["min_examples"] == 30
+    assert {row["why"] for row in strict["rows"] if row["total"]} == {"too few examples"}
+    page = _page(client, f"/compare?candidate={march}&least=401")
+    assert "fewer than 401 examples" in page.text and "fewer than 30 examples" not in page.text
+    assert page.select_one("input[name=least]")["value"] == "401"
+    links = [link["href"] for link in page.select("a") if link["href"].startswith("/compare")]
+    assert len(links) >= 4 and all("least=401" in link for link in links if "candidate=" in link)
+    assert "fewer than" not in _page(client, f"/compare?candidate={march}&least=0").text

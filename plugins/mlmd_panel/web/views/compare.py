@@ -17,6 +17,7 @@ from mlmd_panel.evaluation.changes.drift import Drift
 from mlmd_panel.evaluation.changes.slice_features import drifted_for
 from mlmd_panel.evaluation.compare import LEVEL, OVERALL, SCOPES
 from mlmd_panel.evaluation.diff import Diff, Options, diffs
+from mlmd_panel.evaluation.effects import MIN_EXAMPLES
 from mlmd_panel.evaluation.row import Row
 from mlmd_panel.evaluation.table import chosen_names
 from mlmd_panel.payloads.evaluation.slices import Slice
@@ -75,8 +76,14 @@ def compare(
     slices: Annotated[str, Query(max_length=1000, description="Part of the slice's name")] = "",
     changed: bool = False,
     verdict: Kind = "",
-    min_examples: Annotated[int, Query(ge=0, le=10**12)] = 0,
-    level: Annotated[float, Query(ge=0.5, le=0.9999, description="Of the confidence intervals")] = LEVEL,
+    min_examples: Annotated[
+        int, Query(ge=0, le=10**12, description="Leave out rows of fewer; changes no verdict")
+    ] = 0,
+    least: Annotated[
+        int,
+        Query(ge=0, le=10**12, description="With fewer examples on either side nothing is said of a change"),
+    ] = MIN_EXAMPLES,
+    level: Annotated[float, Query(ge=0.5, lt=1, description="Of the confidence intervals")] = LEVEL,
     scope: Kind = OVERALL,
     order: Kind = "rank",
     page: PageNumber = 1,
@@ -100,7 +107,7 @@ def compare(
         (baseline_branch or base_branch, candidate_branch or other_branch),
         unpin,
     )
-    options = Options(level, scope, chosen_names(metrics), changes=len(candidates) == 1)
+    options = Options(level, scope, chosen_names(metrics), least, changes=len(candidates) == 1)
     shown = Shown(slices.strip(), changed, verdict, min_examples, order)
     found, problem = _diffs(visit, sides, options)
     read = [one for one in found if isinstance(one, Diff)]
@@ -136,6 +143,7 @@ def compare(
             "drifted": drifted(read[0], of_first) if read else {},
             "alone": [_alone(visit.urls, one) for one in read],
             "asked": metrics,
+            "usual": Options(),
             "choices": _choices(visit, sides),
             "branches": sides.branches,
             "kinds": baselines.KINDS,
