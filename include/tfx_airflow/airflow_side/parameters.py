@@ -16,7 +16,7 @@ from airflow.sdk import Param
 
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Manifest, RuntimeParameter
-from include.tfx_airflow.contract.templates import is_template
+from include.tfx_airflow.contract.templates import in_arguments, is_template
 
 # tfx/utils/json_utils.py turns a dict with this key into an object.
 _OBJECT = "__tfx_object_type__"
@@ -37,8 +37,8 @@ def params(
       dag_params: Params of the DAG itself, which override the pipeline's.
 
     Raises:
-      ConfigError: One of them names an unknown parameter, both name the same one, or the pipeline has
-        two defaults for a parameter and none is chosen here.
+      ConfigError: One of them names an unknown parameter, both name the same one, a template is where nothing
+        renders it, or the pipeline has two defaults for a parameter and none is chosen here.
     """
     declared = {p.name: p for p in manifest.runtime_parameters}
     for setting, names in (("runtime_parameters", overrides), ("computed_parameters", computed)):
@@ -51,6 +51,12 @@ def params(
     twice = sorted(set(overrides) & set(computed))
     if twice:
         raise ConfigError(f"{twice} are in both runtime_parameters and computed_parameters; choose one.")
+    own = {
+        name: value for name, value in (dag_params or {}).items() if name in declared and name not in computed
+    }
+    # A text among the overrides is rendered, the DAG's own Params never are.
+    _refuse_templates("runtime_parameters", {k: v for k, v in overrides.items() if not isinstance(v, str)})
+    _refuse_templates("the DAG's params", own)
     for name, parameter in sorted(declared.items()):
         settled = overrides.get(name) is not None or name in computed or name in (dag_params or {})
         if parameter.conflict and not settled:
@@ -64,10 +70,27 @@ def params(
     }
 
 
+def _refuse_templates(setting: str, values: Mapping[str, Any]) -> None:
+    for name, value in sorted(values.items()):
+        inside = "a dict or a list" if isinstance(value, (dict, list, tuple)) else "a Param"
+        content = value.value if isinstance(value, Param) else value
+        for place, template in in_arguments(content, f"{setting}[{name!r}]"):
+            raise ConfigError(
+                f"{place} contains the template {template!r}, which is not rendered in {inside}: give the whole value as "
+                f"one text, AirflowPipelineConfig(runtime_parameters={{{name!r}: '...'}}), or put it into "
+                "computed_parameters, which a run cannot override."
+            )
+
+
+def _default(declared: RuntimeParameter, override: Any) -> Any:
+    """What holds in runs without a value: a Param says what the value is, not what holds without one."""
+    return declared.default if override is None or isinstance(override, Param) else override
+
+
 def _param(declared: RuntimeParameter, override: Any) -> Param:
     if isinstance(override, Param):
         return override
-    default = declared.default if override is None else override
+    default = _default(declared, override)
     description = declared.description or None
     if is_template(default):
         return Param(
@@ -116,13 +139,23 @@ def templates(
         if name in computed:
             result[name] = computed[name]
             continue
-        default = overrides.get(name, declared[name].default)
+        default = _default(declared[name], overrides.get(name))
         given = f"params[{json.dumps(name)}]"
-        value = f"'' if {given} is none else {given} if {given} is string else {given} | tojson"
+        value = (
+            f"{_literal(default)} if {given} is none else {given} if {given} is string else {given} | tojson"
+        )
         result[name] = "{{ " + value + " }}"
         if is_template(default):
             result[name] = f"{{% if {given} is none %}}{default}{{% else %}}{result[name]}{{% endif %}}"
     return result
+
+
+def _literal(default: Any) -> str:
+    """A default as text in a Jinja expression, for a Param that may be null; empty for a template and for none."""
+    if default is None or is_template(default):
+        return "''"
+    text = default if isinstance(default, str) else json.dumps(default, sort_keys=True)
+    return json.dumps(text, ensure_ascii=False)  # Jinja does not put surrogates together
 
 
 def bind(manifest: Manifest, rendered: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

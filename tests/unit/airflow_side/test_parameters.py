@@ -205,6 +205,77 @@ def test_what_somebody_types_into_the_form_is_not_rendered(override: str | None,
     assert _value("string", "plain", override=override, given=typed) == typed
 
 
+_NULL: Any = Param(None, type=["null", "string", "integer", "number", "object"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        ("string", "eu"),
+        ("string", ""),
+        ("string", 'a "quoted" \\ü {# 😀 }} %} \n'),
+        ("string", '{"b": {"a": "<x>"}}'),
+        ("integer", 5),
+        ("integer", 1700000000123456789),
+        ("number", 0.5),
+    ],
+)
+def test_null_stands_for_the_default_of_the_pipeline(kind: str, default: Any) -> None:
+    value = _value(kind, default, override=_NULL)
+    assert value == default
+    assert type(value) is type(default)
+
+
+def test_null_stands_for_the_default_in_the_config_too() -> None:
+    # A Param of the DAG itself hides the pipeline's.
+    manifest = _manifest(RuntimeParameter("p", "string", "eu"))
+    for override, expected in (("us", "us"), ("", ""), ({"b": 1, "a": 2}, '{"a": 2, "b": 1}'), (None, "eu")):
+        [text] = parameters.templates(manifest, ("p",), {"p": override}, {}).values()
+        rendered = DAG("d").get_template_env().from_string(text).render({"params": {"p": None}})
+        assert parameters.bind(manifest, {"p": rendered}, {"p": None}) == {"p": expected}
+
+
+@pytest.mark.parametrize("override", [None, _NULL], ids=["none", "null"])
+def test_template_of_the_pipeline_is_rendered_whatever_says_that_there_is_no_value(override: Any) -> None:
+    manifest = _manifest(RuntimeParameter("p", "string", TEMPLATE))
+    [text] = parameters.templates(manifest, ("p",), {"p": override}, {}).values()
+    context = {"params": {"p": None}, "data_interval_start": datetime(2014, 1, 2)}
+    assert DAG("d").get_template_env().from_string(text).render(context) == "2014-01-02"
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "what"),
+    [
+        ({"filesystem": {"base": "/srv/{{ ds }}"}}, "['p']['filesystem']['base']", "a dict or a list"),
+        (["a", "{{ ds }}"], "['p'][1]", "a dict or a list"),
+        (Param("{{ ds }}"), "['p']", "a Param"),
+        (Param({"base": "/srv/{{ ds }}"}, type="object"), "['p']['base']", "a Param"),
+    ],
+    ids=["dict", "list", "param", "param-of-dict"],
+)
+def test_template_that_nothing_would_render_is_refused(value: Any, place: str, what: str) -> None:
+    manifest = _manifest(RuntimeParameter("p", "string", "plain"))
+    with pytest.raises(ConfigError) as caught:
+        parameters.params(manifest, {"p": value}, {})
+    for part in (
+        f"runtime_parameters{place} contains the template '{{{{ ds }}}}'",
+        f"not rendered in {what}: ",
+    ):
+        assert part in str(caught.value)
+    assert "runtime_parameters={'p': '...'}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["{{ ds }}", Param("{{ ds }}"), {"day": "{{ ds }}"}], ids=["text", "param", "dict"]
+)
+def test_template_in_a_param_of_the_dag_is_refused_where_the_pipeline_would_get_it(value: Any) -> None:
+    manifest = _manifest(RuntimeParameter("p", "string", "plain"))
+    with pytest.raises(ConfigError, match=r"the DAG's params\['p'\].* contains the template '\{\{ ds \}\}'"):
+        parameters.params(manifest, {}, {}, {"p": value})
+    assert parameters.params(manifest, {}, {"p": "x"}, {"p": value}) == {}
+    assert parameters.params(manifest, {}, {}, {"another": value})["p"].value == "plain"
+
+
 @pytest.mark.parametrize("name", ["with-dash", 'with "quote"', "für"])
 def test_any_parameter_name_makes_a_valid_template(name: str) -> None:
     manifest = _manifest(RuntimeParameter(name, "integer", 4))
