@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def adopt(
 
     Raises:
       CompileError: The file cannot be executed here, or a pipeline does not compile.
-      ConfigError: There is no such file; it asks for what cannot be honoured; or `configs` does not fit its DAGs.
+      ConfigError: There is no such file; it asks for what cannot be honoured; two files make a DAG of one id; or
+        `configs` does not fit the DAGs.
       SettingsError: It is not compiled yet and there is no TFX interpreter.
     """
     settings = read_settings()
@@ -58,6 +59,8 @@ def adopt(
     found: list[Compiled] = []
     for file in files(path):
         found += load_file(file, settings, given, patience=parse_seconds())
+    if twice := same_ids((_file(compiled), compiled.manifest.pipeline_name) for compiled in found):
+        raise ConfigError(f"adopt({str(path)!r}): {' '.join(twice.values())}")
     own = {dag_id: AirflowPipelineConfig.of(config) for dag_id, config in (configs or {}).items()}
     known = [compiled.manifest.pipeline_name for compiled in found]
     if unknown := sorted(set(own) - set(known)):
@@ -94,6 +97,38 @@ def files(path: str | os.PathLike[str]) -> list[LegacyFile]:
     if not found:
         raise ConfigError(f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner.")
     return found
+
+
+def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Finds DAG ids that more than one file has.
+
+    Args:
+      dags: Of each DAG, the path of its file and its id.
+
+    Returns:
+      What to say of each such id, as a sentence.
+    """
+    paths: dict[str, list[str]] = {}
+    for path, dag_id in dags:
+        paths.setdefault(dag_id, []).append(shown(path))
+    return {
+        dag_id: f"DAG {dag_id!r} is made by {' and by '.join(made_by)}; Airflow would keep only one of them. Adopt only "
+        "one of these files; or adopt each by itself, and give one of them another id: "
+        f"configs={{{dag_id!r}: {{'airflow_dag_config': {{'dag_id': ...}}}}}}."
+        for dag_id, made_by in paths.items()
+        if len(made_by) > 1
+    }
+
+
+def shown(path: str) -> str:
+    """A path as a DAG file names it: from the bundle's root where it is below that."""
+    inside = Path(path).is_relative_to(BUNDLE_ROOT)
+    return Path(path).relative_to(BUNDLE_ROOT).as_posix() if inside else path
+
+
+def _file(compiled: Compiled) -> str:
+    assert compiled.source.file
+    return compiled.source.file.path
 
 
 def _dag(

@@ -19,32 +19,40 @@ class Report:
     """What is said of one file.
 
     Attributes:
+      file: The file.
       lines: The text.
+      dag_ids: Those of its DAGs.
       ignore: Names that `adopt` must be told to do without.
       good: Whether the file can be adopted, be it with `ignore`.
     """
 
+    file: LegacyFile
     lines: list[str]
-    ignore: set[str]
+    dag_ids: list[str] = dataclasses.field(default_factory=list)
+    ignore: set[str] = dataclasses.field(default_factory=set)
     good: bool = True
 
 
 def main(path: str) -> int:
     """Compiles the files of a path, which may be one, and prints the report; returns 1 if one cannot be adopted."""
     settings = read_settings()
-    reports = {file.path: of_file(file, settings) for file in adopt.files(Path(path).absolute())}
-    for report in reports.values():
+    reports = [of_file(file, settings) for file in adopt.files(Path(path).absolute())]
+    twice = adopt.same_ids((report.file.path, dag_id) for report in reports for dag_id in report.dag_ids)
+    for report in reports:
+        for dag_id in sorted(twice.keys() & report.dag_ids):
+            report.good = False
+            report.lines.append(f"  NO    {twice[dag_id]}")
         print("\n".join(report.lines) + "\n")
-    good = {file: report for file, report in reports.items() if report.good}
+    good = [report for report in reports if report.good]
     print(f"{len(good)} of {len(reports)} files can be adopted.")
-    for file, report in good.items():
-        print("\n" + "\n".join(_dag_file(file, report.ignore)))
+    for report in good:
+        print("\n" + "\n".join(_dag_file(report.file.path, report.ignore)))
     return 0 if len(good) == len(reports) else 1
 
 
 def of_file(file: LegacyFile, settings: Settings) -> Report:
     """Compiles one file and reports on it."""
-    report = Report([_shown(file.path)], set())
+    report = Report(file, [adopt.shown(file.path)])
     try:
         found = load_file(file, settings, {}, force=True)
     except TfxAirflowError as error:
@@ -66,6 +74,7 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
     assert manifest.legacy
     dag = manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, settings.roots()))
     mapped = legacy_arguments.mapped(dag)
+    report.dag_ids.append(dag.dag_id)
     place = f", line {dag.line}" if dag.line else ""
     report.lines.append(f"  DAG {dag.dag_id!r}{place}")
     report.lines.append(f"  nodes {', '.join(node.id for node in manifest.nodes)}")
@@ -103,12 +112,6 @@ def _text(value: object) -> str:
     return str(value) if not isinstance(value, str) else repr(value)
 
 
-def _shown(path: str) -> str:
-    """A path as a DAG file names it."""
-    inside = Path(path).is_relative_to(BUNDLE_ROOT)
-    return Path(path).relative_to(BUNDLE_ROOT).as_posix() if inside else path
-
-
 def _dag_file(path: str, ignore: set[str]) -> list[str]:
     name = f"dags/{Path(path).stem}.py"
     if (BUNDLE_ROOT / name).exists():
@@ -116,9 +119,9 @@ def _dag_file(path: str, ignore: set[str]) -> list[str]:
     more = f", ignore={sorted(ignore)!r}" if ignore else ""
     return [
         f"Write {name}:",
-        f'    """The DAGs of {_shown(path)}, which was written for TFX\'s Airflow runner."""',
+        f'    """The DAGs of {adopt.shown(path)}, which was written for TFX\'s Airflow runner."""',
         "",
         "    from include.tfx_airflow import adopt",
         "",
-        f'    dags = adopt("{_shown(path)}"{more})',
+        f'    dags = adopt("{adopt.shown(path)}"{more})',
     ]

@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 
 from include.tfx_airflow.airflow_side import adopt
 from include.tfx_airflow.airflow_side.adopt import files
+from include.tfx_airflow.commands import adopt as command
 from include.tfx_airflow.contract import fingerprint, legacy
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, SettingsError
@@ -128,6 +129,38 @@ def test_all_that_is_refused_is_in_one_error_with_the_cure(file: Path) -> None:
     assert "line 7, DAG 'taxi'" in text and "retires = 3" in text and "default_args['sla']" in text
     assert "ignore=['retires', 'sla']" in text
     assert len(adopt.adopt(file, ignore=["retires", "sla"])) == 1
+
+
+def _beside(file: Path, name: str) -> Path:
+    """Another file, in the same folder or a folder in it."""
+    path = file.parent / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(file.read_text())
+    return path
+
+
+def test_two_files_with_a_dag_of_one_id_are_refused_by_name(file: Path) -> None:
+    other = _beside(file, "taxi_v2.py")
+    _compiled(file, _dag("taxi"), _dag("north"))
+    _compiled(other, _dag("south"), _dag("taxi", start_date=datetime.datetime(2021, 1, 1)))
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file.parent)
+    assert f"DAG 'taxi' is made by {file} and by {other}; Airflow would keep only one" in str(caught.value)
+    configs = {"taxi": {"airflow_dag_config": {"dag_id": "taxi_v2"}}}
+    dags = adopt.adopt(file) + adopt.adopt(other, configs=configs)
+    assert [dag.dag_id for dag in dags] == ["taxi", "north", "south", "taxi_v2"]
+
+
+def test_the_report_says_that_two_files_have_a_dag_of_one_id(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _compiled(file, _dag("taxi"))
+    _compiled(_beside(file, "taxi_v2.py"), _dag("taxi"))
+    _compiled(_beside(file, "north.py"), _dag("north"))
+    assert command.main(str(file.parent)) == 1
+    text = capsys.readouterr().out
+    assert text.count("  NO    DAG 'taxi' is made by ") == 2
+    assert "1 of 3 files can be adopted." in text and text.count("Write dags/") == 1
 
 
 def test_a_config_for_a_dag_that_is_not_there_is_refused(file: Path) -> None:
