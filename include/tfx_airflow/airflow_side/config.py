@@ -23,7 +23,7 @@ class NodeConfig:
     Attributes:
       queue: Where the task runs, with an executor that has queues: on a worker that listens to this one.
       beam_runner: Where its Beam pipelines run: a name of `include/beam_runners.py`; None for the pipeline's.
-      outlets: Airflow Assets this node emits, with its output artifacts in `extra`.
+      outlets: Airflow Assets this node emits, with its output artifacts in `extra`; an AssetAlias is refused.
       operator_args: Any further argument of Airflow's BaseOperator, by name.
     """
 

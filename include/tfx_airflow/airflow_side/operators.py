@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import Asset, BaseOperator, BaseOperatorLink, Context
+from airflow.sdk.definitions.asset import AssetRef, BaseAsset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.tfx_airflow.airflow_side import (
@@ -30,6 +31,7 @@ from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
     BeamConnectionError,
+    ConfigError,
     MlmdConnectionError,
     NodeError,
     ObjectStoreError,
@@ -87,8 +89,17 @@ class TfxNodeOperator(BaseOperator):
             the pipeline's, for its nodes, and when any other upstream task is skipped, so is this one.
           beam_runner: Where its Beam pipelines run, a name of `include/beam_runners.py`; "" for what the pipeline says.
           **kwargs: Of Airflow's BaseOperator.
+
+        Raises:
+          ConfigError: Among the outlets is one that never has an event.
         """
         super().__init__(**kwargs)
+        for outlet in self.outlets:
+            if isinstance(outlet, (BaseAsset, str)) and not isinstance(outlet, (Asset, AssetRef)):
+                raise ConfigError(
+                    f"outlets of node {tfx_node.id!r} contain {outlet!r}, for which Airflow would never emit an event; "
+                    "give the Asset itself, such as Asset('models')."
+                )
         if tfx_node.kind == _EVALUATOR:
             self.operator_extra_links = (*self.operator_extra_links, EvaluationDiffLink())
         self.tfx_node = tfx_node
@@ -125,6 +136,8 @@ class TfxNodeOperator(BaseOperator):
         skip = skip_after(context, self.tfx_node, self.node_tasks, self.trigger_rule, self._other_tasks())
         if skip:
             self._skip(context, skip)
+        # Before the node works, since an Asset that is given by its name alone may not exist.
+        events = [context["outlet_events"][o] for o in self.outlets if isinstance(o, (Asset, AssetRef))]
         try:
             request = self._request(context, settings)
             machines.check_node(settings, self.compiled.ir, request.parameters)
@@ -160,8 +173,8 @@ class TfxNodeOperator(BaseOperator):
             "seconds": round(result.seconds, 3),
             **beam_work.in_xcom(result.beam),
         }
-        for asset in self.outlets or []:
-            context["outlet_events"][asset].extra = {
+        for event in events:
+            event.extra = {
                 "dag_id": self.dag_id,
                 "run_id": context["run_id"],
                 "task_id": self.task_id,
