@@ -154,7 +154,7 @@ def test_the_report_on_a_folder_says_what_becomes_of_each_file(bundle: Bundle) -
         "is ignored: the store is that of the Airflow Connection",
         "'ResolverNode' is dropped by TFX",
         "5 of 9 files can be adopted.",
-        'dags = adopt("tests/legacy/with_helpers/reporting.py")',
+        'dags = adopt("tests/legacy/with_helpers/reporting.py", folders=["tests/legacy"])',
     ):
         assert text in done.stdout, f"{text}\n{done.stdout}"
 

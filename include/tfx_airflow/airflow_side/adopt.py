@@ -30,6 +30,7 @@ def adopt(
     configs: Mapping[str, AirflowPipelineConfig | Mapping[str, Any]] | None = None,
     environment: Mapping[str, str] | None = None,
     ignore: Collection[str] = (),
+    folders: Collection[str | os.PathLike[str]] = (),
 ) -> list[DAG]:
     """Makes the DAGs of a file, or of all files of a folder, that were written for TFX's Airflow runner.
 
@@ -43,6 +44,8 @@ def adopt(
         of the file.
       environment: Environment variables for the files and for all nodes of their DAGs.
       ignore: Names of what the files ask for and Airflow 3 cannot do, such as `sla`, to do without it.
+      folders: More folders from which the files import, written like `path`. Each file's own folder, and a folder that is
+        the `path`, are such already.
 
     Returns:
       The DAGs. Airflow finds them by itself; they need no variable.
@@ -57,7 +60,7 @@ def adopt(
     machines.check_parse(settings)
     given = {key: str(value) for key, value in (environment or {}).items()}
     found: list[Compiled] = []
-    for file in files(path):
+    for file in files(path, folders):
         found += load_file(file, settings, given, patience=parse_seconds())
     if twice := same_ids((_file(compiled), compiled.manifest.pipeline_name) for compiled in found):
         raise ConfigError(f"adopt({str(path)!r}): {' '.join(twice.values())}")
@@ -76,27 +79,47 @@ def adopt(
     return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, roots) for compiled in found]
 
 
-def files(path: str | os.PathLike[str]) -> list[LegacyFile]:
+def files(path: str | os.PathLike[str], folders: Collection[str | os.PathLike[str]] = ()) -> list[LegacyFile]:
     """The legacy DAG files that a path stands for, in the order of their names.
 
+    Args:
+      path: As for `adopt`.
+      folders: As for `adopt`.
+
     Raises:
-      ConfigError: There are none.
+      ConfigError: There are none, or there is no such folder.
     """
-    place = Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
+    if isinstance(folders, (str, os.PathLike)):
+        raise ConfigError(f"adopt({str(path)!r}): folders must be a list of folders, not {str(folders)!r}.")
+    place = _absolute(path)
+    more = [_absolute(folder) for folder in folders]
+    if missing := [str(folder) for folder in more if not folder.is_dir()]:
+        raise ConfigError(
+            f"adopt({str(path)!r}): folders names {missing}, and there is no such folder; give absolute paths, or paths "
+            "from the bundle's root."
+        )
     if place.is_file():
-        return [LegacyFile(str(place), (str(place.parent),))]
+        return [_legacy_file(place, more)]
     if not place.is_dir():
         raise ConfigError(
             f"adopt({str(path)!r}): there is no {str(place)!r}; give an absolute path, or one from the bundle's root."
         )
     found = [
-        LegacyFile(str(file), tuple(dict.fromkeys([str(file.parent), str(place)])))
+        _legacy_file(file, [place, *more])
         for file in sorted(place.rglob("*.py"))
         if b"orchestration.airflow" in file.read_bytes() or b"AirflowDagRunner" in file.read_bytes()
     ]
     if not found:
         raise ConfigError(f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner.")
     return found
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
+
+
+def _legacy_file(path: Path, folders: list[Path]) -> LegacyFile:
+    return LegacyFile(str(path), tuple(dict.fromkeys(map(str, [path.parent, *folders]))))
 
 
 def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:

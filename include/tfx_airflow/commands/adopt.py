@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 from pathlib import Path
 
 from include.tfx_airflow.airflow_side import adopt, legacy_arguments
@@ -45,8 +47,8 @@ def main(path: str) -> int:
         print("\n".join(report.lines) + "\n")
     good = [report for report in reports if report.good]
     print(f"{len(good)} of {len(reports)} files can be adopted.")
-    for report in good:
-        print("\n" + "\n".join(_dag_file(report.file.path, report.ignore)))
+    for report, name in zip(good, _names([report.file for report in good]), strict=True):
+        print("\n" + "\n".join(_dag_file(name, report)))
     return 0 if len(good) == len(reports) else 1
 
 
@@ -112,16 +114,30 @@ def _text(value: object) -> str:
     return str(value) if not isinstance(value, str) else repr(value)
 
 
-def _dag_file(path: str, ignore: set[str]) -> list[str]:
-    name = f"dags/{Path(path).stem}.py"
-    if (BUNDLE_ROOT / name).exists():
-        name = f"dags/adopted_{Path(path).stem}.py"
-    more = f", ignore={sorted(ignore)!r}" if ignore else ""
+def _names(files: list[LegacyFile]) -> list[str]:
+    """Names of the DAG files to write, none of which is that of another or of one that is there."""
+    paths = [Path(file.path) for file in files]
+    names: list[str] = []
+    for file, path in zip(files, paths, strict=True):
+        stem = path.stem
+        if [other.stem for other in paths].count(stem) > 1:
+            stem = "_".join(path.relative_to(file.folders[-1]).with_suffix("").parts)
+        numbered = (f"adopted_{stem}_{number}" for number in itertools.count(2))
+        tries = (f"dags/{name}.py" for name in itertools.chain([stem, f"adopted_{stem}"], numbered))
+        names.append(next(name for name in tries if name not in names and not (BUNDLE_ROOT / name).exists()))
+    return names
+
+
+def _dag_file(name: str, report: Report) -> list[str]:
+    path = adopt.shown(report.file.path)
+    folders = [adopt.shown(folder) for folder in report.file.folders[1:]]
+    more = f", folders={json.dumps(folders, ensure_ascii=False)}" if folders else ""
+    more += f", ignore={sorted(report.ignore)!r}" if report.ignore else ""
     return [
         f"Write {name}:",
-        f'    """The DAGs of {adopt.shown(path)}, which was written for TFX\'s Airflow runner."""',
+        f'    """The DAGs of {path}, which was written for TFX\'s Airflow runner."""',
         "",
         "    from include.tfx_airflow import adopt",
         "",
-        f'    dags = adopt("{adopt.shown(path)}"{more})',
+        f'    dags = adopt("{path}"{more})',
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,17 @@ def _dag(dag_id: str, **config: Any) -> LegacyDag:
     return LegacyDag(dag_id, 7, {name: legacy.plain(value) for name, value in plain.items()})
 
 
-def _compiled(path: Path, *dags: LegacyDag, environment: dict[str, str] | None = None) -> Path:
+def _compiled(
+    path: Path, *dags: LegacyDag, environment: dict[str, str] | None = None, folders: tuple[Path, ...] = ()
+) -> Path:
     """Writes what the TFX interpreter would have made of a file."""
     settings = read_settings()
     content = fingerprint.content_key([str(path)], settings.roots(), _ENVIRONMENT)
     assert content
-    arguments = {"folders": [str(path.parent)], "environment": environment or {}}
+    arguments = {
+        "folders": [str(folder) for folder in (path.parent, *folders)],
+        "environment": environment or {},
+    }
     key = fingerprint.arguments_key(str(path), arguments, FORMAT)
     entry = settings.compiled / f"dag_file_{path.stem}-{key}" / content
     nodes = (
@@ -191,3 +197,57 @@ def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None
     found = files(file.parent)
     assert [one.path for one in found] == [str(deep), str(file)]
     assert found[0].folders == (str(deep.parent), str(file.parent))
+
+
+def test_a_file_may_import_from_more_folders(file: Path) -> None:
+    deep = _beside(file, "more/flow.py")
+    _compiled(deep, _dag("flow"), folders=(file.parent,))
+    [dag] = adopt.adopt(deep, folders=[file.parent])
+    source = dag.task_dict["Gen"].compiled.source
+    assert source.file and source.file.folders == (str(deep.parent), str(file.parent))
+    assert files(file.parent, [deep.parent, file.parent])[1].folders == (str(file.parent), str(deep.parent))
+
+
+def test_a_folder_that_is_not_there_is_refused_by_name(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"folders names \['.*/legcay'\], and there is no such folder"):
+        files(file, [file.parent, "legcay"])
+    with pytest.raises(ConfigError, match="folders must be a list of folders, not 'legacy'"):
+        files(file, "legacy")
+
+
+def _written(text: str) -> dict[str, list[DAG]]:
+    """DAGs of each DAG file that a report says to write."""
+    found = {}
+    for part in text.split("Write ")[1:]:
+        name, _, body = part.partition(":\n")
+        values: dict[str, Any] = {}
+        exec(textwrap.dedent(body), values)
+        assert name not in found
+        found[name] = values["dags"]
+    return found
+
+
+def test_the_dag_files_to_write_adopt_what_was_compiled_and_have_names_of_their_own(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bundle" / "dags").mkdir(parents=True)
+    for name in ("taxi", "report", "adopted_report"):
+        (tmp_path / "bundle" / "dags" / f"{name}.py").touch()
+    monkeypatch.setattr(command, "BUNDLE_ROOT", tmp_path / "bundle")
+    _compiled(file, _dag("taxi", sla=1))
+    for name, dag_id in (
+        ("eu/flow.py", "eu"),
+        ("us/flow.py", "us"),
+        ("us/report.py", "report"),
+        ("us/north.py", "north"),
+    ):
+        _compiled(_beside(file, name), _dag(dag_id), folders=(file.parent,))
+    assert command.main(str(file.parent)) == 0
+    written = _written(capsys.readouterr().out)
+    assert {name: [dag.dag_id for dag in dags] for name, dags in written.items()} == {
+        "dags/adopted_taxi.py": ["taxi"],
+        "dags/eu_flow.py": ["eu"],
+        "dags/us_flow.py": ["us"],
+        "dags/adopted_report_2.py": ["report"],
+        "dags/north.py": ["north"],
+    }
