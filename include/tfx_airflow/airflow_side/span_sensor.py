@@ -127,9 +127,11 @@ def range_config(task_id: str) -> str:
     """A template for `computed_parameters`: the span that a SpanSensor found, as an ExampleGen takes it.
 
     Args:
-      task_id: Of the sensor.
+      task_id: Of the sensor: in the mapped task group of the pipeline, if it is in one, or not in a mapped one.
     """
-    span = f'{{{{ ti.xcom_pull(task_ids="{task_id}")["span"] }}}}'
+    # Without map_indexes Airflow gives the values of all items of a mapped group, as a list.
+    found = f'ti.xcom_pull(task_ids="{task_id}", map_indexes=[ti.map_index, -1]) | select | first'
+    span = f'{{{{ ({found})["span"] }}}}'
     return f'{{"static_range": {{"start_span_number": {span}, "end_span_number": {span}}}}}'
 
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pendulum
 import pytest
 from airflow.sdk import (
@@ -21,6 +20,7 @@ from airflow.sdk import (
     MultipleCronTriggerTimetable,
 )
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
 from dateutil.relativedelta import relativedelta
 
 from include.tfx_airflow.airflow_side import span_number
@@ -236,10 +236,32 @@ def test_a_zone_that_is_none_is_an_error_in_the_dag_file(tmp_path: Path) -> None
         _run(tmp_path, MARCH, timezone="Chicago")
 
 
-def test_what_an_example_gen_reads_is_what_the_sensor_found() -> None:
-    template = range_config("wait")
-    found = types.SimpleNamespace(xcom_pull=lambda task_ids: {"span": {"wait": 201403}[task_ids]})
-    rendered = jinja2.Template(template).render(ti=found)
+@pytest.mark.parametrize(
+    ("sensors", "map_index"),
+    [
+        ({-1: 201403}, -1),
+        ({-1: 201403}, 1),
+        ({0: 201402, 1: 201403}, 1),
+        ({1: 201403}, 1),
+    ],
+    ids=["neither-mapped", "pipeline-mapped", "both-mapped", "other-item-skipped"],
+)
+def test_what_an_example_gen_reads_is_what_the_sensor_found(
+    monkeypatch: pytest.MonkeyPatch, sensors: dict[int, int], map_index: int
+) -> None:
+    def get_one(*, task_id: str, map_index: int, key: str, **_: Any) -> Any:
+        assert (task_id, key) == ("wait", "return_value")
+        return {"span": sensors[map_index]} if map_index in sensors else None
+
+    def get_all(**_: Any) -> Any:
+        return [{"span": span} for span in sensors.values()]
+
+    monkeypatch.setattr(task_runner.XCom, "get_one", get_one)
+    monkeypatch.setattr(task_runner.XCom, "get_all", get_all)
+    instance = task_runner.RuntimeTaskInstance.model_construct(
+        dag_id="d", run_id="r", task_id="gen", map_index=map_index
+    )
+    rendered = DAG("d").get_template_env().from_string(range_config("wait")).render(ti=instance)
     assert json.loads(rendered) == {"static_range": {"start_span_number": 201403, "end_span_number": 201403}}
 
 
