@@ -335,7 +335,7 @@ def test_a_worker_with_another_home_is_told_so_instead_of_waiting_for_ever(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
-    with pytest.raises(AirflowFailException, match="'wait' waits for files in it; mount the same folder"):
+    with pytest.raises(AirflowFailException, match="'wait' waits for files in it; mount one shared folder"):
         _run("${TFX_AIRFLOW_HOME}/spans", MARCH)
     (tmp_path / "dag-processor").touch()
     _deliver(tmp_path / "spans", 201403)
