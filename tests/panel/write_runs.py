@@ -10,7 +10,10 @@ from pathlib import Path
 
 
 def main(path: str, folder: str, dags: list[str]) -> None:
-    """Of each DAG: a run with a Write node that made a String artifact, whose file says who may read it."""
+    """Of each DAG: a run with a Write node that made a String artifact, whose file says who may read it, and another.
+
+    The type of the execution, and that of the other artifact, are of the DAG alone and named after it.
+    """
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as pb
 
@@ -27,7 +30,7 @@ def main(path: str, folder: str, dags: list[str]) -> None:
         pb.ContextType(name="airflow_task_instance", properties=task_properties)
     )
     written = store.put_artifact_type(pb.ArtifactType(name="String"))
-    write = store.put_execution_type(pb.ExecutionType(name="tests.pipelines.small.Write"))
+    made: dict[str, int] = {}
     for number, dag in enumerate(dags, 1):
         dag_id, _, run_id = dag.partition("=")
         run_id = run_id or f"run_of_{dag_id}"
@@ -52,12 +55,24 @@ def main(path: str, folder: str, dags: list[str]) -> None:
         event = pb.Event(type=pb.Event.OUTPUT)
         event.path.steps.add().key = "text"
         event.path.steps.add().index = 0
+        write = store.put_execution_type(pb.ExecutionType(name=f"tests.pipelines.{dag_id}.Write"))
         execution = pb.Execution(type_id=write, last_known_state=pb.Execution.COMPLETE)
         execution.custom_properties["message"].string_value = f"message_of_{dag_id}"
-        _, _, ids = store.put_execution(execution, [(artifact, event)], contexts)
+        made[dag_id], _, ids = store.put_execution(execution, [(artifact, event)], contexts)
         store.put_parent_contexts(
             [pb.ParentContext(child_id=child, parent_id=ids[0]) for child in (ids[1], ids[2])]
         )
+    for dag_id, execution_id in made.items():
+        notes = store.put_artifact_type(pb.ArtifactType(name=f"Notes_of_{dag_id}"))
+        uri = Path(folder) / dag_id / "Write" / "notes"
+        uri.mkdir(parents=True)
+        [artifact_id] = store.put_artifacts(
+            [pb.Artifact(type_id=notes, uri=str(uri), state=pb.Artifact.LIVE)]
+        )
+        event = pb.Event(type=pb.Event.OUTPUT, artifact_id=artifact_id, execution_id=execution_id)
+        event.path.steps.add().key = "notes"
+        event.path.steps.add().index = 0
+        store.put_events([event])
 
 
 if __name__ == "__main__":

@@ -245,11 +245,14 @@ class RunIndex:
                 found[self._pipelines[position]] = (ids, count + 1, id_)
         return found
 
-    def types(self) -> set[str]:
-        """Of the contexts that are runs."""
+    def types(self, dags: frozenset[str] | None) -> set[str]:
+        """Of the contexts that are runs, of those that the user may see."""
+        known = {RUN, OLD_RUN} & set(self._types)
+        if dags is not None:  # runs of other types belong to no DAG
+            return {type_ for type_ in known if any(self.runs(dags, type_=type_))}
         others = [id_ for id_, count in self._others.items() if count]
         found = {self._types[bisect.bisect_left(self.run_ids, id_)] for id_ in others}
-        return found | ({RUN, OLD_RUN} & set(self._types))
+        return found | known
 
     def _dag(self, position: int) -> str:
         """The DAG of a run; that of another type than TFX's belongs to none, whatever its pipeline is called."""

@@ -329,16 +329,22 @@ class Store:
         with self._rows() as rows:
             return statistics_of_examples.of(rows, examples, dags)
 
-    def run_types(self) -> list[str]:
-        """Types of the contexts that are runs."""
+    def run_types(self, dags: Dags) -> list[str]:
+        """Types of the contexts that are runs, of those that the user may see."""
         if self._index is not None:
-            return sorted(self._index.types())
+            return sorted(self._index.types(dags))
         with self._rows() as rows:
-            return sorted(rows.index.types())
+            return sorted(rows.index.types(dags))
 
-    def types(self) -> dict[str, list[str]]:
-        """Types that occur in the store, by `artifact`, `execution` and `context`."""
+    def types(self, dags: Dags) -> dict[str, list[str] | None]:
+        """Types of what the user may see, by `artifact`, `execution` and `context`.
+
+        Of artifacts and executions None for users who may not see everything: that none of a type is theirs would only
+        show when all of that type were looked at.
+        """
         with self._rows() as rows:
+            if dags is not None:
+                return {"artifact": None, "execution": None, "context": sorted(rows.index.types(dags))}
             return {
                 "artifact": rows.used_types(rows.tables.artifact, ARTIFACT_KIND),
                 "execution": rows.used_types(rows.tables.execution, EXECUTION_KIND),

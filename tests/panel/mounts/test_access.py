@@ -167,6 +167,13 @@ def test_lists_show_the_rows_of_permitted_dags_only(found: dict[str, Any], manag
 
 
 @pytest.mark.parametrize(("manager", "user"), _cases(turned_away=False))
+def test_types_are_offered_of_permitted_dags_only(found: dict[str, Any], manager: str, user: str) -> None:
+    for path, type_ in (("/artifacts", "Notes_of_{}"), ("/executions", "tests.pipelines.{}.Write")):
+        text = _one(found, manager, user, path)["text"]
+        assert {dag_id for dag_id in _ALL if type_.format(dag_id) in text} == SEES[manager][user], path
+
+
+@pytest.mark.parametrize(("manager", "user"), _cases(turned_away=False))
 def test_what_is_hidden_looks_as_if_it_were_not_there(found: dict[str, Any], manager: str, user: str) -> None:
     sees = SEES[manager][user] or set()
     for kind, ids in (("runs", _RUNS), ("artifacts", _OTHERS), ("executions", _OTHERS)):

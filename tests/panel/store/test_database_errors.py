@@ -176,7 +176,7 @@ def test_threads_read_the_same(path: Path) -> None:
     def read() -> None:
         for _ in range(5):
             runs = store.runs(RunFilter(), None).rows
-            answers.append((runs, tuple(store.run_details(runs)), store.types()["artifact"][0]))
+            answers.append((runs, tuple(store.run_details(runs)), store.types(None)["artifact"]))
 
     threads = [threading.Thread(target=read) for _ in range(8)]
     for thread in threads:

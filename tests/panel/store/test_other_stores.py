@@ -61,7 +61,7 @@ def test_contexts_of_any_type_are_runs_when_executions_are_theirs(store: Store) 
         ("system.PipelineRun", "3f1c-1", "penguins", ""),
     ]
     assert {run.dag_id for run in runs if run.type == "pipeline_run"} == {"one", "two"}
-    assert store.run_types() == ["Experiment", "pipeline_run", "system.PipelineRun"]
+    assert store.run_types(None) == ["Experiment", "pipeline_run", "system.PipelineRun"]
     typed = store.runs(RunFilter(type="Experiment", text="EXP2"), None).rows
     assert [run.label for run in typed] == ["exp2"]
     assert [run.label for run in store.runs(RunFilter(pipeline="penguins"), None).rows] == [

@@ -399,7 +399,7 @@ def test_events_of_an_artifact_with_many_are_the_makers_and_the_newest(there: _T
 
 
 def test_types_are_those_of_which_there_is_something(there: _There) -> None:
-    assert there.store.types() == {
+    assert there.store.types(None) == {
         "artifact": ["Plain", "Thing"],
         "execution": ["a.b.Gen", "a.b.OldGen", "a.b.Use", "a.b.component.Maker"],
         "context": [
@@ -412,6 +412,15 @@ def test_types_are_those_of_which_there_is_something(there: _There) -> None:
             "run",
         ],
     }
+
+
+def test_types_that_a_user_is_told_are_those_of_runs_that_they_may_see(there: _There) -> None:
+    known = {"one": ["pipeline_run"], "old": ["run"], "nowhere": []}
+    for dag_id, types in known.items():
+        dags = frozenset({dag_id})
+        assert there.store.run_types(dags) == there.store.for_request().run_types(dags) == types
+        assert there.store.types(dags) == {"artifact": None, "execution": None, "context": types}
+    assert there.store.run_types(frozenset({"one", "old"})) == ["pipeline_run", "run"]
 
 
 def test_calls_over_one_connection_give_the_same_and_ask_for_types_once(there: _There) -> None:

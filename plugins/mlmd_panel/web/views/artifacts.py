@@ -60,7 +60,7 @@ def artifacts(
     )
     with visit.store.connected() as store:
         page = store.artifacts(chosen, visit.dags, limit=limit, after=after)
-        types = store.types()["artifact"]
+        types = store.types(visit.dags)["artifact"]
     return Answer(
         "artifacts.html",
         "Artifacts",

@@ -19,7 +19,7 @@ def contexts(
     chosen = ContextFilter(type=type or "", text=text or "")
     with visit.store.connected() as store:
         page = store.contexts(chosen, visit.dags, limit=limit, after=after)
-        types = store.types()["context"]
+        types = store.types(visit.dags)["context"]
     return Answer(
         "contexts.html",
         "Contexts",

@@ -44,7 +44,7 @@ def executions(
     )
     with visit.store.connected() as store:
         page = store.executions(chosen, visit.dags, limit=limit, after=after)
-        types = store.types()["execution"]
+        types = store.types(visit.dags)["execution"]
     return Answer(
         "executions.html",
         "Executions",

@@ -45,6 +45,6 @@ def runs(
                 for name in data["metrics"]
                 if all(not row["branches"] for row in rows)
             },
-            "types": visit.store.run_types(),
+            "types": visit.store.run_types(visit.dags),
         },
     )
