@@ -50,9 +50,7 @@ _TASK_REFUSED = frozenset(
     "pre_execute post_execute resources inlets outlets op_args op_kwargs python_callable templates_dict templates_exts"
     " task_id task_group dag".split()
 )
-_SLA = (
-    "Airflow 3 has no SLAs; it has deadlines (DAG argument 'deadline'), which configs=... of adopt can give"
-)
+_SLA = "Airflow 3 has no SLAs; it has deadlines (DAG argument 'deadline'), which you can give to adopt in configs=..."
 # Their functions are called by Airflow's interpreter.
 _WITH_FUNCTIONS = frozenset(
     "on_success_callback on_failure_callback on_execute_callback on_retry_callback on_skipped_callback"
@@ -258,7 +256,7 @@ def _with_functions(name: str, value: Any, found: Mapped) -> Any:
         found.refused_names[name.rpartition(".")[2]] = (
             f"{name} = {value.reference}: Airflow's interpreter, which calls it, cannot import it "
             f"({type(error).__name__}: {error}). Put the function into a module without TFX, beside the file or below "
-            "the bundle's root, or give another in configs=... of adopt."
+            "the bundle's root, or give another to adopt in configs=..."
         )
         return None
 
