@@ -15,6 +15,7 @@ from mlmd_panel.evaluation.readings import Reading
 from mlmd_panel.evaluation.table import ALL, chosen_names
 from mlmd_panel.evaluation.trend_runs import TrendRun
 from mlmd_panel.files.allowed import Files
+from mlmd_panel.formats import number
 from mlmd_panel.payloads.evaluation import slices
 from mlmd_panel.payloads.evaluation.metric_names import metric_names
 from mlmd_panel.payloads.evaluation.metrics import MetricKey
@@ -87,6 +88,7 @@ class Trends:
       unknown_metrics: Requested names that none of these runs has.
       unknown_slices: The same of slices.
       decays: Slow decay of each line, by its place, where it can be told.
+      undecided: Why it cannot be told from the pinned run on, by the line's place.
     """
 
     lines: tuple[Line, ...]
@@ -98,6 +100,7 @@ class Trends:
     unknown_metrics: tuple[str, ...]
     unknown_slices: tuple[str, ...]
     decays: dict[int, Decay]
+    undecided: dict[int, str]
 
 
 def of_runs(
@@ -146,10 +149,12 @@ def of_runs(
         _line(by_name[name], name, slice_, line, groups[line], found)
         for name, slice_, line in wanted[:MAX_LINES]
     )
-    decays = {}
+    decays, undecided = {}, {}
     for place, line in enumerate(lines):
         known = _decay(line, by_name[line.metric], found, pinned, allowed)
-        if known is not None:
+        if isinstance(known, str):
+            undecided[place] = known
+        elif known is not None:
             decays[place] = known
     return Trends(
         lines,
@@ -161,6 +166,7 @@ def of_runs(
         unknown,
         tuple(name for name in shown_slices if name not in sliced) if found else (),
         decays,
+        undecided,
     )
 
 
@@ -248,13 +254,34 @@ def _allowed(key: MetricKey, slice_: str, reading: Reading) -> tuple[float | Non
 
 def _decay(
     line: Line, key: MetricKey, found: Mapping[int, Reading], pinned: int | None, allowed: float | None
-) -> Decay | None:
+) -> Decay | str | None:
+    """The decay of a line; why there is none from the pinned run on; None where none was asked for or can be told."""
     allowed = line.allowed if allowed is None else allowed
     if allowed is None or line.better is None or key.is_diff:
         return None
     series = measured(line, key, found)
-    places = [place for place, one in enumerate(series) if one.run == pinned]
-    return decay(series[places[0] if places else 0 :], allowed, line.better)
+    if pinned is None:
+        return decay(series, allowed, line.better)
+    start = next((place for place, one in enumerate(series) if one.run == pinned), None)
+    if start is None:
+        return _no_baseline(line, pinned)
+    name = next(point.run.summary.run.label for point in line.points if point.run.summary.run.id == pinned)
+    return decay(series[start:], allowed, line.better) or (
+        f"After the pinned baseline, {name}, no run has a value and a model that was not rejected."
+    )
+
+
+def _no_baseline(line: Line, pinned: int) -> str:
+    """Why a run that is not in the series cannot be the baseline."""
+    point = next((one for one in line.points if one.run.summary.run.id == pinned), None)
+    if point is None:
+        named = " ".join(filter(None, (line.pipeline, line.branch)))
+        return f"The pinned baseline, run {pinned}, is not among these runs of {named}."
+    name = point.run.summary.run.label
+    if point.run.summary.blessed is False:
+        return f"The model of the pinned baseline, {name}, was rejected: it never became a baseline. Pin another run."
+    why = point.gap or f"{line.metric} is {number(point.value)}."
+    return f"The pinned baseline, {name}, has no value to start from: {why} Pin another run."
 
 
 def measured(line: Line, key: MetricKey, found: Mapping[int, Reading]) -> list[Measured]:
@@ -268,7 +295,7 @@ def measured(line: Line, key: MetricKey, found: Mapping[int, Reading]) -> list[M
         reading = found[run.summary.evaluation.id]
         part = _part(reading, line.slice)
         value = _estimate(part, reading.there(key))
-        if value is None:
+        if value is None or not math.isfinite(value.value):
             continue
         effect = _estimate(part, [dataclasses.replace(one, is_diff=True) for one in reading.there(key)])
         against = models.get(run.baseline) if run.baseline is not None else None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from mlmd_panel.csv_text import csv_text
+from mlmd_panel.errors import NotFound
 from mlmd_panel.evaluation import decay as decays
 from mlmd_panel.evaluation import feature_trend, trend
 from mlmd_panel.evaluation.feature_trend import FeatureLine, FeaturePoint, FeatureTrends
@@ -75,6 +76,7 @@ def trends(
     pin = pinned or _cookie(visit, names)
     shown = trend.of_runs(visit.panel.files, found, metrics, slices, pin, allowed)
     of_features = feature_trend.of_runs(visit.panel.files, found, features, split or "", window)
+    pin_is_shown = pin is None or any(row.summary.run.id == pin for row in found)
     rows = list(reversed(found))
     told = [_decay(shown, place, found) for place in sorted(shown.decays)]
     data = {
@@ -89,9 +91,12 @@ def trends(
         "unknown_metrics": shown.unknown_metrics,
         "unknown_slices": shown.unknown_slices,
         "pinned": pin,
-        "pinned_is_shown": pin is None or any(row.summary.run.id == pin for row in found),
+        "pinned_is_shown": pin_is_shown,
         "allowed": allowed,
         "decays": told,
+        "undecided": [
+            {**_place(shown.lines[place]), "why": why} for place, why in sorted(shown.undecided.items())
+        ],
         "features": [_feature(line) for line in of_features.lines],
         "features_left_out": of_features.left_out,
         "available_features": of_features.available,
@@ -113,6 +118,7 @@ def trends(
         "cells": _cells(shown),
         "figures": _figures(visit, shown, axis),
         "gaps": _gaps(shown.lines),
+        "pin": _named_run(visit, pin) if pin and not pin_is_shown else "",
         "without_span": sum(not trend_charts.has_place(row.summary, axis) for row in found),
         "feature_columns": list(dict.fromkeys(line.feature for line in of_features.lines)),
         "feature_cells": _feature_cells(of_features),
@@ -134,6 +140,13 @@ def _cookie(visit: Visit, names: Sequence[str]) -> int | None:
     """The baseline that the comparison page pinned for the pipeline."""
     text = visit.cookies.get(pin_name(names[0]), "") if len(names) == 1 else ""
     return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _named_run(visit: Visit, id_: int) -> str:
+    try:
+        return visit.store.run(id_, visit.dags).label
+    except NotFound:
+        return f"run {id_}"
 
 
 def _run(row: RunSummary) -> dict[str, Any]:
@@ -174,13 +187,19 @@ def _decay(shown: Trends, place: int, runs: Sequence[TrendRun]) -> dict[str, Any
     labels = {row.summary.run.id: row.summary.run.label for row in runs}
     name = f"{line.metric} of {line.slice}" + (f" in {_named(line)}" if _named(line) else "")
     return {
+        **_place(line),
+        "sentence": decays.sentence(found, name, labels.get(found.baseline, "")),
+        "alarm": found.alarm is not None,
+        "decay": found,
+    }
+
+
+def _place(line: Line) -> dict[str, str]:
+    return {
         "metric": line.metric,
         "slice": line.slice,
         "pipeline": line.pipeline,
         "branch": line.branch,
-        "sentence": decays.sentence(found, name, labels.get(found.baseline, "")),
-        "alarm": found.alarm is not None,
-        "decay": found,
     }
 
 
