@@ -3,6 +3,7 @@
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from absl import logging
@@ -11,6 +12,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.orchestration.portable.input_resolution.exceptions import InputResolutionError, SkipSignal
 
 from include.components.lineage import SPAN, VERSION, number, passed, spans_behind
+
+_NAMED = 5  # so many models a message names
 
 
 class Chosen(TypedDict):
@@ -66,10 +69,9 @@ class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
         """
         [chosen], [examples] = input_dict["chosen"], input_dict["examples"]
         models = {model.id: model for model in input_dict["model"]}
-        chosen.read()
-        id_ = int(chosen.value) or max(models, default=0)
+        id_ = _value(chosen) or max(models, default=0)
         if id_ not in models:
-            known = ", ".join(map(str, sorted(models)[-5:])) or "none"
+            known = ", ".join(map(str, sorted(models)[-_NAMED:])) or "none"
             raise InputResolutionError(
                 f"there is no live model {id_}; the last ones trained: {known}. "
                 "The log of a Trainer ends with the id of its model."
@@ -82,6 +84,13 @@ class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
             )
         logging.info("Model %d, trained on spans up to %d, is evaluated on span %d.", id_, seen, span)
         return {**input_dict, "model": [models[id_]]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The model that `resolve_artifacts` will choose, or those that it names; see `tfx_side/node/needed.py`."""
+        [chosen] = candidates["chosen"].artifacts()
+        models = candidates["model"].ids
+        id_ = _value(chosen) or max(models, default=0)
+        return {"model": [id_] if id_ in models else sorted(models)[-_NAMED:]}
 
 
 class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
@@ -122,17 +131,14 @@ class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
             SkipSignal: There are no such examples, or no span was chosen.
         """
         [chosen] = input_dict["span"]
-        chosen.read()
-        span = int(chosen.value)
-        if not span:
-            behind = [artifact.id for artifact in input_dict.get("behind", [])]
-            span = max(spans_behind(store, behind).values(), default=0)
+        span = _span(store, chosen, (artifact.id for artifact in input_dict.get("behind", ())))
         if not span:
             raise SkipSignal("no span was chosen. Trigger a run with the Param span, such as 201403.")
-        found = [artifact for artifact in input_dict["examples"] if number(artifact, SPAN) == span]
-        good = passed(store, [artifact.id for artifact in found], self._gate)
-        usable = sorted((number(a, VERSION), a.id, a) for a in found if a.id in good)
-        if not usable:
+        found = {
+            artifact.id: artifact for artifact in input_dict["examples"] if number(artifact, SPAN) == span
+        }
+        last = self._last(store, {id_: number(artifact, VERSION) for id_, artifact in found.items()})
+        if last is None:
             known = sorted({number(artifact, SPAN) for artifact in input_dict["examples"]})
             why = (
                 f"those of span {span} did not pass {self._gate}" if found else f"the store has spans {known}"
@@ -140,6 +146,32 @@ class ExamplesOfSpan(tfx.dsl.experimental.ResolverStrategy):
             raise SkipSignal(
                 f"there are no examples of span {span}: {why}. Run the DAG that makes them for that span first."
             )
-        version, _, examples = usable[-1]
-        logging.info("Span %d: version %d, examples %d.", span, version, examples.id)
-        return {**input_dict, "examples": [examples]}
+        logging.info("Span %d: version %d, examples %d.", span, number(found[last], VERSION), last)
+        return {**input_dict, "examples": [found[last]]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The examples that `resolve_artifacts` will choose, or those that it names; see `tfx_side/node/needed.py`."""
+        [chosen] = candidates["span"].artifacts()
+        span = _span(store, chosen, candidates["behind"].ids if "behind" in candidates else ())
+        if not span:
+            return {"examples": []}
+        spans, versions = (candidates["examples"].property(name) for name in (SPAN, VERSION))
+        by_span = {int(spans.get(id_) or 0): id_ for id_ in candidates["examples"].ids}
+        found = [id_ for id_ in candidates["examples"].ids if int(spans.get(id_) or 0) == span]
+        last = self._last(store, {id_: int(versions.get(id_) or 0) for id_ in found})
+        return {"examples": list(by_span.values()) if last is None else [last]}
+
+    def _last(self, store: Any, versions: Mapping[int, int]) -> int | None:
+        """Of examples, given by id with their version, the highest that passed the gate; of two the later one."""
+        good = passed(store, list(versions), self._gate)
+        return max(((versions[id_], id_) for id_ in good), default=(0, None))[1]
+
+
+def _value(chosen: tfx.dsl.Artifact) -> int:
+    chosen.read()
+    return int(chosen.value)
+
+
+def _span(store: Any, chosen: tfx.dsl.Artifact, behind: Iterable[int]) -> int:
+    """The chosen span, or for 0 the highest one behind artifacts; 0 if there is none."""
+    return _value(chosen) or max(spans_behind(store, behind).values(), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
@@ -67,6 +68,16 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
             )
         logging.info("Served: model %d, pushed as artifact %d.", read[-1], last.id)
         return {"model": [models[read[-1]]], "pushed": [last]}
+
+    def needed(self, store: Any, candidates: Mapping[str, Any]) -> dict[str, list[int]]:
+        """The model and push that `resolve_artifacts` will choose; see `tfx_side/node/needed.py`."""
+        pushed = [id_ for id_, value in candidates["pushed"].property("pushed").items() if value == 1]
+        if not pushed and not self._required:
+            return {"model": [], "pushed": []}
+        last = sorted(pushed)[-1:]
+        read = _read_by_pusher(store, last[0]) & candidates["model"].ids if last else set()
+        # Without a model to choose all of them: the message counts them.
+        return {"pushed": last} | ({"model": [max(read)]} if read else {})
 
 
 def _read_by_pusher(store: Any, pushed: int) -> set[int]:

@@ -96,3 +96,25 @@ class History:
         """Every artifact of a type, as TFX resolves a channel of it."""
         found = self.store.get_artifacts_by_type(artifact_class.TYPE_NAME)
         return artifact_utils.deserialize_artifacts(artifact_class().artifact_type, found)
+
+
+class Offered:
+    """Candidates of an input, as a strategy's `needed` asks for them; a history is not to be loaded."""
+
+    def __init__(self, artifacts: list[Any], is_history: bool = True):
+        """Takes the artifacts."""
+        self._artifacts, self._is_history = artifacts, is_history
+        self.ids = frozenset(artifact.id for artifact in artifacts)
+
+    def property(self, name: str) -> dict[int, int]:
+        """A whole number by artifact."""
+        return {
+            artifact.id: artifact.get_int_custom_property(name)
+            for artifact in self._artifacts
+            if artifact.has_custom_property(name)
+        }
+
+    def artifacts(self) -> list[Any]:
+        """All of them."""
+        assert not self._is_history
+        return self._artifacts

@@ -13,7 +13,7 @@ from tfx.orchestration.portable.input_resolution.exceptions import InputResoluti
 from include.components.chosen import ChosenModel, ExamplesOfSpan
 from include.components.served_model import ServedModel
 from include.components.tuned_before import TunedBefore
-from tests.components.history import History
+from tests.components.history import History, Offered
 
 
 def _tuned(history: History, newest: Any, *tuned: Any) -> list[int]:
@@ -77,6 +77,26 @@ def test_a_pushed_model_whose_artifact_is_gone_is_an_error_that_names_it() -> No
         ServedModel().resolve_artifacts(history.store, {"model": [other], "pushed": [pushed]})
     for part in (f"PushedModel {pushed.id}", "'/serving/1'", "not among the 1 live models"):
         assert part in str(caught.value)
+
+
+def test_of_all_models_and_pushes_only_what_is_served_is_needed() -> None:
+    history = History()
+    february = history.examples(201402)
+    models = [history.model([history.examples(201401)]) for _ in range(4)]
+    pushed = [
+        history.pushed(model, history.blessing(model, february), pushed=int(model is not models[3]))
+        for model in models
+    ]
+
+    def needed(models: list[Any], pushed: list[Any], **settings: bool) -> Any:
+        candidates = {"model": Offered(models), "pushed": Offered(pushed)}
+        return ServedModel(**settings).needed(history.store, candidates)
+
+    assert needed(models, pushed) == {"model": [models[2].id], "pushed": [pushed[2].id]}
+    assert needed(models, pushed[3:], required=False) == {"model": [], "pushed": []}
+    # The models that there are, all of them, are counted in the messages.
+    assert needed(models, pushed[3:]) == {"pushed": []}
+    assert needed(models[:2], pushed) == {"pushed": [pushed[2].id]}
 
 
 def _chosen(history: History, folder: Path, number: int) -> Any:
@@ -145,6 +165,41 @@ def test_a_model_is_chosen_by_its_id_or_is_the_last_one(tmp_path: Path) -> None:
     with pytest.raises(InputResolutionError) as caught:
         resolved(999)
     assert f"no live model 999; the last ones trained: {first.id}, {second.id}" in str(caught.value)
+
+
+def test_of_all_models_only_the_chosen_one_or_those_that_a_message_names_are_needed(tmp_path: Path) -> None:
+    history = History()
+    models = [history.model([history.examples(201401)]) for _ in range(7)]
+    ids = [model.id for model in models]
+
+    def needed(number: int) -> Any:
+        chosen = Offered([_chosen(history, tmp_path, number)], is_history=False)
+        return ChosenModel().needed(history.store, {"model": Offered(models), "chosen": chosen})
+
+    assert needed(ids[2]) == {"model": [ids[2]]}
+    assert needed(0) == {"model": [ids[6]]}
+    assert needed(999) == {"model": ids[2:]}
+
+
+def test_of_all_examples_only_those_of_the_span_or_one_of_each_are_needed(tmp_path: Path) -> None:
+    history = History()
+    january, february, march = (history.examples(span) for span in (201401, 201402, 201403))
+    again, refused = history.examples(201402, version=1), history.examples(201402, version=2, passed=False)
+    all_ = [january, february, again, refused, march]
+
+    def needed(number: int, *behind: Any) -> list[int]:
+        candidates = {
+            "examples": Offered(all_),
+            "span": Offered([_chosen(history, tmp_path, number)], is_history=False),
+        }
+        if behind:
+            candidates["behind"] = Offered(list(behind))
+        return sorted(ExamplesOfSpan(gate="Gate").needed(history.store, candidates)["examples"])
+
+    assert needed(201402) == needed(0, history.model([february])) == [again.id]
+    assert needed(0) == []
+    one_of_each = needed(201312)
+    assert len(one_of_each) == 3 and {january.id, march.id} < set(one_of_each)
 
 
 def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path: Path) -> None:

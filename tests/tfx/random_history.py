@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from tfx.proto import range_config_pb2
 from tfx.proto.orchestration import pipeline_pb2
 
 from include.components.blessed_before import BlessedBefore
+from include.components.chosen import ChosenModel, ChosenNumber, ExamplesOfSpan
 from include.components.not_superseded import NotSuperseded
 from include.components.rolling_window import RollingWindow
+from include.components.served_model import ServedModel
 from include.components.tuned_before import TunedBefore
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import input_resolution
@@ -48,11 +51,13 @@ class OldestBlessed(BlessedBefore):
 
 def resolvers() -> dict[str, pipeline_pb2.PipelineNode]:
     """The IR of a Resolver of each kind, in a run named RUN."""
-    deliver = Deliver(span=4).with_id("ExampleGen")
+    deliver, late = Deliver(span=4).with_id("ExampleGen"), Deliver(span=6).with_id("Late")
     newest, train = (
         deliver.outputs["examples"],
         Train(examples=deliver.outputs["examples"]).with_id("Trainer"),
     )
+    numbers = [ChosenNumber(number=0).with_id(id_) for id_ in ("chosen model", "chosen span")]
+    chosen_model, chosen_span = (number.outputs["chosen"] for number in numbers)
 
     def channel(kind: Any, **of: Any) -> Any:
         return tfx.dsl.Channel(type=kind, **of)
@@ -93,6 +98,25 @@ def resolvers() -> dict[str, pipeline_pb2.PipelineNode]:
             {},
             {"model": train.outputs["model"], "pushed": channel(_standard.PushedModel), "newest": newest},
         ),
+        **{
+            f"served, required: {required}": (
+                ServedModel,
+                {"required": required},
+                {"model": channel(_standard.Model), "pushed": channel(_standard.PushedModel)},
+            )
+            for required in (True, False)
+        },
+        "model by number": (
+            ChosenModel,
+            {},
+            {"model": channel(_standard.Model), "chosen": chosen_model, "examples": late.outputs["examples"]},
+        ),
+        "span by number": (ExamplesOfSpan, {"gate": "Gate"}, {**examples, "span": chosen_span}),
+        "span by number or model": (
+            ExamplesOfSpan,
+            {},
+            {**examples, "span": chosen_span, "behind": train.outputs["model"]},
+        ),
         "latest": (experimental.LatestArtifactStrategy, {}, models),
         "latest three": (
             experimental.LatestArtifactStrategy,
@@ -112,7 +136,9 @@ def resolvers() -> dict[str, pipeline_pb2.PipelineNode]:
         for name, (kind, config, channels) in kinds.items()
     ]
     pipeline = compiler.Compiler().compile(
-        tfx.dsl.Pipeline(PIPELINE, pipeline_root="/nowhere", components=[deliver, train, *nodes])
+        tfx.dsl.Pipeline(
+            PIPELINE, pipeline_root="/nowhere", components=[deliver, late, train, *numbers, *nodes]
+        )
     )
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": RUN})
     found = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
@@ -122,9 +148,9 @@ def resolvers() -> dict[str, pipeline_pb2.PipelineNode]:
 class History:
     """Writes executions with their contexts and events, as TFX does."""
 
-    def __init__(self, store: mlmd.MetadataStore, seed: int):
-        """Takes an empty store."""
-        self._store, self.random = store, random.Random(seed)
+    def __init__(self, store: mlmd.MetadataStore, seed: int, values: Path | None = None):
+        """Takes an empty store, and a folder for the numbers that the run chooses; it chooses none without."""
+        self._store, self.random, self._values = store, random.Random(seed), values
         self._types: dict[str, int] = {}
 
     def _type(self, kind: str, name: str) -> int:
@@ -233,6 +259,19 @@ class History:
         if chance.random() < 0.9:
             made = self.execute((PIPELINE, RUN), "ExampleGen", 3, [], [("examples", "Examples", {"span": 4})])
             self.execute((PIPELINE, RUN), "Trainer", 3, [("examples", made[0])], [("model", "Model", {})])
+        if self._values:
+            self.execute((PIPELINE, RUN), "Late", 3, [], [("examples", "Examples", {"span": 6})])
+            some = chance.sample(models, min(len(models), 3))
+            self._choose(self._values / "model", chance.choice([0, 0, 10**6, *some]))
+            self._choose(self._values / "span", chance.choice([0, 0, 9, *range(1, 7)]))
+
+    def _choose(self, file: Path, number: int) -> None:
+        """Adds what a ChosenNumber of this run gives."""
+        [id_] = self.execute((PIPELINE, RUN), f"chosen {file.name}", 3, [], [("chosen", "Integer", {})])
+        [artifact] = self._store.get_artifacts_by_id([id_])
+        file.write_text(str(number))
+        artifact.uri = str(file)
+        self._store.put_artifacts([artifact])
 
     def _judge(self, run: tuple[str, str], model: int, examples: int) -> None:
         chance = self.random
@@ -278,15 +317,16 @@ def check(address: dict[str, Any], seed: int, runs: int) -> list[str]:
     """
     nodes = resolvers()
     Path(address.get("path", "/")).parent.mkdir(parents=True, exist_ok=True)
-    with mlmd_store.open_store(address) as store:
-        History(store, seed).write(runs)
     fruitful = []
-    with LockedMetadata(address) as handle:
-        for name, node in nodes.items():
-            expected = found(node, handle)
-            with input_resolution.from_database(node, address):
-                here = found(node, handle)
-            assert here == expected, f"{name}, seed {seed}: {here} instead of {expected}"
-            if isinstance(expected, list) and any(any(one.values()) for one in expected):
-                fruitful.append(name)
+    with tempfile.TemporaryDirectory() as values:
+        with mlmd_store.open_store(address) as store:
+            History(store, seed, Path(values)).write(runs)
+        with LockedMetadata(address) as handle:
+            for name, node in nodes.items():
+                expected = found(node, handle)
+                with input_resolution.from_database(node, address):
+                    here = found(node, handle)
+                assert here == expected, f"{name}, seed {seed}: {here} instead of {expected}"
+                if isinstance(expected, list) and any(any(one.values()) for one in expected):
+                    fruitful.append(name)
     return fruitful
