@@ -18,7 +18,7 @@ import time
 from datetime import datetime
 from airflow.sdk import DAG, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
-from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig, range_config
 
 PIPELINES = "tests.pipelines.copies"
 OPTIONS = {"schedule": None, "start_date": datetime(2014, 1, 1)}
@@ -92,6 +92,27 @@ with DAG("branched_each", **OPTIONS):
         )
 
     choose() >> each.expand(region=find())
+
+with DAG("mapped_spans", **OPTIONS):
+    @task
+    def wait():
+        return {"span": 201403}
+
+    @task_group
+    def each(region):
+        @task
+        def wait(region):
+            return {"span": {"eu": 201401, "us": 201402}[region]}
+
+        inside, before = (
+            AirflowDagRunner(
+                AirflowPipelineConfig(computed_parameters={"what": range_config(sensor)}, copy=region)
+            ).task_group(f"{PIPELINES}:region", group_id=group_id, seconds=0.0)
+            for group_id, sensor in (("inside", "each.wait"), ("before", "wait"))
+        )
+        wait(region) >> inside
+
+    wait() >> each.expand(region=["eu", "us"])
 """
 
 
@@ -162,6 +183,20 @@ def test_items_of_a_mapped_group_keep_to_their_own_whatever_their_map_index(sche
     second = _run(scheduler, "mapped", regions=["asia", "eu"])
     found = [_text(scheduler, "mapped", second, "each.train.Tell", index) for index in range(2)]
     assert found == ["asia asia", "eu eu"]
+
+
+def test_items_of_a_mapped_group_have_the_span_of_a_sensor_in_it_or_before_it(scheduler: Scheduler) -> None:
+    run_id = _run(scheduler, "mapped_spans")
+    found = {
+        (group, index): _text(scheduler, "mapped_spans", run_id, f"each.{group}.Tell", index)
+        for group in ("inside", "before")
+        for index in range(2)
+    }
+    spans = {("inside", 0): 201401, ("inside", 1): 201402, ("before", 0): 201403, ("before", 1): 201403}
+    assert found == {
+        place: f'None {{"static_range": {{"start_span_number": {span}, "end_span_number": {span}}}}}'
+        for place, span in spans.items()
+    }
 
 
 def test_node_runs_without_an_optional_input_whose_producer_was_skipped(scheduler: Scheduler) -> None:
