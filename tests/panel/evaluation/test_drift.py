@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from mlmd_panel.evaluation.changes.changed import Findings
 from mlmd_panel.evaluation.changes.distances import (
     aligned,
     divergence_of_numbers,
     divergence_of_values,
     l_infinity,
 )
-from mlmd_panel.evaluation.changes.drift import JENSEN_SHANNON, L_INFTY, Drift, Limit, of_features
+from mlmd_panel.evaluation.changes.drift import JENSEN_SHANNON, L_INFTY, Drift, Limit, compare, of_features
+from mlmd_panel.evaluation.changes.sides import Side
+from mlmd_panel.files import protos
+from mlmd_panel.files.allowed import Files
 from mlmd_panel.payloads.data import distributions, statistics
 from mlmd_panel.payloads.data.distributions import SplitDistributions
 from mlmd_panel.payloads.data.histograms import Bucket, Histogram
+from mlmd_panel.store.records import Artifact, RunDetail
 
 from tests.panel.data_artifacts import official_data
+from tests.panel.evaluation import evaluations
 
 DATASETS = ("before", "now", "before weighted", "now weighted")
 
@@ -106,3 +115,53 @@ def test_buckets_are_cut_at_each_others_bounds() -> None:
 
 def _histogram(*buckets: tuple[float, float, float], nan: int = 0) -> Histogram:
     return Histogram("STANDARD", "", nan, 0, tuple(Bucket(*one) for one in buckets), False)
+
+
+def _numbers(folder: Path, names: Sequence[str], moved: str = "") -> Artifact:
+    """Statistics of numbers, in this order, of which those of one feature have moved."""
+    made = protos.message("tensorflow.metadata.v0.DatasetFeatureStatisticsList")()
+    dataset = made.datasets.add(num_examples=10)
+    for name in names:
+        feature = dataset.features.add()
+        feature.path.step.append(name)
+        feature.num_stats.common_stats.num_non_missing = 10
+        histogram = feature.num_stats.histograms.add()
+        start = 5 if name == moved else 0
+        histogram.buckets.add(low_value=start, high_value=start + 1, sample_count=10)
+    (folder / "Split-eval").mkdir(parents=True)
+    (folder / "Split-eval/FeatureStats.pb").write_bytes(made.SerializeToString())
+    return dataclasses.replace(evaluations.artifact(int(folder.name), "ExampleStatistics"), uri=str(folder))
+
+
+def _compared(folder: Path, baseline: Artifact, candidate: Artifact) -> Findings:
+    """What is found of two runs that evaluated data with these statistics."""
+    sides, statistics_of = [], {}
+    for number, (name, found) in enumerate((("baseline", baseline), ("candidate", candidate)), 1):
+        examples, run = evaluations.artifact(number, "Examples"), evaluations.run(number)
+        detail = RunDetail(run.run, (), (), {})
+        sides.append(Side(name, run, detail, {}, None, (examples,), None, None, None, {}, (), False))
+        statistics_of[number] = (found,)
+    return compare((sides[0], sides[1]), statistics_of, Files([str(folder)]))
+
+
+def test_features_that_are_not_read_are_called_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributions, "MAX_FEATURES", 3)
+    before = _numbers(tmp_path / "1", ["a", "b", "c", "d"])
+    # A feature that came moves another one beyond the limit, which is not gone.
+    now = _numbers(tmp_path / "2", ["a", "b", "new", "c", "d"], moved="d")
+    same = _compared(tmp_path, before, _numbers(tmp_path / "3", ["a", "b", "c", "d"], moved="d"))
+    where = "the evaluated data, split eval"
+    assert same.same == (f"Distribution of 3 features in {where}",) and same.items == ()
+    assert same.unknown == (
+        f"Drift of 1 more feature in {where} is not known: the panel compares the first 3 of each side.",
+    )
+    found = _compared(tmp_path, before, now)
+    [item] = found.items
+    assert {one.feature for one in item.details.features if one.has_drifted} == {"new"}
+    assert "2 more features" in found.unknown[0]
+    monkeypatch.undo()
+    whole = _compared(tmp_path, before, now)
+    assert {one.feature for one in whole.items[0].details.features if one.has_drifted} == {"new", "d"}
+    assert whole.unknown == ()

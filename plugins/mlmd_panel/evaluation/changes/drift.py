@@ -280,8 +280,15 @@ def _of_splits(
             continue
         weighted = candidate[split].has_weights
         drifts = of_features(data, baseline[split], candidate[split], limits)
+        left_out = len(baseline[split].left_out | candidate[split].left_out)
+        if left_out:
+            unknown.append(
+                f"Drift of {wording.counted(left_out, 'more feature')} in {data} is not known: the panel compares the "
+                f"first {distributions.MAX_FEATURES:,} of each side."
+            )
         if not any(drift.has_drifted for drift in drifts):
-            same.append(f"Distribution of each feature in {data}")
+            compared = wording.counted(len(drifts), "feature") if left_out else "each feature"
+            same.append(f"Distribution of {compared} in {data}")
             continue
         read = pair.is_evaluated and split in pair.splits
         kept = tuple(drifts[:MAX_FEATURES])
@@ -312,6 +319,8 @@ def of_features(
 ) -> list[Drift]:
     """Drift of each feature of two datasets, beyond their threshold first, then by distance.
 
+    Without those that are left out on either side: whether they came or went is not known.
+
     Args:
       data: Which data it is.
       baseline: The earlier dataset.
@@ -321,8 +330,11 @@ def of_features(
     weighted = candidate.has_weights
     ours = candidate.weighted if weighted else candidate.features
     theirs = baseline.weighted if weighted else baseline.features
+    left_out = baseline.left_out | candidate.left_out
     made = []
     for path in dict.fromkeys([*ours, *theirs]):
+        if path in left_out:
+            continue
         one, two = theirs.get(path), ours.get(path)
         name = (two or one or Distribution("", "", 0, 0, 0, {}, None, {}, False, False)).name
         distances = _distances(name, one, two, limits) if one and two else ()

@@ -19,6 +19,7 @@ from mlmd_panel.payloads.data.histograms import (
 )
 from mlmd_panel.store.records import Artifact
 
+MAX_FEATURES = statistics.MAX_FEATURES
 Path = tuple[str, ...]
 
 
@@ -61,6 +62,7 @@ class SplitDistributions:
       features: By path.
       weighted: The same with the weights of examples; empty distributions of features without.
       has_weights: All features have weights, so that TFDV measures with them.
+      left_out: Paths of the features beyond MAX_FEATURES, which are not read.
     """
 
     split: str
@@ -68,6 +70,7 @@ class SplitDistributions:
     features: dict[Path, Distribution]
     weighted: dict[Path, Distribution]
     has_weights: bool
+    left_out: frozenset[Path] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +135,14 @@ def _dataset(
 
 
 def _split(name: str, dataset: Any) -> SplitDistributions:
-    features = list(dataset.features[: statistics.MAX_FEATURES])
+    features = list(dataset.features[:MAX_FEATURES])
     return SplitDistributions(
         name,
         dataset.num_examples,
         {statistics.path_of(proto): _distribution(proto, False) for proto in features},
         {statistics.path_of(proto): _distribution(proto, True) for proto in features},
         bool(dataset.weighted_num_examples) and all(map(_has_weights, features)),
+        frozenset(map(statistics.path_of, dataset.features[MAX_FEATURES:])),
     )
 
 
