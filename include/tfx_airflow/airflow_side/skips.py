@@ -69,8 +69,8 @@ def skip_after(
         if skip.outside:
             return skip
     for task_id, same_item in (others or {}).items():
-        if skip := _skip_outside(context, task_id, index if same_item else None):
-            return skip
+        if outside := _skip_outside(context, task_id, index if same_item else None):
+            return outside
     return None
 
 
