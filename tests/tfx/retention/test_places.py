@@ -141,6 +141,16 @@ def test_value_goes_with_its_folder_and_comes_back(empty: Lineage) -> None:
     assert is_whole(str(uri))
 
 
+@pytest.mark.parametrize("file", ["", "/value"])
+def test_output_that_is_named_like_its_node_goes(empty: Lineage, file: str) -> None:
+    with empty:
+        uri = "{root}/{node}/{key}/{id}" + file
+        [old] = empty.execute(OLD, "model", 50, outputs=[("model", "Model", {})], uri=uri)
+        newest(empty)
+    made = make(empty)
+    assert [one["id"] for one in made.artifacts] == [old] and made.left_alone == {}
+
+
 def test_artifacts_with_one_folder_go_together_or_not_at_all(empty: Lineage) -> None:
     with empty:
         [outer] = empty.execute(OLD, "Gen", 50, outputs=[("examples", "Examples", {})])

@@ -118,9 +118,11 @@ def _normal(path: str) -> str:
 
 def pipeline_root(uri: str, execution: int, nodes: frozenset[str]) -> str:
     """The pipeline root of an output's URI; "" if it is none."""
-    for node in nodes:
-        head, _, rest = uri.rpartition(f"/{node}/")
-        parts = rest.split("/")
-        if head and len(parts) in (2, 3) and parts[1] == str(execution) and "" not in parts:
-            return head
+    for parts in (2, 3):  # key and execution, and a value's file
+        folder, *names = uri.rsplit("/", parts)
+        if names[1:2] != [str(execution)] or "" in names:
+            continue
+        for node in nodes:  # whose id may be that of the key, too
+            if folder.endswith(f"/{node}") and (root := folder.removesuffix(f"/{node}")):
+                return root
     return ""
