@@ -132,9 +132,9 @@ def sentence(found: Decay, metric: str, since: str) -> str:
     count = len(total.steps)
     changes = "1 change" if count == 1 else f"{count} changes"
     text = f"{metric} changed by {signed(total.change)} since {since}, {what}, over {changes}"
-    allowed = f"the {number(found.allowed)} that one change may be worse"
+    allowed = f"the {number(found.allowed)} by which one change may be worse"
     if total.alarm:
-        text = f"Alarm: {text}. Each was within {allowed}, but their sum is not."
+        text = f"Alarm: {text}. Each was within {allowed}; their sum is not."
     elif total.beyond:
         text = f"{text}. That is more than {allowed}" + (", as one of them alone is." if count > 1 else ".")
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mlmd_panel.evaluation import evidence as judging
 from mlmd_panel.evaluation.evidence import FAILED, INCONCLUSIVE, PASSED, Evidence
-from mlmd_panel.formats import number, signed
+from mlmd_panel.formats import counted, number, signed
 from mlmd_panel.payloads.evaluation.evaluation import EvaluationPayload
 from mlmd_panel.payloads.evaluation.slices import CrossSpec, selects
 from mlmd_panel.payloads.evaluation.thresholds import NOT_FOUND, Check
@@ -136,12 +136,19 @@ def _reason(
     if failed:
         return _failure(failed, several)
     if missing:
-        return f"no examples are in the slice {missing[0]}, which has thresholds.{_more(len(missing) - 1, 'slice')}"
+        return _without_examples(missing)
     if overlooked and not found.ok:
         return (
             f"TFMA calls the cross slice {overlooked[0]} missing, as it does with each that has thresholds."
         )
     return _success(found, rows, cold_start, several)
+
+
+def _without_examples(missing: Sequence[str]) -> str:
+    if len(missing) == 1:
+        return f"no examples are in the slice {missing[0]}, which has thresholds."
+    others = counted(len(missing) - 1, "more slice")
+    return f"no examples are in the slice {missing[0]} and in {others}, which have thresholds."
 
 
 def _failure(failed: Sequence[Judged], several: bool) -> str:
@@ -210,10 +217,8 @@ def _chance(row: Judged, what: str = "") -> str:
     return f"{found.why} Whether this is chance is unknown." if what else found.why
 
 
-def _more(count: int, noun: str, one: str = "", many: str = "") -> str:
-    if count <= 0:
-        return ""
-    return f" {count:,} more {noun}{'' if count == 1 else 's'} {one if count == 1 else many}".rstrip() + "."
+def _more(count: int, noun: str, one: str, many: str) -> str:
+    return f" {counted(count, f'more {noun}')} {one if count == 1 else many}."
 
 
 def _change(value: float | None) -> str:

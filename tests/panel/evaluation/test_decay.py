@@ -37,7 +37,7 @@ def test_small_losses_add_up_to_an_alarm() -> None:
     assert said.startswith(
         "Alarm: auc of Overall changed by −0.0080 since run 0, by the models alone, over 3 changes."
     )
-    assert "Each was within the 0.004 that one change may be worse, but their sum is not." in said
+    assert "Each was within the 0.004 by which one change may be worse; their sum is not." in said
     assert said.endswith("lies wholly beyond: this is more than chance.")
 
 

@@ -93,6 +93,12 @@ def test_missing_slices_and_metrics() -> None:
         found.sentence == "Not blessed: no examples are in the slice payment: Barter, which has thresholds."
     )
     assert (found.outcome, found.missing) == (FAILED, ("payment: Barter",))
+    shells, salt = (Spec(values=frozenset({("payment", name)})) for name in ("Shells", "Salt"))
+    for more, said in (((shells,), "1 more slice"), ((shells, salt), "2 more slices")):
+        several = tuple(at_least(0.9, one) for one in (OF_ALL, nobody, *more))
+        assert _judge(part(), thresholds=several, blessed=False).sentence == (
+            f"Not blessed: no examples are in the slice payment: Barter and in {said}, which have thresholds."
+        )
     empty = SliceMetrics(CASH, (), 2.0, None, "Too few examples.")
     lacking = _judge(part(), empty, thresholds=(at_least(0.9),), blessed=False)
     assert lacking.sentence == "Not blessed: auc in payment: Cash was not measured."

@@ -121,3 +121,11 @@ def test_what_are_too_few_examples_is_chosen_said_and_kept_by_every_link(client:
     links = [link["href"] for link in page.select("a") if link["href"].startswith("/compare")]
     assert len(links) >= 4 and all("least=401" in link for link in links if "candidate=" in link)
     assert "fewer than" not in _page(client, f"/compare?candidate={march}&least=0").text
+
+
+def test_runs_that_cannot_be_judged_again_are_counted_in_a_sentence(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlmd_panel.evaluation.rejudge.MAX_CHECKS", 0)
+    page = _page(client, f"/runs/{_run(client, 'february')}/verdict")
+    assert "For 5 runs this cannot be told; the last column says why." in page.select_one("#counts").text
