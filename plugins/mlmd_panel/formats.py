@@ -45,14 +45,25 @@ def exact(value: Any) -> Any:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A fraction in percent; small values other than zero do not round to zero."""
+    """A fraction in percent: 12.5%, <0.1%, >99.9%; what is not 0 or 100 does not round to it."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else number(value)
-    shown = 100 * value
-    least = 10**-digits
-    if 0 < shown < least:
-        return f"<{least:.{digits}f}%"
-    return f"{shown:.{digits}f}%".replace(f".{'0' * digits}%", "%").replace("-", "−")
+    shown, least = abs(100 * value), 10**-digits
+    minus, less, more = ("−", ">", "<") if value < 0 else ("", "<", ">")
+    rounded = float(f"{shown:.{digits}f}")
+    if 0 < shown < least and (value > 0 or not rounded):
+        return f"{less}{minus}{least:.{digits}f}%"
+    # What makes a whole may have lost its last digit in a sum.
+    if rounded == 100 and not math.isclose(shown, 100, rel_tol=1e-12):
+        mark, rounded = more, rounded if shown > 100 else rounded - least
+    else:
+        mark = ""
+    return f"{mark}{minus}{rounded:.{digits}f}%".replace(f".{'0' * digits}%", "%")
+
+
+def exact_percent(value: float) -> str:
+    """A fraction in percent with all its digits, as of a level that was chosen: 95%, 99.99%."""
+    return f"{100 * value:.15g}%"
 
 
 def size(count: int | None) -> str:

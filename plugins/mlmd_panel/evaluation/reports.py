@@ -13,7 +13,7 @@ from mlmd_panel.evaluation.comparability import NOTE
 from mlmd_panel.evaluation.compare import SCOPES
 from mlmd_panel.evaluation.diff import Diff
 from mlmd_panel.evaluation.row import Bounds, Change, Row, Side
-from mlmd_panel.formats import counted, number, percent, signed
+from mlmd_panel.formats import counted, exact_percent, number, signed
 from mlmd_panel.store.run_summaries import RunSummary
 
 # Changes between the runs that are named in short.
@@ -239,7 +239,7 @@ def _notes(diff: Diff, shown: int) -> list[str]:
     said = [f"{in_all - shown:,} more rows are not shown."] if in_all > shown else []
     return [
         *said,
-        f"Intervals at {percent(found.method.level)}, corrected for {counted(found.corrected, 'comparison')} "
+        f"Intervals at {exact_percent(found.method.level)}, corrected for {counted(found.corrected, 'comparison')} "
         f"({SCOPES[found.method.scope]}).",
     ]
 

@@ -38,6 +38,7 @@ def environment() -> jinja2.Environment:
         counted=formats.counted,
         exact=formats.exact,
         percent=formats.percent,
+        exact_percent=formats.exact_percent,
         size=formats.size,
         duration=formats.duration,
         utc=formats.utc,

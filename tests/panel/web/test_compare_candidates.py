@@ -213,3 +213,11 @@ def test_the_heading_of_several_candidates_counts_all_rows(
     assert found["rows_in_all"] > 2 and page.select_one("#rows").text == f"{found['rows_in_all']} rows"
     assert f"Rows 1 to 2 of {found['rows_in_all']}" in page.select_one("nav.pager").text
     assert all(len(one["rows"]) <= 2 for one in found["diffs"])
+
+
+def test_a_level_is_said_with_all_its_digits(client: TestClient) -> None:
+    url = f"/compare?candidate={_ids(client)['march']}&level=0.9999"
+    page = _page(client, url)
+    assert "intervals at 99.99%" in page.select_one("#rows").text
+    assert page.select_one("select[name=level] option[selected]").text == "99.99%"
+    assert "Intervals at 99.99%" in client.get(url.replace("/compare?", "/compare.md?")).text

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from mlmd_panel import formats
+from mlmd_panel.evaluation.changes import wording
 from mlmd_panel.payloads.data.histograms import Bucket, Histogram
 from mlmd_panel.payloads.evaluation.metrics import Interval, Metric, MetricKey
 from mlmd_panel.payloads.evaluation.plots import Calibration, ClassMatrix, ConfusionCurve
@@ -180,6 +181,25 @@ def test_times_durations_shares_and_sizes() -> None:
         "3.0 MB",
         "1,000,000.0 TB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0004, "<0.1%"), (-0.0004, ">−0.1%"), (-0.0007, "−0.1%"), (-0.002, "−0.2%"), (-0.0, "0%"), (-0.125, "−12.5%"),
+        (0.9999, ">99.9%"), (0.9994, "99.9%"), (0.1 + 0.2 + 0.3 + 0.3 + 0.1, "100%"), (1.0004, ">100%"), (1.001, "100.1%"),
+        (-0.9999, "<−99.9%"), (-1, "−100%"), (-1.0004, "<−100%"), (12.345, "1234.5%"),
+    ],
+)  # fmt: skip
+def test_a_share_is_0_or_100_percent_only_if_it_is(value: float, text: str) -> None:
+    assert formats.percent(value) == text
+    assert [wording.share(one) for one in (0.99996, 0.9994, 1)] == [">99.9%", "99.9%", "100%"]
+
+
+def test_a_level_is_said_with_all_its_digits() -> None:
+    assert [formats.exact_percent(level) for level in (0.55, 0.57, 0.8, 0.95, 0.975, 0.9999, 0.99995)] == [
+        "55%", "57%", "80%", "95%", "97.5%", "99.99%", "99.995%",
+    ]  # fmt: skip
 
 
 def test_a_count_has_its_noun_in_the_right_number() -> None:

@@ -34,8 +34,9 @@ def arrow(baseline: Any, candidate: Any) -> str:
 
 
 def share(fraction: float) -> str:
-    """A fraction in percent."""
-    return f"{100 * fraction:.3g}%"
+    """A fraction in percent; only all of it is 100%."""
+    text = f"{100 * fraction:.3g}%"
+    return ">99.9%" if text == "100%" and fraction < 1 else text
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
