@@ -26,7 +26,7 @@ from include.tfx_airflow.airflow_side import (
 )
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.airflow_side.panel_link import ArtifactsLink, EvaluationDiffLink, panel_url
-from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after
+from include.tfx_airflow.airflow_side.skips import XCOM_KEY, Skip, skip_after, without_output
 from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
@@ -139,7 +139,8 @@ class TfxNodeOperator(BaseOperator):
         # Before the node works, since an Asset that is given by its name alone may not exist.
         events = [context["outlet_events"][o] for o in self.outlets if isinstance(o, (Asset, AssetRef))]
         try:
-            request = self._request(context, settings)
+            absent = without_output(context, self.tfx_node, self.node_tasks, self.trigger_rule)
+            request = self._request(context, settings, absent)
             machines.check_node(settings, self.compiled.ir, request.parameters)
             asked = time.time()
             self._process = NodeProcess(settings, request, self.compiled.source.environment)
@@ -216,7 +217,7 @@ class TfxNodeOperator(BaseOperator):
         if self._process:
             self._process.kill()
 
-    def _request(self, context: Context, settings: Settings) -> NodeRequest:
+    def _request(self, context: Context, settings: Settings, absent: tuple[str, ...]) -> NodeRequest:
         from include.tfx_airflow.contract.node import NodeRequest
 
         instance, run_id = context["ti"], context["run_id"]
@@ -246,6 +247,7 @@ class TfxNodeOperator(BaseOperator):
             mlmd=mlmd_connection.address(settings),
             roots=settings.roots(),
             task_ids=self.node_tasks,
+            absent=absent,
             group=identity.group_name(self.dag_id, group, self._item()) if group or several else "",
             own_history=several,
             bundle_version=bundle_version(instance),

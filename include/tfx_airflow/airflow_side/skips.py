@@ -58,7 +58,7 @@ def skip_after(
     """
     if rule == "all_success" or not node.upstream:
         return None
-    index = context["ti"].map_index if context["ti"].map_index is not None else -1
+    index = _map_index(context)
     skipped = _skipped_nodes(context, {name: task_ids[name] for name in node.upstream}, index)
     for names in node.required:
         if all(name in skipped for name in names):
@@ -74,18 +74,47 @@ def skip_after(
     return None
 
 
+def without_output(
+    context: Mapping[str, Any], node: Node, task_ids: Mapping[str, str], rule: str
+) -> tuple[str, ...]:
+    """The upstream nodes that have made nothing: what they made before they were cleared is not this run's.
+
+    Args:
+      context: Airflow's, of the running task.
+      node: Its node.
+      task_ids: Task id by node id, of the same copy of the pipeline.
+      rule: The task's trigger rule.
+    """
+    if rule == "all_success" or not node.upstream:
+        return ()
+    found = _nodes(context, {name: task_ids[name] for name in node.upstream}, _map_index(context))
+    return tuple(name for name, (state, _) in found.items() if state not in (None, "success"))
+
+
+def _map_index(context: Mapping[str, Any]) -> int:
+    return context["ti"].map_index if context["ti"].map_index is not None else -1
+
+
 def _skipped_nodes(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, Skip]:
     """Which of these nodes were skipped; `index` is the map index of their tasks."""
+    return {
+        name: _reason(context, task_ids[name], place) or Skip(name, NO_REASON, outside=True)
+        for name, (state, place) in _nodes(context, task_ids, index).items()
+        if state == "skipped"
+    }
+
+
+def _nodes(context: Mapping[str, Any], task_ids: Mapping[str, str], index: int) -> dict[str, tuple[Any, int]]:
+    """State and map index of the task instances of these nodes; `index` is the map index of their tasks."""
     states = _states(context, task_ids.values(), index)
-    skipped = {}
+    found = {}
     for name, task_id in task_ids.items():
         state, place = states.get(task_id if index < 0 else f"{task_id}_{index}"), index
         if state is None and index >= 0:
             # Never expanded: a branch before the mapped group skips its first tasks as a whole.
             state, place = _states(context, [task_id]).get(task_id), -1
-        if state == "skipped":
-            skipped[name] = _reason(context, task_id, place) or Skip(name, NO_REASON, outside=True)
-    return skipped
+        found[name] = state, place
+    return found
 
 
 def _skip_outside(context: Mapping[str, Any], task_id: str, index: int | None) -> Skip | None:

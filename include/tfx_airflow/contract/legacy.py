@@ -27,7 +27,7 @@ class LegacyFile:
 
     Attributes:
       path: Of the file, absolute.
-      folders: From which it may import: its own folder, and the one that was given to `adopt`.
+      folders: From which it may import: its own folder, and those that were given to `adopt`.
       variables: Values of the Airflow Variables that it asks for; None for one that does not exist.
     """
 

@@ -32,6 +32,7 @@ class NodeRequest:
       mlmd: Address of the store, see `mlmd_connection.py`; may hold a password.
       roots: Machine folders for the `${NAME}`s of the IR.
       task_ids: Task id by node id, of the same copy of the pipeline; a node that is not named is its own task.
+      absent: Upstream nodes whose tasks were skipped or have failed: nothing is read of them.
       group: Name of the MLMD context of this copy of the pipeline in all runs; empty when it needs none.
       own_history: Whether inputs from earlier runs of this pipeline are those of the same copy only.
       bundle_version: Airflow's version of the DAG bundle, such as a commit; empty when it has none.
@@ -52,6 +53,7 @@ class NodeRequest:
     mlmd: dict[str, Any] = dataclasses.field(repr=False)
     roots: dict[str, str]
     task_ids: dict[str, str] = dataclasses.field(default_factory=dict)
+    absent: tuple[str, ...] = ()
     group: str = ""
     own_history: bool = False
     bundle_version: str = ""

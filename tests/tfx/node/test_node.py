@@ -16,7 +16,7 @@ from include.tfx_airflow.contract.errors import ManifestError, MlmdError
 from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 from include.tfx_airflow.tfx_side.node import node
-from tests.pipelines import small
+from tests.pipelines import copies, small
 from tests.server import wait_until
 
 MakeRequest = Callable[..., NodeRequest]
@@ -162,6 +162,18 @@ def test_consumer_reads_nothing_of_before_a_clear_after_which_its_producer_faile
         store.put_executions([execution])
     read = node.run(make_request(pipeline, "Read", try_number=2, first_try=2))
     assert read.state == "failed" and read.outputs == {}
+
+
+def test_nothing_is_read_of_an_upstream_node_that_was_skipped_after_a_clear(
+    make_request: MakeRequest,
+) -> None:
+    write = small.Write(message="a")
+    tell = copies.Tell(settings=write.outputs["text"])
+    pipeline = tfx.dsl.Pipeline("cleared", pipeline_root="", components=[write, tell])
+    node.run(make_request(pipeline, "Write"))
+    assert _text(node.run(make_request(pipeline, "Tell")), "text") == "a None"
+    request = make_request(pipeline, "Tell", try_number=2, first_try=2, copy={"absent": ("Write",)})
+    assert _text(node.run(request), "text") == "None None"
 
 
 def test_failed_attempt_is_recorded_and_the_next_one_starts_afresh(

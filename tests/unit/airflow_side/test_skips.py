@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.tfx_airflow import TfxNodeOperator
 from include.tfx_airflow.airflow_side.compiled import Compiled
-from include.tfx_airflow.airflow_side.skips import Skip, skip_after
+from include.tfx_airflow.airflow_side.skips import Skip, skip_after, without_output
 from include.tfx_airflow.contract.manifest import Node
 
 # As compiled: Gen or Tuner may be skipped, and Late can do without Tuner.
@@ -195,3 +195,15 @@ def test_a_rule_of_the_author_alone_decides_on_tasks_outside() -> None:
         late = _group(rule_is_given=True)
         BaseOperator(task_id="check") >> late
     assert late._other_tasks() == {}
+
+
+@pytest.mark.parametrize("index", [-1, 1])
+def test_upstream_nodes_that_made_nothing_are_named(index: int) -> None:
+    def absent(state: str, rule: str = "none_failed") -> tuple[str, ...]:
+        states = _states(index) | {(NODES["Tuner"], index): state, (NODES["Tuner"], 0): "success"}
+        states |= {(NODES["Tuner"], index): state}
+        return without_output({"ti": Instance(states, index), "run_id": "r"}, LATE, NODES, rule)
+
+    assert absent("success") == ()
+    assert absent("skipped") == absent("failed", "all_done") == absent("upstream_failed") == ("Tuner",)
+    assert absent("skipped", "all_success") == ()  # Airflow would not have come so far

@@ -26,6 +26,9 @@ from include.tfx_airflow.tfx_side.pipeline import skippable
 
 log = logging.getLogger(__name__)
 
+# Name of a context that there is not.
+_NO_TRY = "none"
+
 
 def succeeded(execution: metadata_store_pb2.Execution) -> bool:
     """Whether an execution has usable outputs."""
@@ -165,7 +168,8 @@ def _keep_to_this_copy(
     if names["pipeline_run"] != request.run or not node_id:
         return
     producer = {**request.task, "task_id": request.task_ids.get(node_id, node_id)}
-    _narrow(channel, mlmd_facts.TRIES_CONTEXT, identity.tries_name(producer))
+    tries = _NO_TRY if node_id in request.absent else identity.tries_name(producer)
+    _narrow(channel, mlmd_facts.TRIES_CONTEXT, tries)
 
 
 def _narrow(channel: pipeline_pb2.InputSpec.Channel, type_name: str, name: str) -> None:
