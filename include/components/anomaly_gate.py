@@ -3,14 +3,13 @@
 Without `from __future__ import annotations`: TFX's @component reads the annotations themselves.
 """
 
-from collections.abc import Iterator
 from typing import TypedDict
 
 from absl import logging
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
 
-from include.tfx_airflow.tfx_side.anomalies import read
+from include.tfx_airflow.tfx_side.node.outputs import Anomaly, anomalies_in
 
 POLICIES = ("fail", "warn", "ignore")
 
@@ -48,7 +47,7 @@ def AnomalyGate(
     """
     if policy not in POLICIES:
         raise ValueError(f"policy = {policy!r} is not one of {POLICIES}.")
-    found = list(_descriptions(anomalies.uri))
+    found = [_described(anomaly) for anomaly in anomalies_in(anomalies.uri)]
     if found and policy != "ignore":
         text = f"{len(found)} anomalies in {anomalies.uri}:\n" + "\n".join(found)
         if policy == "fail":
@@ -59,13 +58,7 @@ def AnomalyGate(
     return {"count": len(found)}
 
 
-def _descriptions(folder: str) -> Iterator[str]:
-    for name, anomalies in read(folder):
-        for feature, info in sorted(anomalies.anomaly_info.items()):
-            yield f"  {name}: {feature}: {info.short_description}: {info.description}"
-        if anomalies.HasField("dataset_anomaly_info"):
-            yield f"  {name}: {anomalies.dataset_anomaly_info.description}"
-        for skew in anomalies.drift_skew_info:
-            for measure in (*skew.drift_measurements, *skew.skew_measurements):
-                if measure.value > measure.threshold:
-                    yield f"  {name}: {'/'.join(skew.path.step)}: distance {measure.value:.3f} > {measure.threshold:.3f}"
+def _described(anomaly: Anomaly) -> str:
+    if not anomaly.feature:
+        return f"  {anomaly.split}: {anomaly.description}"
+    return f"  {anomaly.split}: {anomaly.feature}: {anomaly.short.rstrip('.')}: {anomaly.description}"

@@ -11,6 +11,8 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from include.components.anomaly_gate import AnomaliesError, AnomalyGate
 from include.components.span_example_gen import CompleteSpansDriver
+from include.tfx_airflow.tfx_side.node import outputs
+from tests.components.history import History
 
 
 def _deliver(root: Path, span: int, version: int, complete: bool = True, text: str = "a\n1\n") -> None:
@@ -94,6 +96,65 @@ def test_gate_fails_on_anomalies_and_lists_them(anomalies: Path) -> None:
 @pytest.mark.parametrize("policy", ["warn", "ignore"])
 def test_gate_lets_anomalies_pass_and_counts_them(anomalies: Path, policy: str) -> None:
     assert _gate(anomalies, policy) == {"count": 1}
+
+
+@pytest.fixture
+def drifted(tmp_path: Path) -> Path:
+    """What DistributionValidator writes: drift by three measures, of which it leaves one out, and fewer rows."""
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+    from tfx.components.distribution_validator import executor
+
+    found = anomalies_pb2.Anomalies()
+    for name, key, reason, measure in (
+        ("fare", "fare", "JENSEN_SHANNON_DIVERGENCE_HIGH", "JENSEN_SHANNON_DIVERGENCE"),
+        ("pay.type", "'pay.type'", "L_INFTY_HIGH", "L_INFTY"),
+        ("company", "company", "NORMALIZED_ABSOLUTE_DIFFERENCE_HIGH", "NORMALIZED_ABSOLUTE_DIFFERENCE"),
+    ):
+        text = f"""
+            short_description: "Multiple errors" description: "New values. The {measure} is 1."
+            reason {{ type: ENUM_TYPE_UNEXPECTED_STRING_VALUES short_description: "New" description: "New values." }}
+            reason {{ type: COMPARATOR_{reason} short_description: "High" description: "The {measure} is 1." }}
+            path {{ step: "{name}" }}"""
+        text_format.Parse(text, found.anomaly_info[key])
+        measurement = f"{{ type: {measure} value: 1 threshold: 0.25 }}"
+        text = f'path {{ step: "{name}" }} drift_measurements {measurement}'
+        text_format.Parse(text, found.drift_skew_info.add())
+    low = 'type: COMPARATOR_LOW_NUM_EXAMPLES short_description: "Low" description: "0.8 of the rows."'
+    text = f'short_description: "Low" description: "0.8 of the rows." reason {{ {low} }}'
+    text_format.Parse(text, found.dataset_anomaly_info)
+    (tmp_path / "SplitPair-train_train").mkdir()
+    written = executor._get_comparison_only_anomalies(found).SerializeToString()
+    (tmp_path / "SplitPair-train_train" / "SchemaDiff.pb").write_bytes(written)
+    return tmp_path
+
+
+def test_gate_counts_a_drift_once_and_says_what_it_is(drifted: Path) -> None:
+    with pytest.raises(AnomaliesError) as caught:
+        _gate(drifted, "fail")
+    _, *lines, _ = str(caught.value).splitlines()
+    assert [line.partition("train_train: ")[2] for line in lines] == [
+        "'pay.type': High: The L_INFTY is 1.",
+        "fare: High: The JENSEN_SHANNON_DIVERGENCE is 1.",
+        "0.8 of the rows.",
+        "company: High distance: distance 1.000 > 0.250",
+    ]
+
+
+def test_gate_counts_what_the_summary_of_the_validator_counts(drifted: Path) -> None:
+    history = History()
+    anomalies = tfx.types.standard_artifacts.ExampleAnomalies()
+    anomalies.uri, anomalies.type_id = str(drifted), history.store.put_artifact_type(anomalies.artifact_type)
+    [anomalies.id] = history.store.put_artifacts([anomalies.mlmd_artifact])
+    history.execution("DistributionValidator", [], [anomalies])
+    _, summary = outputs.describe(history.store, execution_id=1)
+    assert {where.partition("train_train")[2]: short for where, short in summary["anomalies"].items()} == {
+        "": "Low",
+        "/fare": "High",
+        "/'pay.type'": "High",
+        "/company": "High distance",
+    }
+    assert _gate(drifted, "ignore") == {"count": 4}
 
 
 def test_gate_knows_its_policies(anomalies: Path) -> None:
