@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
-from airflow.sdk import BaseNotifier, BaseOperator, Context
+from airflow.sdk import Asset, BaseNotifier, BaseOperator, Context
+from airflow.sdk.definitions.asset import AssetRef, BaseAsset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 if TYPE_CHECKING:
@@ -76,9 +77,15 @@ class EvaluationDiffOperator(BaseOperator):
           **kwargs: Of Airflow's BaseOperator.
 
         Raises:
-          ValueError: There is no such fail_on.
+          ValueError: There is no such fail_on, or an outlet would never have an event.
         """
         super().__init__(**kwargs)
+        for outlet in self.outlets:
+            if isinstance(outlet, (BaseAsset, str)) and not isinstance(outlet, (Asset, AssetRef)):
+                raise ValueError(
+                    f"outlets of {self.task_id!r} contain {outlet!r}, for which Airflow would never emit an event; give the "
+                    "Asset itself, such as Asset('judged')."
+                )
         if fail_on is not None and fail_on not in _FAILING:
             raise ValueError(f"fail_on = {fail_on!r} is not None, {WORSE!r} or {INCONCLUSIVE!r}.")
         self.against = against
@@ -115,8 +122,10 @@ class EvaluationDiffOperator(BaseOperator):
         self.log.info("In the panel: %s", found.value["url"])
         instance = context["ti"]
         instance.xcom_push(key="markdown", value=found.markdown)
-        for asset in self.outlets or []:
-            context["outlet_events"][asset].extra = {
+        for outlet in self.outlets:
+            if not isinstance(outlet, (Asset, AssetRef)):
+                continue  # of a lineage catalogue
+            context["outlet_events"][outlet].extra = {
                 "dag_id": self.dag_id,
                 "run_id": context["run_id"],
                 "task_id": self.task_id,

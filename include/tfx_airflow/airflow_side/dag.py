@@ -170,7 +170,7 @@ class AirflowDagRunner:
         """Adds the pipeline's Params to the DAG; the author's own take precedence."""
         present = group.dag.params
         authors = {key for key in present if present.get_param(key) not in _added_by_groups}
-        own = self._params(compiled, dict.fromkeys(authors))
+        own = self._params(compiled, {key: present.get_param(key) for key in authors})
         for key, param in own.items():
             if key in authors:
                 continue

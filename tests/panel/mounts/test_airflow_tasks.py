@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseNotifier
+from airflow.sdk import Asset, AssetAlias, BaseNotifier
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from fastapi.testclient import TestClient
 from mlmd_panel import airflow_diff
@@ -156,6 +156,12 @@ def test_a_diff_that_cannot_be_made_is_unknown_and_a_failure_only_of_a_gate(
 def test_a_fail_on_that_is_none_is_refused_at_the_parse() -> None:
     with pytest.raises(ValueError, match="fail_on = 'better'"):
         EvaluationDiffOperator(task_id="diff", fail_on="better")
+
+
+def test_an_outlet_without_events_is_refused_when_the_dag_is_parsed() -> None:
+    with pytest.raises(ValueError, match="outlets of 'diff' contain AssetAlias.* never emit an event"):
+        EvaluationDiffOperator(task_id="diff", outlets=[AssetAlias("judged")])
+    EvaluationDiffOperator(task_id="diff", outlets=[Asset("judged"), Asset.ref(name="judged")])
 
 
 class _Kept(BaseNotifier):
