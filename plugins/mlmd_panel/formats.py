@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from decimal import Decimal
 from typing import Any
 
 
@@ -63,7 +64,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def exact_percent(value: float) -> str:
     """A fraction in percent with all its digits, as of a level that was chosen: 95%, 99.99%."""
-    return f"{100 * value:.15g}%"
+    return f"{(100 * Decimal(str(value))).normalize():f}%"
 
 
 def size(count: int | None) -> str:

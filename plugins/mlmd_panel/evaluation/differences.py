@@ -119,11 +119,11 @@ class ProportionDifference:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Bounds of the confidence interval."""
-        return self._ends(_NORMAL.inv_cdf(0.5 + level / 2))
+        return self._ends(quantile(level, whole_degrees(math.inf)))
 
     def detectable(self, level: float) -> float:
         """The smallest true difference that a test at this level finds with a probability of 80 %, about."""
-        errors = _NORMAL.inv_cdf(0.5 + level / 2)
+        errors = quantile(level, whole_degrees(math.inf))
         low, high = self._ends(errors)
         return max(self.value - low, high - self.value) * (1 + _NORMAL.inv_cdf(POWER) / errors)
 

@@ -13,6 +13,8 @@ from statistics import NormalDist
 _NORMAL = NormalDist()
 # Beyond, the t distribution is the normal one to three digits; the closed form has a term for every other degree.
 MAX_DEGREES = 500
+# Less cannot be told from 0.
+_LEAST = 1e-16
 
 
 def p_value(statistic: float, degrees: float) -> float:
@@ -38,7 +40,7 @@ def p_value(statistic: float, degrees: float) -> float:
         total += term
     inside = (angle + sine * total) * 2 / math.pi if whole % 2 else sine * total
     # The closed form is a difference of numbers close to 1; far out its digits are used up.
-    return max(1 - inside, 1e-16) if math.isfinite(statistic) else 0.0
+    return max(1 - inside, _LEAST) if math.isfinite(statistic) else 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -49,7 +51,7 @@ def quantile(level: float, degrees: int) -> float:
       level: Level of the interval, such as 0.95.
       degrees: Degrees of freedom; more than MAX_DEGREES for the normal distribution.
     """
-    outside = 1 - level
+    outside = max(1 - level, _LEAST)  # of many comparisons the corrected level of a high one is 1
     if degrees > MAX_DEGREES:
         return -_NORMAL.inv_cdf(outside / 2)
     low, high = 0.0, 1.0

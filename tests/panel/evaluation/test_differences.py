@@ -24,6 +24,12 @@ def test_quantiles_and_p_values_are_those_of_the_tables(degrees: int, level: flo
     assert p_value(quantile(level, degrees), degrees) == pytest.approx(1 - level, rel=1e-6)
 
 
+@pytest.mark.parametrize("degrees", [1, 19, MAX_DEGREES, MAX_DEGREES + 1])
+def test_the_highest_levels_have_quantiles_too(degrees: int) -> None:
+    quantiles = [quantile(level, degrees) for level in (0.9999, 1 - 2**-53, 1.0)]
+    assert quantiles == sorted(quantiles) and all(map(math.isfinite, quantiles))
+
+
 def test_p_values_far_out_are_small_and_never_negative() -> None:
     assert p_value(0, 7) == 1
     assert 0 < p_value(60, 19) < 1e-12

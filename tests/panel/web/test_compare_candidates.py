@@ -216,6 +216,8 @@ def test_the_heading_of_several_candidates_counts_all_rows(
 
 
 def test_a_level_is_said_with_all_its_digits(client: TestClient) -> None:
+    highest = _json(client, f"/compare?candidate={_ids(client)['march']}&level={1 - 2**-53}")
+    assert highest["diffs"][0]["method"]["level"] == 1 - 2**-53
     url = f"/compare?candidate={_ids(client)['march']}&level=0.9999"
     page = _page(client, url)
     assert "intervals at 99.99%" in page.select_one("#rows").text

@@ -197,8 +197,8 @@ def test_a_share_is_0_or_100_percent_only_if_it_is(value: float, text: str) -> N
 
 
 def test_a_level_is_said_with_all_its_digits() -> None:
-    assert [formats.exact_percent(level) for level in (0.55, 0.57, 0.8, 0.95, 0.975, 0.9999, 0.99995)] == [
-        "55%", "57%", "80%", "95%", "97.5%", "99.99%", "99.995%",
+    assert [formats.exact_percent(level) for level in (0.55, 0.57, 0.8, 0.95, 0.975, 0.9999, 1 - 2**-53, 1)] == [
+        "55%", "57%", "80%", "95%", "97.5%", "99.99%", "99.99999999999999%", "100%",
     ]  # fmt: skip
 
 
