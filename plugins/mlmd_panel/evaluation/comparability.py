@@ -250,12 +250,14 @@ def _metrics(comparison: Comparison) -> Iterator[Difference]:
             names_in_all=len(differs),
         )
     if unlike := comparison.settings_differ:
+        shown = unlike[:MAX_NAMED]
         yield Difference(
             "settings",
             CARE,
             f"{_counted(len(unlike), 'metric')} cannot be compared: what is measured differs by the settings.",
-            *("; ".join(dict.fromkeys(one[place] for one in unlike[:MAX_NAMED])) for place in (1, 2)),
-            names=tuple(name for name, *_ in unlike[:MAX_NAMED]),
+            "; ".join(dict.fromkeys(baseline for _, baseline, _ in shown)),
+            "; ".join(dict.fromkeys(candidate for *_, candidate in shown)),
+            names=tuple(name for name, *_ in shown),
             names_in_all=len(unlike),
         )
 

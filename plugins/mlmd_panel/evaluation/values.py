@@ -82,7 +82,7 @@ def names(baseline: Evaluated, candidate: Evaluated) -> Names:
         ),
         models,
         tuple(sorted(metric_names((either[0] & either[1]) - alike).values())),
-        tuple(sorted((named[key], *map(str, two)) for key, two in unlike.items())),
+        tuple(sorted((named[key], str(one), str(other)) for key, (one, other) in unlike.items())),
     )
 
 
