@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from include.tfx_airflow.tfx_side.pipeline import watch
+
 ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import json, sys
@@ -115,6 +117,44 @@ def test_what_is_read_listed_or_looked_for_is_an_input(tmp_path: Path) -> None:
 def test_file_outside_the_bundle_is_an_input(tmp_path: Path) -> None:
     (tmp_path / "outside.txt").write_text("")
     assert f"{tmp_path}/outside.txt" in _inputs(tmp_path / "bundle", "open('../outside.txt')\n")["files"]
+
+
+def test_what_a_user_reads_among_the_systems_files_is_an_input(tmp_path: Path) -> None:
+    code = """
+        import glob, os, shutil
+        open("/usr/bin/env", "rb").close()
+        try:
+            open("/usr/share/absent.yaml")
+        except FileNotFoundError:
+            pass
+        glob.glob("/usr/share/*.yaml")
+        os.path.exists("/usr/share/looked-for"), shutil.which("no-such-program")
+        """
+    found = [name for name in _inputs(tmp_path / "bundle", code)["files"] if "/usr/" in name]
+    assert found == ["/usr/bin/env", "exists:/usr/share/absent.yaml", "folder:/usr/share"]
+
+
+def test_what_a_library_reads_among_the_systems_files_for_a_user_is_an_input(tmp_path: Path) -> None:
+    code = "import pandas\npandas.read_csv('/usr/bin/env', encoding='latin-1', nrows=0)\n"
+    assert "/usr/bin/env" in _inputs(tmp_path / "bundle", code)["files"]
+
+
+def test_shared_library_is_no_input(tmp_path: Path) -> None:
+    libraries = [tmp_path / name for name in ("libx.so", "libx.so.6")]
+    for library in libraries:
+        library.write_bytes(b"")
+    code = f"for path in {[str(path) for path in libraries]}: open(path).close()\n"
+    assert _inputs(tmp_path / "bundle", code)["files"] == ["${BUNDLE_ROOT}/user.py"]
+
+
+def test_folder_of_pythons_library_is_no_input_where_it_is_a_part_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = os.path.dirname(os.__file__)
+    monkeypatch.setattr(watch, "_SYSTEM", (f"{os.path.dirname(library)}/",))
+    sorter = watch._Sorter(set(), {"BUNDLE_ROOT": str(tmp_path), "TFX_AIRFLOW_HOME": "/nowhere"})
+    sorter.take("folder", library, (f"{tmp_path}/user.py",))  # as pkgutil.iter_modules() lists it
+    assert sorter.found.files == sorter.found.installed == set()
 
 
 def test_what_was_written_itself_is_no_input(tmp_path: Path) -> None:

@@ -233,17 +233,20 @@ class _Sorter:
             own = kind == "file" and self._by_user(frames)
             if own and os.path.isfile(path) and not path.endswith(".pyc"):
                 self._add(kind, path)
-        elif not path.startswith(self._kept) and self._is_the_systems(path, frames):
+        elif not path.startswith(self._kept) and self._is_the_systems(kind, path, frames):
             return
         elif kind == "file":
             self._take_file(_source(path), frames)
         elif self._for_user(frames) and not _cache(path):
             self._add(kind, path)
 
-    def _is_the_systems(self, path: str, frames: Frames) -> bool:
+    def _is_the_systems(self, kind: str, path: str, frames: Frames) -> bool:
         """Whether a path outside the bundle is the system's, a library's or nobody's."""
-        if path.startswith(_SYSTEM) or path == "/":
+        if path == "/":
             return True
+        if path.startswith(_SYSTEM):
+            # Programs and libraries are looked for there, again and again. What a user's code reads there is data.
+            return kind == "exists" or of_stdlib(f"{path}/") or not self._for_user(frames)
         if path.startswith("/etc/") or "/." in path:
             return not self._by_user(
                 frames
@@ -252,7 +255,7 @@ class _Sorter:
 
     def _take_file(self, path: str, frames: Frames) -> None:
         if os.path.isfile(path):
-            if not path.endswith((".pyc", ".so")):
+            if not path.endswith((".pyc", ".so")) and ".so." not in os.path.basename(path):
                 self._add("file", path)
         elif self._for_user(frames) and not os.path.isdir(path) and path not in self._written:
             self._add("exists", path)
