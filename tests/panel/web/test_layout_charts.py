@@ -193,6 +193,9 @@ def test_times_durations_shares_and_sizes() -> None:
 )  # fmt: skip
 def test_a_share_is_0_or_100_percent_only_if_it_is(value: float, text: str) -> None:
     assert formats.percent(value) == text
+
+
+def test_a_share_in_a_sentence_is_100_percent_only_if_it_is() -> None:
     assert [wording.share(one) for one in (0.99996, 0.9994, 1)] == [">99.9%", "99.9%", "100%"]
 
 
