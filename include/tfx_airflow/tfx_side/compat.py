@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.metadata
+import importlib.util
 from typing import Any
 
 # Of TFX's resolver functions (`tfx/dsl/input_resolution/ops`), those that ask ml_metadata for states by a filter query.
@@ -43,6 +44,8 @@ def keep_beam_in_this_process() -> None:
     Since 2.68 it prefers Prism, a program that Beam downloads when it first needs it, for all that is not interactive
     (`SwitchingDirectRunner` in `apache_beam/runners/direct/direct_runner.py`).
     """
+    if importlib.util.find_spec("apache_beam") is None:
+        return  # there is nothing that would run one
     from apache_beam.runners.direct import direct_runner
 
     direct_runner.SwitchingDirectRunner._is_interactive = True

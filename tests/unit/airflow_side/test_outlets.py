@@ -51,7 +51,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(node_process, "NodeProcess", Process)
     request = types.SimpleNamespace(parameters={}, run="r")
-    monkeypatch.setattr(TfxNodeOperator, "_request", lambda self, context, settings: request)
+    monkeypatch.setattr(TfxNodeOperator, "_request", lambda self, context, settings, absent: request)
     monkeypatch.setattr(TfxNodeOperator, "_log_result", lambda self, context, result: None)
 
     def asset(name: str | None = None, uri: str | None = None) -> Asset:
