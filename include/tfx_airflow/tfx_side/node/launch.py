@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_metadata import errors
@@ -117,15 +117,22 @@ class Launcher(launcher.Launcher):
 
     @contextlib.contextmanager
     def _found_by_its_attempt(self) -> Iterator[None]:
-        """Has TFX find the execution by the context of its attempt alone.
+        """Has TFX look for the execution among those of the attempt, which are in a context of their own.
 
         TFX asks for what is in all contexts of the node: by a filter query, or, with an ml_metadata that has none, by reading all
         executions of the pipeline.
         """
+
+        def in_all(handle: Any, contexts: Iterable[metadata_store_pb2.Context]) -> list[Any]:
+            wanted = {context.id for context in contexts}
+            return [
+                execution
+                for execution in self._attempt(handle.store)
+                if wanted <= {context.id for context in handle.store.get_contexts_by_execution(execution.id)}
+            ]
+
         original = execution_lib.get_executions_associated_with_all_contexts
-        execution_lib.get_executions_associated_with_all_contexts = lambda handle, _: self._attempt(
-            handle.store
-        )
+        execution_lib.get_executions_associated_with_all_contexts = in_all
         try:
             yield
         finally:
