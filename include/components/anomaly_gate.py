@@ -9,7 +9,7 @@ from absl import logging
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.decorators import component
 
-from include.tfx_airflow.tfx_side.node.outputs import Anomaly, anomalies_in
+from include.tfx_airflow.tfx_side.anomalies import Anomaly, found_in
 
 POLICIES = ("fail", "warn", "ignore")
 
@@ -47,7 +47,7 @@ def AnomalyGate(
     """
     if policy not in POLICIES:
         raise ValueError(f"policy = {policy!r} is not one of {POLICIES}.")
-    found = [_described(anomaly) for anomaly in anomalies_in(anomalies.uri)]
+    found = [_described(anomaly) for anomaly in found_in(anomalies.uri)]
     if found and policy != "ignore":
         text = f"{len(found)} anomalies in {anomalies.uri}:\n" + "\n".join(found)
         if policy == "fail":

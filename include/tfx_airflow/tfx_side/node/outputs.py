@@ -6,8 +6,8 @@ Nothing here may fail a node that succeeded: what cannot be read is mentioned in
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
@@ -126,50 +126,10 @@ def _pushed(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     return {"pushed": destination, "note": f"pushed to {destination}"}
 
 
-class Anomaly(NamedTuple):
-    """What is wrong with a feature, or with the dataset.
-
-    Attributes:
-      split: As the artifact's folder is named, without `Split-`.
-      feature: Its name; "" of the dataset.
-      short: A few words.
-      description: A sentence.
-    """
-
-    split: str
-    feature: str
-    short: str
-    description: str
-
-
-def anomalies_in(uri: str) -> Iterator[Anomaly]:
-    """Reads the anomalies of an ExampleAnomalies artifact: one for each feature, and for the dataset."""
+def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
     from include.tfx_airflow.tfx_side import anomalies
 
-    for split, found in anomalies.read(uri):
-        for feature, info in sorted(found.anomaly_info.items()):
-            yield Anomaly(split, feature, *_texts(info))
-        if found.HasField("dataset_anomaly_info"):
-            yield Anomaly(split, "", *_texts(found.dataset_anomaly_info))
-        # A drift is among the anomalies already, unless its comparator is one that DistributionValidator leaves out.
-        told = {tuple(info.path.step) or (feature,) for feature, info in found.anomaly_info.items()}
-        for skew in found.drift_skew_info:
-            measured = [*skew.drift_measurements, *skew.skew_measurements]
-            high = [f"distance {m.value:.3f} > {m.threshold:.3f}" for m in measured if m.value > m.threshold]
-            if high and tuple(skew.path.step) not in told:
-                yield Anomaly(split, "/".join(skew.path.step), "High distance", ", ".join(high))
-
-
-def _texts(info: Any) -> tuple[str, str]:
-    """Those of an anomaly; DistributionValidator leaves only the texts of its reasons."""
-    return (
-        info.short_description or "; ".join(reason.short_description for reason in info.reason),
-        info.description or " ".join(reason.description for reason in info.reason),
-    )
-
-
-def _anomalies(artifact: metadata_store_pb2.Artifact) -> dict[str, Any]:
-    all_ = anomalies_in(artifact.uri)
+    all_ = anomalies.found_in(artifact.uri)
     found = {f"{one.split}/{one.feature}" if one.feature else one.split: one.short for one in all_}
     text = "; ".join(f"{where}: {what}" for where, what in list(found.items())[:5])
     return {"anomalies": found, "note": f"{len(found)} anomalies: {text}" if found else "no anomalies"}
