@@ -32,6 +32,7 @@ mount_into() { # folder
 mount_into /proc
 mount_into /dev
 mount_into "$PWD"
+case $state in "$PWD"/*) ;; *) mount_into "$state" ;; esac
 old=$state/debian13-old
 if [ ! -e "$old/done" ]; then
   say "one run of the taxi pipeline with this machine's TFX"
