@@ -13,7 +13,9 @@ if [ ! -x "$root/usr/bin/make" ]; then
   tests/services/debian.sh debootstrap "$state/services/debootstrap"
   debootstrap=$state/services/debootstrap/start
   [ -x "$debootstrap" ] || debootstrap=debootstrap
-  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] *\)\?\(http[^ ]*\).*/\2/p' /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | sed -n 1p)
+  sources=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null || true)
+  mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] *\)\?\(http[^ ]*\).*/\2/p' <<<"$sources" | sed -n 1p)
+  [ -n "$mirror" ] || { say "no package source of this machine is in /etc/apt/sources.list or below sources.list.d"; exit 1; }
   say "making a Debian 13 in ${root#"$PWD/"}"
   "$debootstrap" --variant=minbase --include=ca-certificates,git,make,procps,python3,python3-venv trixie "$root" "$mirror" >"$state/debian13.log" 2>&1 ||
     { tail -n 20 "$state/debian13.log" >&2; exit 1; }
