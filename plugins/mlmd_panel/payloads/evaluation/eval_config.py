@@ -259,6 +259,12 @@ def _by_metric(config: Any) -> Iterator[Threshold]:
 def _settings(config: Any) -> dict[MetricKey, str]:
     """Not only what is written at a metric: weights of classes and outputs, and how rows are grouped, too."""
     found: dict[MetricKey, set[str]] = {}
+    for key, text in itertools.islice(_settings_by_key(config), MAX_THRESHOLDS):
+        found.setdefault(dataclasses.replace(key, model=""), set()).add(text)
+    return {key: "; ".join(sorted(texts)) for key, texts in found.items()}
+
+
+def _settings_by_key(config: Any) -> Iterator[tuple[MetricKey, str]]:
     for spec in config.metrics_specs:
         shared = {
             "class weights": dict(sorted(spec.aggregate.class_weights.items())),
@@ -272,9 +278,7 @@ def _settings(config: Any) -> dict[MetricKey, str]:
             said = {"class": f"{metric.module}.{metric.class_name}".lstrip("."), "config": own, **shared}
             text = json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
             for key in _keys(name_of(metric), spec, [None]):
-                if len(found) < MAX_THRESHOLDS:
-                    found.setdefault(dataclasses.replace(key, model=""), set()).add(text)
-    return {key: "; ".join(sorted(texts)) for key, texts in found.items()}
+                yield key, text
 
 
 def _configured(metric: Any) -> Any:
