@@ -66,7 +66,7 @@ def names(baseline: Evaluated, candidate: Evaluated) -> Names:
     either = [{_unweighted(key) for key in side} for side in keys]
     alike = {_unweighted(key) for key in keys[0] & keys[1]}
     named = metric_names(sorted(keys[0] | keys[1], key=repr))
-    settings = baseline.payload.config.settings, candidate.payload.config.settings
+    settings = [dict(side.payload.config.settings) for side in (baseline, candidate)]
     unlike = {}
     for key in keys[0] & keys[1]:
         plain = dataclasses.replace(key, model="", weighted=None)

@@ -151,7 +151,7 @@ def test_metrics_that_are_weighted_on_one_side_only_are_never_compared() -> None
 
 def test_metrics_with_other_settings_are_never_compared() -> None:
     def one(number: int, *settings: str) -> Evaluated:
-        by_key = dict(zip((MetricKey("auc"), MetricKey("precision")), settings, strict=False))
+        by_key = tuple(zip((MetricKey("auc"), MetricKey("precision")), settings, strict=False))
         return evaluated(number, read=payload(part(auc=0.9, precision=0.8), settings=by_key))
 
     other = _judged(one(1, "{}", '{"thresholds": [0.5]}'), one(2, "{}", '{"thresholds": [0.9]}'))

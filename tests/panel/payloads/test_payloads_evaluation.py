@@ -841,7 +841,7 @@ def test_features_of_several_outputs_are_told_in_one_order(tmp_path: Path) -> No
 def test_settings_of_metrics_are_equal_only_where_they_measure_the_same(tmp_path: Path) -> None:
     def settings(metric: dict[str, Any], **spec: Any) -> str:
         found = _config(tmp_path, metricsSpecs=[{"metrics": [metric], **spec}]).settings
-        [text] = found.values()
+        [(_, text)] = found
         return text
 
     at_half = settings({"className": "Precision", "config": '"thresholds": [0.5], "name": "p"'})

@@ -23,9 +23,8 @@ from mlmd_panel.payloads.evaluation.metric_names import metric_names
 from mlmd_panel.payloads.evaluation.metrics import Metric, MetricKey
 from mlmd_panel.payloads.evaluation.slices import Slice
 from mlmd_panel.store.records import Artifact
-from mlmd_panel.web import charts, pages, sparklines
+from mlmd_panel.web import charts, compared_rows, pages, sparklines
 from mlmd_panel.web.app import create_app
-from mlmd_panel.web.views import compare as compare_view
 
 from tests.panel.written import Written, written
 
@@ -323,7 +322,7 @@ def test_rows_of_a_comparison_are_in_pages(
     whole = _json(client, "/compare", *query)
     whole["rows"] = whole["diffs"][0]["rows"]
     assert (whole["pages"], len(whole["rows"])) == (1, whole["rows_in_all"])
-    monkeypatch.setattr(compare_view, "MAX_ROWS", 7)
+    monkeypatch.setattr(compared_rows, "MAX_ROWS", 7)
     rows, pages = [], -(-whole["rows_in_all"] // 7)
     for number in range(1, pages + 1):
         page = _json(client, "/compare", *query, ("page", number))

@@ -106,8 +106,8 @@ class EvalConfig:
       version: Version of TFMA.
       intervals: Method of the confidence intervals: POISSON_BOOTSTRAP, JACKKNIFE or empty.
       min_slice_size: Slices with fewer examples are hidden.
-      settings: What each configured metric is computed with, as text that is equal for equal settings; by key without
-        model and weighting.
+      settings: Of each configured metric its key, without model and weighting, and what it is computed with, as text that is
+        equal for equal settings.
       cut: There are more thresholds, models or specifications of slices.
     """
 
@@ -119,7 +119,7 @@ class EvalConfig:
     version: str = ""
     intervals: str = ""
     min_slice_size: int = 0
-    settings: Mapping[MetricKey, str] = dataclasses.field(default_factory=dict)
+    settings: tuple[tuple[MetricKey, str], ...] = ()
     cut: bool = False
 
     @property
@@ -256,12 +256,12 @@ def _by_metric(config: Any) -> Iterator[Threshold]:
                     yield from bounds(message, key, None if slicing is None else slices.spec_of(slicing))
 
 
-def _settings(config: Any) -> dict[MetricKey, str]:
+def _settings(config: Any) -> tuple[tuple[MetricKey, str], ...]:
     """Not only what is written at a metric: weights of classes and outputs, and how rows are grouped, too."""
     found: dict[MetricKey, set[str]] = {}
     for key, text in itertools.islice(_settings_by_key(config), MAX_THRESHOLDS):
         found.setdefault(dataclasses.replace(key, model=""), set()).add(text)
-    return {key: "; ".join(sorted(texts)) for key, texts in found.items()}
+    return tuple((key, "; ".join(sorted(texts))) for key, texts in found.items())
 
 
 def _settings_by_key(config: Any) -> Iterator[tuple[MetricKey, str]]:
