@@ -23,7 +23,7 @@ from tests.server import wait_until
 
 # A month takes half a minute and more: MONTHS=8 is the first number with a window that leaves a month out, MONTHS=13 the whole
 # year that `make replay` plays.
-MONTHS = [201312, *range(201401, 201413)][: int(os.environ.get("MONTHS", "3"))]
+MONTHS = [201312, *range(201401, 201413)][: int(os.environ.get("MONTHS", "4"))]
 DAG, DELIVERY = "taxi_retraining", "taxi_retraining_on_delivery"
 # Files of dags/: no others, since a TFX process has to compile the pipelines of each.
 _DAGS = (
@@ -255,8 +255,8 @@ def scheduler(
     by_cron = text[: text.index("# One run for each span")]
     for old, new in (
         ('retraining("taxi_retraining"', 'retraining("by_cron"'),
-        ("datetime(2013, 1, 1, ", "datetime(2014, 1, 1, "),
-        ('"catchup": False', '"catchup": True, "end_date": datetime(2014, 2, 1, tzinfo=timezone.utc)'),
+        ("datetime(2013, 1, 1, ", "datetime(2014, 2, 1, "),
+        ('"catchup": False', '"catchup": True, "end_date": datetime(2014, 3, 1, tzinfo=timezone.utc)'),
     ):
         assert by_cron.count(old) == 1
         by_cron = by_cron.replace(old, new)
@@ -315,7 +315,7 @@ def test_cron_makes_a_run_per_month_with_the_months_own_span(
     scheduler: Scheduler, year: dict[int, Run], store: Store
 ) -> None:
     scheduler.unpause("by_cron")
-    for month in (201401, 201402):
+    for month in (201402, 201403):
         run_id = _run_id(month, "scheduled")
         wait_until(lambda run_id=run_id: run_id in scheduler.run_ids("by_cron"), 120, run_id, 0.5)
         assert scheduler.wait_for_run("by_cron", run_id) == "success"
