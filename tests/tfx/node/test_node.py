@@ -34,6 +34,13 @@ def _execution(address: dict[str, Any], number: int) -> metadata_store_pb2.Execu
     return execution
 
 
+def _set_state(address: dict[str, Any], result: NodeResult, state: int) -> None:
+    with mlmd_store.open_store(address) as store:
+        [execution] = store.get_executions_by_id([result.execution_id])
+        execution.last_known_state = state
+        store.put_executions([execution])
+
+
 def _task(node_id: str) -> dict[str, Any]:
     return {"dag_id": "flow", "run_id": "first", "task_id": node_id, "map_index": -1}
 
@@ -124,10 +131,7 @@ def test_retry_after_a_clear_does_not_take_what_came_before_it(
     pipeline = small.write_and_read()
     old = node.run(make_request(pipeline, "Write"))
     cleared = node.run(make_request(pipeline, "Write", try_number=2, first_try=2))
-    with mlmd_store.open_store(address) as store:
-        [execution] = store.get_executions_by_id([cleared.execution_id])
-        execution.last_known_state = _Execution.FAILED
-        store.put_executions([execution])
+    _set_state(address, cleared, _Execution.FAILED)
     retry = node.run(make_request(pipeline, "Write", try_number=3, first_try=2))
     assert retry.state == "executed"
     assert _text(retry, "moment") != _text(old, "moment")
@@ -141,10 +145,7 @@ def test_a_run_that_is_made_again_under_its_id_takes_nothing_of_the_old_one(
     old = node.run(make_request(pipeline, "Write"))
     # The DAG run was deleted, and the new one's first try has failed.
     failed = node.run(make_request(pipeline, "Write"))
-    with mlmd_store.open_store(address) as store:
-        [execution] = store.get_executions_by_id([failed.execution_id])
-        execution.last_known_state = _Execution.FAILED
-        store.put_executions([execution])
+    _set_state(address, failed, _Execution.FAILED)
     retry = node.run(make_request(pipeline, "Write", try_number=2, first_try=1))
     assert retry.state == "executed" and _text(retry, "moment") != _text(old, "moment")
 
@@ -156,10 +157,7 @@ def test_consumer_reads_nothing_of_before_a_clear_after_which_its_producer_faile
     node.run(make_request(pipeline, "Write"))
     node.run(make_request(pipeline, "Read"))
     cleared = node.run(make_request(pipeline, "Write", try_number=2, first_try=2))
-    with mlmd_store.open_store(address) as store:
-        [execution] = store.get_executions_by_id([cleared.execution_id])
-        execution.last_known_state = _Execution.FAILED
-        store.put_executions([execution])
+    _set_state(address, cleared, _Execution.FAILED)
     read = node.run(make_request(pipeline, "Read", try_number=2, first_try=2))
     assert read.state == "failed" and read.outputs == {}
 
@@ -192,10 +190,7 @@ def test_failed_attempt_is_recorded_and_the_next_one_starts_afresh(
 def test_attempt_that_died_is_marked_by_the_next(make_request: MakeRequest, address: dict[str, Any]) -> None:
     pipeline = small.write_and_read()
     dead = node.run(make_request(pipeline, "Write"))
-    with mlmd_store.open_store(address) as store:
-        [execution] = store.get_executions_by_id([dead.execution_id])
-        execution.last_known_state = _Execution.RUNNING
-        store.put_executions([execution])
+    _set_state(address, dead, _Execution.RUNNING)
     assert node.run(make_request(pipeline, "Write", try_number=2)).execution_id != dead.execution_id
     assert _states(address, "write_and_read.Write")[0] == "FAILED"
     assert "died" in _execution(address, dead.execution_id).custom_properties["failure"].string_value
