@@ -8,9 +8,9 @@ from typing import Any
 
 
 def texts(text: str) -> Iterator[str]:
-    """A text itself, and where it is a JSON object or list all values in it as text, in JSON inside of that too."""
+    """A text itself, and where it is a JSON object, list or text all values in it as text, in JSON inside of that too."""
     yield text
-    if text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[", '"'):
         try:
             yield from _leaves(json.loads(text))
         except (ValueError, RecursionError):

@@ -248,6 +248,8 @@ def test_secret_values_are_found_and_masked() -> None:
     assert secret_values.find_in(["s3cr3t-\\u00fc"], values, names) == "api_key"
     assert secret_values.find_in(["abc ann"], values, names) == ""
     assert secret_values.masked("not hunter22!", values, names) == "not ***!"
+    # Of `Variable.get(..., deserialize_json=True)`.
+    assert secret_values.find_in(["x hunter33 y"], {"api_key": '"hunter33"'}, ["api_key"]) == "api_key"
 
 
 @pytest.mark.parametrize("secret", ["plain-42", "gr\u00fcn-42", 'gr"een-42', "gr\\een-42"])
