@@ -21,9 +21,11 @@ PRELOAD = "apache_beam.runners.worker.sdk_worker_main"
 @contextlib.contextmanager
 def job_server(folder: Path) -> Iterator[str]:
     """Beam's job server in Python; yields its address."""
-    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main", "--port=0"]
-    with _running(command, folder / "job-server.log", r"Listening for beam jobs on port (\d+)") as (port, _):
-        yield f"localhost:{port}"
+    port = folder / "port"
+    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    command += ["--port=0", f"--port_file={port}"]
+    with _running(command, folder / "job-server.log", port, r"(\d+)") as (number, _):
+        yield f"localhost:{number}"
 
 
 @contextlib.contextmanager
@@ -39,15 +41,14 @@ def worker_pool(
         "packages": str(folder / "packages"),
         "preload": PRELOAD,
     }
-    with _running(
-        command, folder / "pool.log", r"serves Beam workers at [\d.]+:(\d+)", json.dumps(settings)
-    ) as (port, process):
+    log, ready = folder / "pool.log", r"serves Beam workers at [\d.]+:(\d+)"
+    with _running(command, log, log, ready, json.dumps(settings)) as (port, process):
         yield f"localhost:{port}", process
 
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], log: Path, ready: str, first_line: str = ""
+    command: list[str], log: Path, says: Path, ready: str, first_line: str = ""
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with open(log, "wb") as file:
         process = subprocess.Popen(
@@ -63,7 +64,7 @@ def _running(
     process.stdin.flush()
     try:
         deadline = time.monotonic() + 90
-        while not (found := re.findall(ready, log.read_text(errors="replace"))):
+        while not (says.exists() and (found := re.findall(ready, says.read_text(errors="replace")))):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
             time.sleep(0.1)
         yield found[0], process
