@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_user_code_that_exits_leaves_failed(
     def leave(*_: object) -> None:
         raise SystemExit(3)
 
-    monkeypatch.setattr(small.time, "time_ns", leave)  # which the component calls
+    monkeypatch.setattr(small, "time", SimpleNamespace(time_ns=leave))  # which the component calls
     with pytest.raises(SystemExit):
         node.run(make_request(small.write_and_read(), "Write"))
     assert _states(address, "write_and_read.Write") == ["FAILED"]
