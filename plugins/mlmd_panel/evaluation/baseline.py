@@ -31,11 +31,13 @@ class Chosen:
       against: How it was chosen, one of KINDS.
       run: Run or branch; of `own` the candidate itself; None if there is none.
       note: What was not as asked for, such as that no run before was blessed; or empty.
+      branches: Names of the branches of a run that was named; empty if it has none.
     """
 
     against: str
     run: RunSummary | None
     note: str = ""
+    branches: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +94,8 @@ def choose(
         if run is None:
             return Chosen(against, None, "Choose the run to compare with.")
         (summary,) = summaries(store, [run])
-        return Chosen(against, branch_of(summary, branch or candidate.name))
+        names = tuple(one.name for one in summary.branches)
+        return Chosen(against, branch_of(summary, branch or candidate.name), branches=names)
     found = before(store, dags, candidate)
     if against == PREVIOUS:
         note = "" if found.previous else "No earlier run of this pipeline has an evaluation."

@@ -247,9 +247,10 @@ def test_branches_are_compared_with_each_other(client: TestClient, made: Written
     [same] = client.get(f"{path}&other_branch=each [1]").json()["diffs"]
     assert (same["baseline"]["branch"], same["candidate"]["branch"]) == ("each [1]", "each [1]")
     assert client.get(f"{path}&other_branch=west").status_code == 404
-    page = _page(client, f"/compare?baseline={run}&candidate={run}&candidate_branch=south")
-    chosen = page.select("select[name=candidate_branch] option[selected]")
-    assert [option["value"] for option in chosen] == ["south"]
+    branches = "candidate_branch=south&baseline_branch=north"
+    page = _page(client, f"/compare?baseline={run}&candidate={run}&{branches}")
+    chosen = [page.select(f"select[name={name}_branch] option[selected]") for name in ("candidate", "baseline")]
+    assert [[option["value"] for option in options] for options in chosen] == [["south"], ["north"]]
 
 
 def test_chosen_metrics_are_shown_in_their_order(client: TestClient) -> None:

@@ -90,6 +90,14 @@ def test_a_pinned_run_that_is_not_shown_is_named_and_stays_chosen(
     assert page.select_one("#decay") is None and "enter how much worse" not in page.text
 
 
+def test_the_oldest_run_can_be_chosen_over_the_one_that_is_pinned(client: TestClient) -> None:
+    client.cookies.set(pin_name("taxi"), str(_id(client, "march")))
+    assert _json(client)["decays"] == []
+    oldest = _page(client).select("select[name=pinned] option")[0]
+    found = _json(client, pinned=oldest["value"])
+    assert found["pinned"] is None and found["decays"][0]["decay"]["baseline"] == _id(client, "january")
+
+
 def test_of_several_pipelines_only_that_of_the_pinned_run_has_a_baseline(client: TestClient) -> None:
     found = _json(client, pipeline=["taxi", "other"], pinned=_id(client, "january"), allowed=0.01)
     assert [one["pipeline"] for one in found["decays"]] == ["taxi"]

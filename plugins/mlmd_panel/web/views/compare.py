@@ -146,6 +146,7 @@ def compare(
             "usual": Options(),
             "choices": _choices(visit, sides),
             "branches": sides.branches,
+            "baseline_branches": sides.baseline.branches if sides.baseline else (),
             "kinds": baselines.KINDS,
             "scopes": SCOPES,
             "orders": ORDERS,

@@ -22,7 +22,7 @@ from mlmd_panel.store.run_summaries import RunSummary, evaluated
 from mlmd_panel.web import trend_charts
 from mlmd_panel.web.answer import Answer
 from mlmd_panel.web.choices import Names
-from mlmd_panel.web.request import OptionalId, Text, Visit, Visiting
+from mlmd_panel.web.request import Text, Visit, Visiting
 from mlmd_panel.web.trend_charts import Mark
 from mlmd_panel.web.views.compare import pin_name
 
@@ -60,7 +60,10 @@ def trends(
     slices: Slices = [],  # noqa: B006
     runs: Annotated[int, Query(ge=2, le=MAX_RUNS, description="Number of runs of each pipeline")] = 25,
     axis: Literal["time", "span", "run"] = "time",
-    pinned: OptionalId = None,
+    pinned: Annotated[
+        int | None,
+        Query(ge=0, lt=2**63, description="Baseline of slow decay; 0 for the oldest that was not rejected"),
+    ] = None,
     allowed: Annotated[
         float | None,
         Query(ge=0, le=1e12, description="How much worse one change may be, in place of the thresholds"),
@@ -73,7 +76,7 @@ def trends(
     """Metrics of slices, and statistics of features, over the last runs of pipelines."""
     names = tuple(dict.fromkeys(name for name in pipeline if name.strip())) or _usual(visit)
     found = last_runs(visit.store, visit.dags, names, runs)
-    pin = pinned or _cookie(visit, names)
+    pin = _cookie(visit, names) if pinned is None else pinned or None
     shown = trend.of_runs(visit.panel.files, found, metrics, slices, pin, allowed)
     of_features = feature_trend.of_runs(visit.panel.files, found, features, split or "", window)
     pin_is_shown = pin is None or any(row.summary.run.id == pin for row in found)
