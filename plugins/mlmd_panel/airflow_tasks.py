@@ -24,6 +24,12 @@ _FAILING = {
     WORSE: ("worse",),
     INCONCLUSIVE: ("worse", "suspect", "inconclusive", "not comparable"),
 }
+# The names of `evaluation.compare.SCOPES` and of all outcomes, without importing what reads evaluations.
+_SCOPES = ("overall", "metric", "all")
+_OUTCOMES = (
+    *("worse", "suspect", "better", "unchanged", "inconclusive", "not comparable"),
+    *("no baseline", "unknown"),
+)
 _NAME = "evaluation_diff"
 Recipient = Union[BaseNotifier, Callable[[str, Context], Any]]  # noqa: UP007 - evaluated at import, on Python 3.10 too
 
@@ -77,7 +83,7 @@ class EvaluationDiffOperator(BaseOperator):
           **kwargs: Of Airflow's BaseOperator.
 
         Raises:
-          ValueError: There is no such fail_on, or an outlet would never have an event.
+          ValueError: metrics is not a list, there is no such fail_on, level, scope or min_examples, or an outlet would never have an event.
         """
         super().__init__(**kwargs)
         for outlet in self.outlets:
@@ -88,6 +94,7 @@ class EvaluationDiffOperator(BaseOperator):
                 )
         if fail_on is not None and fail_on not in _FAILING:
             raise ValueError(f"fail_on = {fail_on!r} is not None, {WORSE!r} or {INCONCLUSIVE!r}.")
+        _check(metrics, level, scope, min_examples)
         self.against = against
         self.metrics = list(metrics)
         self.fail_on = fail_on
@@ -174,8 +181,14 @@ class EvaluationDiffNotifier(BaseNotifier):
           branch: See there.
           outcomes: Those that are told; () for all.
           to: Notifiers or functions, as `notifiers` of the operator; the log by default.
+
+        Raises:
+          ValueError: metrics is not a list, or there is no such level, scope, min_examples or outcome.
         """
         super().__init__()
+        _check(metrics, level, scope, min_examples)
+        if isinstance(outcomes, str) or not set(outcomes) <= set(_OUTCOMES):
+            raise ValueError(f"outcomes = {outcomes!r} is not a list of {', '.join(map(repr, _OUTCOMES))}.")
         self.against = against
         self.metrics = list(metrics)
         self.level = level
@@ -202,6 +215,17 @@ class EvaluationDiffNotifier(BaseNotifier):
             self.log.info("%s", found.markdown)
         for recipient in self.to:
             _tell(recipient, found, context)
+
+
+def _check(metrics: Collection[str], level: float, scope: str, min_examples: int) -> None:
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics = {metrics!r} is not a list of names; write [{metrics!r}].")
+    if not isinstance(level, (int, float)) or not 0.5 <= level < 1:
+        raise ValueError(f"level = {level!r} is not a number from 0.5 to below 1, such as 0.95.")
+    if scope not in _SCOPES:
+        raise ValueError(f"scope = {scope!r} is not {', '.join(map(repr, _SCOPES[:-1]))} or {_SCOPES[-1]!r}.")
+    if not isinstance(min_examples, int) or min_examples < 0:
+        raise ValueError(f"min_examples = {min_examples!r} is not a number of examples, 0 or more.")
 
 
 def _report(asking: Any, dag_id: str, run_id: str, context: Context) -> Report:

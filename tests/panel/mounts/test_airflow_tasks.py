@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ import pytest
 from airflow.sdk import Asset, AssetAlias, BaseNotifier
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from fastapi.testclient import TestClient
-from mlmd_panel import airflow_diff
+from mlmd_panel import airflow_diff, airflow_tasks
 from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
 from mlmd_panel.errors import BadQuery, StoreError
+from mlmd_panel.evaluation.compare import SCOPES
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.store import address
 from mlmd_panel.store.engine import make_engine
@@ -151,6 +153,37 @@ def test_a_diff_that_cannot_be_made_is_unknown_and_a_failure_only_of_a_gate(
     assert value["outcome"] == "unknown" and "does not exist" in value["sentence"]
     with pytest.raises(StoreError):
         _executed("march", fail_on="worse")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"level": 95},
+        {"level": 0.2},
+        {"level": "0.95"},
+        {"scope": "slice"},
+        {"min_examples": -1},
+        {"min_examples": 0.5},
+        {"metrics": "auc"},
+    ],
+    ids=str,
+)
+def test_how_to_judge_is_checked_at_the_parse(options: dict[str, Any]) -> None:
+    [(name, value)] = options.items()
+    with pytest.raises(ValueError, match=re.escape(f"{name} = {value!r} is not ")):
+        EvaluationDiffOperator(task_id="diff", **options)
+    with pytest.raises(ValueError, match=re.escape(f"{name} = {value!r} is not ")):
+        EvaluationDiffNotifier(**options)
+
+
+@pytest.mark.parametrize("outcomes", ["worse", ["bad"]])
+def test_an_outcome_that_there_is_not_is_refused_at_the_parse(outcomes: Any) -> None:
+    with pytest.raises(ValueError, match="is not a list of 'worse', .* 'unknown'"):
+        EvaluationDiffNotifier(outcomes=outcomes)
+
+
+def test_scopes_are_those_of_the_comparison() -> None:
+    assert airflow_tasks._SCOPES == tuple(SCOPES)
 
 
 def test_a_fail_on_that_is_none_is_refused_at_the_parse() -> None:

@@ -249,7 +249,9 @@ def test_branches_are_compared_with_each_other(client: TestClient, made: Written
     assert client.get(f"{path}&other_branch=west").status_code == 404
     branches = "candidate_branch=south&baseline_branch=north"
     page = _page(client, f"/compare?baseline={run}&candidate={run}&{branches}")
-    chosen = [page.select(f"select[name={name}_branch] option[selected]") for name in ("candidate", "baseline")]
+    chosen = [
+        page.select(f"select[name={name}_branch] option[selected]") for name in ("candidate", "baseline")
+    ]
     assert [[option["value"] for option in options] for options in chosen] == [["south"], ["north"]]
 
 
