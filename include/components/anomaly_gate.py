@@ -49,7 +49,8 @@ def AnomalyGate(
         raise ValueError(f"policy = {policy!r} is not one of {POLICIES}.")
     found = [_described(anomaly) for anomaly in found_in(anomalies.uri)]
     if found and policy != "ignore":
-        text = f"{len(found)} anomalies in {anomalies.uri}:\n" + "\n".join(found)
+        counted = "1 anomaly" if len(found) == 1 else f"{len(found)} anomalies"
+        text = f"{counted} in {anomalies.uri}:\n" + "\n".join(found)
         if policy == "fail":
             raise AnomaliesError(f"{text}\nFix the data or the schema, or run again with policy 'warn'.")
         logging.warning(text)

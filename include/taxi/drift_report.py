@@ -126,10 +126,11 @@ def CompareSpans(
     with tfx.dsl.io.fileio.open(os.path.join(report.uri, FILE), "w") as file:
         file.write(json.dumps(content, indent=2) + "\n")
     logging.info(
-        "Span %d against %d: %d features drifted by more than %.4f bits.",
+        "Span %d against %d: %d %s drifted by more than %.4f bits.",
         report.span,
         report.baseline_span,
         len(news),
+        "feature" if len(news) == 1 else "features",
         threshold,
     )
     for feature in features:

@@ -14,7 +14,7 @@ class Anomaly(NamedTuple):
     """What is wrong with a feature, or with the dataset.
 
     Attributes:
-      split: As the artifact's folder is named, without `Split-`.
+      split: Its name; of a pair, which DistributionValidator compares, `<test>_<baseline>`.
       feature: Its name; "" of the dataset.
       short: A few words.
       description: A sentence.
@@ -30,7 +30,7 @@ def read(uri: str) -> Iterator[tuple[str, anomalies_pb2.Anomalies]]:
     """Reads an ExampleAnomalies artifact.
 
     Args:
-      uri: URI of the artifact, a folder with `Split-<name>/SchemaDiff.pb`.
+      uri: URI of the artifact, a folder with `Split-<name>/SchemaDiff.pb`, of a pair `SplitPair-<test>_<baseline>/`.
 
     Yields:
       Name of a split, and its anomalies.
@@ -39,7 +39,8 @@ def read(uri: str) -> Iterator[tuple[str, anomalies_pb2.Anomalies]]:
         path = os.path.join(uri, folder, "SchemaDiff.pb")
         if fileio.exists(path):
             with fileio.open(path, "rb") as file:
-                yield folder.removeprefix("Split-"), anomalies_pb2.Anomalies.FromString(file.read())
+                name = folder.removeprefix("SplitPair-").removeprefix("Split-")
+                yield name, anomalies_pb2.Anomalies.FromString(file.read())
 
 
 def found_in(uri: str) -> Iterator[Anomaly]:
