@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,47 @@ def test_a_copy_is_of_one_address_and_one_content() -> None:
 
 
 def _keep(copies: LocalCopies, digest: str, size: int) -> Path:
-    with copies._changing(digest) as is_new:
-        if is_new:
-            folder = copies._copies / digest
-            folder.mkdir()
-            (folder / "file").write_bytes(b"x" * size)
-    return copies._copies / digest
+    folder = copies._copies / digest
+
+    def make() -> None:
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x" * size)
+
+    copies._hold(digest, make)
+    return folder
+
+
+def test_a_copy_is_made_once_by_nodes_that_ask_for_it_together_and_none_waits_for_anothers_end(
+    tmp_path: Path,
+) -> None:
+    several = [LocalCopies(str(tmp_path), 10**6) for _ in range(4)]
+    with futures.ThreadPoolExecutor(len(several)) as threads:
+        for number in range(100):
+            ready = threading.Barrier(len(several))
+
+            def hold(
+                copies: LocalCopies, digest: str = f"{number}", ready: threading.Barrier = ready
+            ) -> Path:
+                ready.wait(10)
+                return _keep(copies, digest, 1)
+
+            found = list(threads.map(hold, several, timeout=30))  # a second one that makes it fails
+            assert {path.exists() for path in found} == {True}
+    for copies in several:
+        copies.close()
+
+
+def test_a_copy_that_could_not_be_made_is_made_by_the_next(tmp_path: Path) -> None:
+    first, second = (LocalCopies(str(tmp_path), 1000) for _ in range(2))
+
+    def fail() -> None:
+        raise OSError("the store is away")
+
+    with pytest.raises(OSError, match="is away"):
+        first._hold("one", fail)
+    assert _keep(second, "one", 1).exists()
+    for copies in (first, second):
+        copies.close()
 
 
 def test_copies_that_were_not_used_for_long_go_and_those_in_use_stay(tmp_path: Path) -> None:

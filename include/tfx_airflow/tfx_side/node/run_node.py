@@ -87,9 +87,11 @@ def end_when_asked(request: NodeRequest, asking: int, terminated: workers.Termin
         # The main thread may hold the lock of a SQLite store; then the next attempt or the asking task
         # records the failure.
         threading.Timer(request.kill_grace, kill).start()
-        cancel_beam_jobs(request.kill_grace / 2)
         try:
-            abandon.abandon(request, "the task was killed", last=kill)
+            try:
+                cancel_beam_jobs(request.kill_grace / 2)
+            finally:
+                abandon.abandon(request, "the task was killed", last=kill)
         finally:
             kill()
 

@@ -15,7 +15,7 @@ import os
 import posixpath
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,15 @@ class LocalCopies:
             )
         digest = _digest(address, found)
         target = self._copies / digest / posixpath.basename(address.rstrip("/"))
-        with self._changing(digest) as is_new:
-            if is_new:
-                self._download(address, found, target)
+        self._hold(digest, lambda: self._download(address, found, target))
         return str(target)
 
     def keep(self, address: str, path: str) -> None:
         """Makes what was just uploaded a copy, so that the next node on this machine need not download it."""
         found = driver.files(address)
         digest = _digest(address, found)
-        with self._changing(digest) as is_new:
-            if is_new:
-                self._put_in_place(
-                    Path(path), self._copies / digest / posixpath.basename(address.rstrip("/"))
-                )
+        target = self._copies / digest / posixpath.basename(address.rstrip("/"))
+        self._hold(digest, lambda: self._put_in_place(Path(path), target))
 
     def close(self) -> None:
         """Removes what this process has made and not kept; others may remove the copies that it has used."""
@@ -89,25 +84,30 @@ class LocalCopies:
             file.close()
         self._used.clear()
 
-    @contextlib.contextmanager
-    def _changing(self, digest: str) -> Iterator[bool]:
-        """Holds a copy's lock: alone while it is made, then together with others that use it."""
-        lock = self._lock(self._copies / f"{digest}.lock", fcntl.LOCK_SH)
-        folder = self._copies / digest
-        if not folder.exists():
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            is_new = not folder.exists()
-            if is_new:
-                self._make_room()
-            yield is_new
-            if is_new:
-                lock.truncate(0)
-                lock.write(str(_size(folder)))
-                lock.flush()
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        os.utime(lock.name)
+    def _hold(self, digest: str, make: Callable[[], None]) -> None:
+        """Has a copy made unless it is there, and keeps others from removing it until `close`."""
+        folder, path = self._copies / digest, self._copies / f"{digest}.lock"
+        while str(path) not in self._used:
+            file = path.open("a+", encoding="utf-8")
+            try:
+                is_alone = _is_locked_alone(file)
+                if not is_alone:
+                    fcntl.flock(file, fcntl.LOCK_SH)  # while another process makes it, this takes as long
+                elif _is_at(path, file) and not folder.exists():
+                    self._make_room()
+                    make()
+                    file.truncate(0)
+                    file.write(str(_size(folder)))
+                    file.flush()
+                if is_alone:
+                    # Not in one step: another process may get the lock in between, and remove the copy.
+                    fcntl.flock(file, fcntl.LOCK_SH)
+                if folder.exists() and _is_at(path, file):
+                    self._used[str(path)] = file
+            finally:
+                if str(path) not in self._used:
+                    file.close()
+        os.utime(path)
 
     def _lock(self, path: Path, kind: int) -> Any:
         if str(path) in self._used:
@@ -115,8 +115,7 @@ class LocalCopies:
         while True:
             file = path.open("a+", encoding="utf-8")
             fcntl.flock(file, kind)
-            # Whoever removes a copy removes its lock file: then this one is nobody's any more.
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if _is_at(path, file):
                 self._used[str(path)] = file
                 return file
             file.close()
@@ -173,6 +172,22 @@ class LocalCopies:
         except OSError:  # in use
             return False
         return True
+
+
+def _is_locked_alone(file: Any) -> bool:
+    """Takes the lock of a file alone, unless others have it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, file: Any) -> bool:
+    """Whether an open lock file is still the one at its path: whoever removes a copy removes its lock file."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 def _digest(address: str, found: Mapping[str, Mapping[str, Any]]) -> str:
