@@ -248,6 +248,7 @@ class _Hook(BeamHook):
                 "-m",
                 "include.tfx_airflow.tfx_side.beam_job",
                 str(told),
+                str(self._settings.kill_grace / 2),
                 py_file,
                 *arguments,
             ],

@@ -1,8 +1,8 @@
-"""`python -m include.tfx_airflow.tfx_side.beam_job FD MODULE ARGUMENT...`: runs a Beam program that lives no longer than its task.
+"""`python -m include.tfx_airflow.tfx_side.beam_job FD SECONDS MODULE ARGUMENT...`: runs a Beam program no longer than its task lives.
 
 The first line of standard input is the `BeamTarget` as JSON. It stays open as long as the task lives; when it is closed,
-the program's jobs are cancelled and the process group is killed. The program itself gets an empty standard input. The jobs
-that it ran on a cluster are written to file descriptor FD, as JSON.
+the program's jobs are cancelled, for SECONDS, and the process group is killed. The program itself gets an empty standard
+input. The jobs that it ran on a cluster are written to file descriptor FD, as JSON.
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ from include.tfx_airflow.tfx_side import compat, workers
 from include.tfx_airflow.tfx_side.beam import arguments
 
 
-def _end_with_the_task(asking: int) -> None:
+def _end_with_the_task(asking: int, target: BeamTarget, seconds: float, given: list[str]) -> None:
     while os.read(asking, 1):
         pass
-    if "include.tfx_airflow.tfx_side.beam.job_server_runner" in sys.modules:
-        sys.modules["include.tfx_airflow.tfx_side.beam.job_server_runner"].cancel_all()
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    try:
+        if runner := sys.modules.get("include.tfx_airflow.tfx_side.beam.job_server_runner"):
+            runner.cancel_all(seconds)
+        elif jobs := sys.modules.get("include.tfx_airflow.tfx_side.beam.dataflow_jobs"):
+            # A living task's operator does so, too; nobody does for one that was killed.
+            jobs.cancel_try(target, given, seconds)
+    except BeamError as error:
+        print(error, file=sys.stderr, flush=True)
+    finally:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _read_line(file: int) -> bytes:
@@ -38,10 +45,11 @@ def _read_line(file: int) -> bytes:
 if __name__ == "__main__":
     standard_input = workers.take_standard_input()
     target = BeamTarget(**json.loads(_read_line(standard_input)))
-    threading.Thread(target=_end_with_the_task, args=[standard_input], daemon=True).start()
-    told = int(sys.argv[1])
+    told, seconds = int(sys.argv[1]), float(sys.argv[2])
     os.set_inheritable(told, False)
-    sys.argv = [*sys.argv[2:], *arguments.of_code(target)]
+    sys.argv = [*sys.argv[3:], *arguments.of_code(target)]
+    ending = [standard_input, target, seconds, sys.argv[1:]]
+    threading.Thread(target=_end_with_the_task, args=ending, daemon=True).start()
     compat.keep_beam_in_this_process()
     try:
         # Each imports libraries that the others have no use for.

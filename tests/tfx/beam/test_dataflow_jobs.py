@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +20,9 @@ import pytest
 from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import BeamError
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.beam import dataflow_jobs
+from include.tfx_airflow.tfx_side.node import abandon
 
 RUNNER = BeamRunner("dataflow", options=["--region=europe-west1", "--project=mine"])
 
@@ -138,19 +142,19 @@ def test_a_job_that_ends_by_itself_meanwhile_is_no_error(dataflow: Dataflow) -> 
     assert dataflow.jobs[job]["currentState"] == "JOB_STATE_DONE"
 
 
-@pytest.mark.slow
-def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow, tmp_path: Path) -> None:
-    job = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING")
-    (tmp_path / "beam_program.py").write_text("import sys\nprint('started with', *sys.argv[1:3])\n")
+@contextlib.contextmanager
+def _program(dataflow: Dataflow, tmp_path: Path, code: str) -> Iterator[subprocess.Popen[str]]:
+    """A Beam program of the second try; its task lives as long as its standard input is open."""
+    (tmp_path / "beam_program.py").write_text(code)
     target = dataclasses.replace(_target(2), runner={**dataclasses.asdict(RUNNER), "code": "installed"})
     with (
         open(tmp_path / "jobs", "wb") as told,
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", str(told.fileno())),
+                *(sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", str(told.fileno()), "20"),
                 *("beam_program", *dataflow.arguments()),
             ],
-            stdin=subprocess.PIPE,  # open as long as the task lives
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -160,11 +164,60 @@ def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow
             pass_fds=[told.fileno()],
         ) as program,
     ):
+        assert program.stdin
         program.stdin.write(json.dumps(dataclasses.asdict(target)) + "\n")
         program.stdin.flush()
+        yield program
+
+
+@pytest.mark.slow
+def test_a_beam_program_cancels_what_its_earlier_try_has_left(dataflow: Dataflow, tmp_path: Path) -> None:
+    job = dataflow.add("tfx-taxi-0123456789-try1", "JOB_STATE_RUNNING")
+    code = "import sys\nprint('started with', *sys.argv[1:3])\n"
+    with _program(dataflow, tmp_path, code) as program:
         said = program.stdout.read()
     assert "'tfx-taxi-0123456789-try1' (id-0) is still at work" in said
     assert "started with --region=europe-west1 --project=mine" in said
+    assert dataflow.jobs[job]["currentState"] == "JOB_STATE_CANCELLED"
+
+
+@pytest.mark.slow
+def test_the_job_of_a_beam_program_is_cancelled_when_its_task_is_killed(
+    dataflow: Dataflow, tmp_path: Path
+) -> None:
+    other = dataflow.add("tfx-taxi-9876543210-try2", "JOB_STATE_RUNNING")
+    with _program(
+        dataflow, tmp_path, "import time\nprint('at work', flush=True)\ntime.sleep(600)\n"
+    ) as program:
+        assert program.stdout.readline() == "at work\n"
+        job = dataflow.add("tfx-taxi-0123456789-try2", "JOB_STATE_RUNNING")
+        program.stdin.close()
+        assert program.wait(60) == -signal.SIGKILL
+    states = [dataflow.jobs[one]["currentState"] for one in (job, other)]
+    assert states == ["JOB_STATE_CANCELLED", "JOB_STATE_RUNNING"]
+
+
+def test_the_job_of_a_node_whose_process_was_killed_is_cancelled(
+    dataflow: Dataflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = dataflow.add("tfx-taxi-0123456789-try2", "JOB_STATE_RUNNING")
+    monkeypatch.setattr(dataflow_jobs, "_POLL_SECONDS", 0.01)
+    # Where it runs is said by the pipeline's own arguments, but for a placeholder.
+    runner = BeamRunner("dataflow", options=["--region=europe-west1"])
+    given = [one for one in dataflow.arguments() if not one.startswith("--region")]
+    specs = {"Transform": {"beamPipelineArgs": [*given, ""]}}
+    (tmp_path / "pipeline.json").write_text(json.dumps({"deploymentConfig": {"executorSpecs": specs}}))
+    request = NodeRequest(
+        ir=str(tmp_path / "pipeline.json"),
+        node_id="Transform",
+        run="taxi:first",
+        task={},
+        parameters={},
+        mlmd={},
+        roots={},
+        beam=dataclasses.asdict(dataclasses.replace(_target(2), runner=dataclasses.asdict(runner))),
+    )
+    abandon.cancel_jobs(request)
     assert dataflow.jobs[job]["currentState"] == "JOB_STATE_CANCELLED"
 
 

@@ -85,7 +85,7 @@ def test_a_beam_program_has_no_standard_input_and_ends_with_its_task(tmp_path: P
         "import subprocess, time\nsubprocess.run(['cat'])\nprint('read', flush=True)\ntime.sleep(600)\n"
     )
     program = subprocess.Popen(
-        [sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", "1", "beam_program"],
+        [sys.executable, "-m", "include.tfx_airflow.tfx_side.beam_job", "1", "5", "beam_program"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=BUNDLE_ROOT,

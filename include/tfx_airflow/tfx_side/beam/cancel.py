@@ -21,7 +21,8 @@ def cancel_try(target: BeamTarget, seconds: float = _SECONDS) -> list[str]:
     Raises:
       BeamError: One goes on, or nobody answers.
     """
-    return job_service.cancel(target, lambda name: name.startswith(f"{target.job_name}-"), seconds)
+    mine = f"{target.job_name}-"
+    return job_service.cancel(target, lambda name: name.startswith(mine), seconds, is_patient=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cancels what earlier tries of a task have left at work on Dataflow.
+"""Cancels what tries of a task have left at work on Dataflow.
 
 By its REST API (https://cloud.google.com/dataflow/docs/reference/rest/v1b3/projects.locations.jobs) and with Beam's
 credentials: Beam's own client of it is another one in each of its versions.
@@ -57,8 +57,17 @@ def cancel_earlier(
     """
     instance, _, number = target.job_name.rpartition("-try")
     earlier = {f"{instance}-try{before}" for before in range(1, int(number or 1))}
-    if not earlier:
-        return []
+    return _cancel_named(earlier, arguments, seconds, poll_seconds) if earlier else []
+
+
+def cancel_try(target: BeamTarget, arguments: Sequence[str], seconds: float = _CANCEL_SECONDS) -> list[str]:
+    """Cancels the job of the target's try, whose process is dead or about to be; see `cancel_earlier`."""
+    return _cancel_named({target.job_name}, arguments, seconds, _POLL_SECONDS)
+
+
+def _cancel_named(
+    names: set[str], arguments: Sequence[str], seconds: float, poll_seconds: float
+) -> list[str]:
     options = PipelineOptions(list(arguments))
     google = options.view_as(GoogleCloudOptions)
     where = f"project {google.project!r}, region {google.region!r}"
@@ -70,7 +79,7 @@ def cancel_earlier(
     began = time.monotonic()
     try:
         with _session(options) as session:
-            while running := _at_work(session, jobs, earlier):
+            while running := _at_work(session, jobs, names):
                 for job_id, name in running.items():
                     if job_id not in told:
                         told[job_id] = name
@@ -84,7 +93,7 @@ def cancel_earlier(
                 time.sleep(poll_seconds)
     except (requests.RequestException, GoogleAuthError, OSError, ValueError) as error:
         raise BeamError(
-            f"which jobs Dataflow runs ({where}) cannot be known, so that an earlier try's could still be at work: "
+            f"which jobs Dataflow runs ({where}) cannot be known, so that one of {sorted(names)} could still be at work: "
             f"{type(error).__name__}: {error}; see to the credentials and to Google Cloud's console, and run the task again."
         ) from None
     return sorted(told.values())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 _SECONDS = 5.0
@@ -27,7 +30,7 @@ def cancel(ui: str, job_id: str) -> None:
       OSError: It does not answer, or does not know the job.
     """
     request = urllib.request.Request(f"{ui}/jobs/{job_id}?mode=cancel", method="PATCH")
-    with urllib.request.urlopen(request, timeout=_SECONDS):
+    with _answer(request):
         pass
 
 
@@ -43,5 +46,14 @@ def stages(ui: str, job_id: str) -> list[tuple[str, float]]:
 
 
 def _ask(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
+    with _answer(address) as answer:
         return json.load(answer)
+
+
+@contextlib.contextmanager
+def _answer(request: urllib.request.Request | str) -> Iterator[Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            yield answer
+    except http.client.HTTPException as error:  # an answer that breaks off, or is none
+        raise OSError(f"{type(error).__name__}: {error}") from error

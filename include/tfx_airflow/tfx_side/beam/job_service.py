@@ -23,7 +23,14 @@ _ANSWER_SECONDS = 20.0
 _CANCEL_SECONDS = 90.0
 _JobState = beam_job_api_pb2.JobState
 ENDED = (_JobState.DONE, _JobState.DRAINED, _JobState.FAILED, _JobState.CANCELLED)
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A machine that vanishes says nothing, and some calls have no deadline. Servers in Java end connections that ask more often
+    # than every five minutes.
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
 # How long a job that was cancelled while it was handed over may take to come to Flink all the same.
 _COMING_SECONDS = 60.0
 
@@ -108,16 +115,23 @@ def cancel_earlier(target: BeamTarget) -> list[str]:
     return cancel(target, lambda name: name.startswith(mine))
 
 
-def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _CANCEL_SECONDS) -> list[str]:
+def cancel(
+    target: BeamTarget,
+    wanted: Callable[[str], bool],
+    seconds: float = _CANCEL_SECONDS,
+    is_patient: bool = False,
+) -> list[str]:
     """Cancels jobs by their names, through the job server and at Flink itself.
 
     Beam's job server for Flink only stops waiting for a job that it cancels: Flink goes on with it, and one that is just
-    being handed over comes to Flink later. And a job server that was started again knows nothing of its earlier jobs.
+    being handed over comes to Flink later. And a job server that was started again knows nothing of its earlier jobs, one
+    that is away tells none: then Flink alone is asked.
 
     Args:
       target: The cluster.
       wanted: Whether a job of that name is to be cancelled.
       seconds: How long their end is waited for.
+      is_patient: Who does not answer is asked again, for as long.
 
     Returns:
       Names of the jobs that were at work.
@@ -126,11 +140,23 @@ def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _
       BeamError: A job goes on, or nobody answers.
     """
     began, told, asked = time.monotonic(), set[str](), set[str]()
-    jobs = service(target)
+    jobs: beam_job_api_pb2_grpc.JobServiceStub | None = None
+    asks_server = True
     while True:
+        waited = time.monotonic() - began
         try:
+            jobs = jobs or (service(target) if asks_server else None)
             running, coming = _at_work(target, jobs, wanted)
-        except (grpc.RpcError, OSError, ValueError) as error:
+        except (BeamError, grpc.RpcError, OSError, ValueError) as error:
+            if asks_server and _is_flink(target) and isinstance(error, (BeamError, grpc.RpcError)):
+                asks_server, jobs = False, None
+                log.warning("Flink alone is asked which jobs it runs: %s", reason(error))
+                continue
+            if is_patient and waited < seconds:
+                time.sleep(2)
+                continue
+            if isinstance(error, BeamError):
+                raise
             raise BeamError(
                 f"which jobs Beam runner {target.name!r} runs cannot be known, so that an earlier try's could still be at "
                 f"work: {reason(error)}; see to its job server at {target.job_endpoint}"
@@ -145,7 +171,6 @@ def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _
                     end()
                 except (grpc.RpcError, OSError) as error:  # it may have ended just now
                     log.info("Beam job %r: %s", name, reason(error))
-        waited = time.monotonic() - began
         if not running and (not coming or waited > _COMING_SECONDS):
             return sorted(told)
         if waited > seconds:
@@ -158,21 +183,26 @@ def cancel(target: BeamTarget, wanted: Callable[[str], bool], seconds: float = _
 
 
 def _at_work(
-    target: BeamTarget, jobs: beam_job_api_pb2_grpc.JobServiceStub, wanted: Callable[[str], bool]
+    target: BeamTarget, jobs: beam_job_api_pb2_grpc.JobServiceStub | None, wanted: Callable[[str], bool]
 ) -> tuple[list[tuple[str, str, Callable[[], Any]]], set[str]]:
-    """(key, name, how to cancel it) of each job that has not ended, and names of those that may still come to Flink."""
+    """(key, name, how to cancel it) of each job that has not ended, and names of those that may still come to Flink.
+
+    Without a job server, those that Flink tells.
+    """
     found: list[tuple[str, str, Callable[[], Any]]] = []
     coming = set()
-    for job in jobs.GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=_ANSWER_SECONDS).job_info:
+    everything = beam_job_api_pb2.GetJobsRequest()
+    for job in jobs.GetJobs(everything, timeout=_ANSWER_SECONDS).job_info if jobs else ():
         if not wanted(job.job_name):
             continue
         if job.state not in ENDED:
+            assert jobs
             request = beam_job_api_pb2.CancelJobRequest(job_id=job.job_id)
             end = functools.partial(jobs.Cancel, request, timeout=_ANSWER_SECONDS)
             found.append((job.job_id, job.job_name, end))
-        elif job.state == _JobState.CANCELLED:
+        elif job.state == _JobState.CANCELLED and _seconds_ago(jobs, job.job_id) < _COMING_SECONDS:
             coming.add(job.job_name)
-    if not target.ui or target.of.kind != "flink":
+    if not _is_flink(target):
         return found, set()
     for one in flink_rest.jobs(target.ui):
         coming.discard(one["name"])
@@ -182,8 +212,25 @@ def _at_work(
     return found, coming
 
 
+def _is_flink(target: BeamTarget) -> bool:
+    """Whether it has Flink's own REST API."""
+    return target.of.kind == "flink" and bool(target.ui)
+
+
+def _seconds_ago(jobs: Any, job_id: str) -> float:
+    """How long ago a job came to its state, by the job server's clock and this one; 0 when that is unknown."""
+    try:
+        request = beam_job_api_pb2.GetJobStateRequest(job_id=job_id)
+        event = jobs.GetState(request, timeout=_ANSWER_SECONDS)
+    except grpc.RpcError:  # forgotten meanwhile
+        return 0.0
+    return max(time.time() - event.timestamp.seconds, 0.0) if event.timestamp.seconds else 0.0
+
+
 def reason(error: BaseException) -> str:
     """Why a call failed, on one line."""
+    if isinstance(error, BeamError):
+        return str(error)
     if isinstance(error, grpc.RpcError) and hasattr(error, "code"):
         return f"{error.code().name}: {error.details()}"
     return f"{type(error).__name__}: {error}"
