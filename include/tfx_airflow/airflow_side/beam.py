@@ -18,9 +18,8 @@ from airflow.providers.apache.beam.operators.beam import BeamDataflowMixin, Beam
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.tfx_airflow.airflow_side import beam_connection, beam_work, machines, object_store
+from include.tfx_airflow.airflow_side import beam_connection, beam_job_name, beam_work, machines, object_store
 from include.tfx_airflow.airflow_side.parameters import is_template
-from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.beam_runner import BEAM_NAMES, BeamTarget, find, named, table
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import (
@@ -156,10 +155,10 @@ class BeamProgramOperator(BeamRunPythonPipelineOperator, _WithoutGoogle):
         """
         try:
             self._settings = read_settings()
-            job_name = identity.job_name(_task(self, context)) if context else ""
-            self._target = beam_connection.target(
-                self.runner, f"runner of {self.task_id!r}", job_name, self._settings
-            )
+            what = f"runner of {self.task_id!r}"
+            states = context["task_state_store"]
+            job_name = beam_job_name.of_task(self.runner, what, _task(self, context), states)
+            self._target = beam_connection.target(self.runner, what, job_name, self._settings)
             kind = self._target.of.kind
             # As the provider calls it, which has an operator of its own for Dataflow.
             self.runner = BEAM_NAMES[kind].rpartition(".")[2]

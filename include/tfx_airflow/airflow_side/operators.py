@@ -254,17 +254,16 @@ class TfxNodeOperator(BaseOperator):
             lineage=open_lineage.is_wanted(),
             library_patches=settings.library_patches,
             object_store=object_store.access(settings),
-            beam=dataclasses.asdict(self._beam_target(task, settings)) if self.beam_runner else {},
+            beam=dataclasses.asdict(self._beam_target(context, task, settings)) if self.beam_runner else {},
             legacy=self._legacy(),
         )
 
-    def _beam_target(self, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
-        from include.tfx_airflow.airflow_side import beam_connection
+    def _beam_target(self, context: Context, task: Mapping[str, Any], settings: Settings) -> BeamTarget:
+        from include.tfx_airflow.airflow_side import beam_connection, beam_job_name
 
-        job_name = identity.job_name(task)
-        return beam_connection.target(
-            self.beam_runner, f"beam_runner of {self.task_id!r}", job_name, settings
-        )
+        what = f"beam_runner of {self.task_id!r}"
+        job_name = beam_job_name.of_task(self.beam_runner, what, task, context["task_state_store"])
+        return beam_connection.target(self.beam_runner, what, job_name, settings)
 
     def _legacy(self) -> dict[str, Any] | None:
         """The legacy DAG file that the pipeline is from, with the Variables that it asks for."""

@@ -121,6 +121,11 @@ class BeamRunner:
         """Whether its jobs go to Beam's job server."""
         return self.kind in _JOB_SERVERS
 
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether its jobs are run by a service, which goes on with them when the task is dead."""
+        return self.uses_job_server or self.kind == "dataflow"
+
     def arguments(self) -> tuple[str, ...]:
         """Its Beam arguments, the owner's last; of a cluster, without those that its Connection decides."""
         return (f"--runner={BEAM_NAMES[self.kind]}", *_SET[self.kind], *self.options)

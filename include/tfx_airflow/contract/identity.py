@@ -57,15 +57,18 @@ def try_name(task: Mapping[str, Any], unique: str) -> str:
     return bounded(f"{name}:{unique}" if unique else name)
 
 
-def job_name(task: Mapping[str, Any]) -> str:
+def job_name(task: Mapping[str, Any], unique: str) -> str:
     """Beginning of the names of one try's Beam jobs: readable, and the same in all tries up to `-try`.
 
     Lower-case letters, digits and hyphens, at most 50 of them up to `-try`: what every runner takes.
+
+    Args:
+      task: With dag_id, run_id, task_id and try_number.
+      unique: At most ten digits or letters, the same in all tries of a task instance and in no other one.
     """
     readable = re.sub(
         r"[^a-z0-9]+", "-", f"{task['dag_id']}-{task['task_id']}-{task['run_id']}".lower()
     ).strip("-")
-    unique = hashlib.sha256(_instance(task, task["task_id"]).encode()).hexdigest()[:10]
     return f"{('tfx-' + readable)[:39].rstrip('-')}-{unique}-try{task['try_number']}"
 
 

@@ -20,6 +20,13 @@ from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.input_files import PATTERN
 
 
+_CONTEXT: Any = {
+    "ti": SimpleNamespace(map_index=-1, try_number=1),
+    "run_id": "first",
+    "task_state_store": None,
+}
+
+
 def _operator(**arguments: Any) -> BeamProgramOperator:
     with DAG("d", start_date=datetime(2014, 1, 1), schedule=None):
         return BeamProgramOperator(task_id="count", module="include.wordcount.count", **arguments)
@@ -58,7 +65,7 @@ def test_a_rendered_runner_is_one_of_the_table(name: Any) -> None:
     operator = _operator(runner="{{ params.runner }}")
     operator.runner = name  # as Airflow renders it
     with pytest.raises(AirflowFailException, match="which is not a Beam runner"):
-        operator.execute({})
+        operator.execute(_CONTEXT)
 
 
 def test_options_are_in_no_template() -> None:
@@ -155,5 +162,5 @@ def test_a_program_with_files_in_home_does_not_start_on_a_machine_with_another_o
     monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
     operator = _operator(pipeline_options={"output": "${TFX_AIRFLOW_HOME}/counts"})
     with pytest.raises(AirflowFailException, match="'include.wordcount.count' reads or writes files in it"):
-        operator.execute({})
+        operator.execute(_CONTEXT)
     assert list(tmp_path.iterdir()) == []
