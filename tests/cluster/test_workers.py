@@ -121,7 +121,7 @@ def test_a_worker_whose_home_is_another_folder_is_told_so_and_does_nothing_there
         "CeleryExecutor runs tasks on several machines",
         str(tmp_path),
         "'worker2'",
-        "mount the same folder",
+        "mount one shared folder",
     ):
         assert part in log, log[-6000:]
     assert list(tmp_path.iterdir()) == []

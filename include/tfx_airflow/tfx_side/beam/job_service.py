@@ -155,22 +155,12 @@ def cancel(
             if is_patient and waited < seconds:
                 time.sleep(2)
                 continue
-            if isinstance(error, BeamError):
-                raise
-            raise BeamError(
-                f"which jobs Beam runner {target.name!r} runs cannot be known, so that an earlier try's could still be at "
-                f"work: {reason(error)}; see to its job server at {target.job_endpoint}"
-                + (f" and to Flink at {target.ui}." if target.ui else ".")
-            ) from None
+            raise _unknown(target, error) from None
+        told |= {name for _, name, _ in running}
         for key, name, end in running:
-            told.add(name)
             if key not in asked:
                 asked.add(key)
-                log.warning("Beam job %r is still at work: it is cancelled.", name)
-                try:
-                    end()
-                except (grpc.RpcError, OSError) as error:  # it may have ended just now
-                    log.info("Beam job %r: %s", name, reason(error))
+                _cancel_one(name, end)
         if not running and (not coming or waited > _COMING_SECONDS):
             return sorted(told)
         if waited > seconds:
@@ -180,6 +170,24 @@ def cancel(
                 + (f" at {target.ui}." if target.ui else " in the cluster's pages.")
             )
         time.sleep(0.5)
+
+
+def _unknown(target: BeamTarget, error: Exception) -> BeamError:
+    if isinstance(error, BeamError):
+        return error
+    return BeamError(
+        f"which jobs Beam runner {target.name!r} runs cannot be known, so that an earlier try's could still be at "
+        f"work: {reason(error)}; see to its job server at {target.job_endpoint}"
+        + (f" and to Flink at {target.ui}." if target.ui else ".")
+    )
+
+
+def _cancel_one(name: str, end: Callable[[], Any]) -> None:
+    log.warning("Beam job %r is still at work: it is cancelled.", name)
+    try:
+        end()
+    except (grpc.RpcError, OSError) as error:  # it may have ended just now
+        log.info("Beam job %r: %s", name, reason(error))
 
 
 def _at_work(
