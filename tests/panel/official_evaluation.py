@@ -19,6 +19,7 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format, text_format
+from tensorflow_model_analysis.evaluators import metrics_plots_and_validations_evaluator as resampling
 from tensorflow_model_analysis.evaluators import metrics_validator
 from tensorflow_model_analysis.extractors import materialized_predictions_extractor
 from tensorflow_model_analysis.metrics import metric_specs, metric_types
@@ -400,7 +401,12 @@ def _evaluate(rows: pd.DataFrame, config: config_pb2.EvalConfig, folder: Path, r
         ),
     ]
     batch = table_util.CanonicalizeRecordBatch(pa.RecordBatch.from_pandas(rows))
-    with beam.Pipeline() as pipeline:
+    # Each of TFMA's 20 samples is a part of the pipeline, and five make intervals as well.
+    with (
+        mock.patch.object(resampling, "_DEFAULT_NUM_JACKKNIFE_BUCKETS", 5),
+        mock.patch.object(resampling, "_DEFAULT_NUM_BOOTSTRAP_SAMPLES", 5),
+        beam.Pipeline() as pipeline,
+    ):
         _ = (
             pipeline
             | beam.Create([batch])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import wrappers_pb2
+from tensorflow_model_analysis.evaluators import metrics_plots_and_validations_evaluator as resampling
 from tensorflow_model_analysis.proto import config_pb2
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,11 @@ def _evaluate(frame: pd.DataFrame, intervals: bool) -> float:
 
 
 @pytest.mark.parametrize("intervals", [False, True], ids=["plain", "jackknife"])
-def test_loss_is_the_mean_cross_entropy_however_the_data_is_partitioned(intervals: bool) -> None:
+def test_loss_is_the_mean_cross_entropy_however_the_data_is_partitioned(
+    intervals: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each of 20 buckets would be a part of the pipeline; five partition the data as well.
+    monkeypatch.setattr(resampling, "_DEFAULT_NUM_JACKKNIFE_BUCKETS", 5)
     source = np.random.default_rng(1)
     labels = source.integers(0, 2, 400).astype(float)
     predictions = source.uniform(0.05, 0.95, 400)
