@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
@@ -61,8 +62,25 @@ def target(name: str, what: str, job_name: str, settings: Settings) -> BeamTarge
         tls=_flag(extra.get("tls", False), f"'tls' in the extra of {place}"),
         worker_pool=str(extra.get("worker_pool") or ""),
         worker_pool_token=str(extra.get("worker_pool_token") or ""),
-        ui=str(extra.get("ui") or "").rstrip("/"),
+        ui=_page(str(extra.get("ui") or "").rstrip("/"), f"'ui' in the extra of {place}"),
     )
+
+
+def _page(address: str, what: str) -> str:
+    """An address that logs and links may show: its text is in no error, as a password may be in it."""
+    try:
+        parts = urlsplit(address)
+        is_page = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        is_page = False
+    if address and not is_page:
+        raise ConfigError(f"{what} is not an address such as http://flink.example.com:8081.")
+    if address and "@" in parts.netloc:
+        raise ConfigError(
+            f"{what} has a user or a password in it, but the address is shown in logs and links; name the page without them, "
+            "behind a proxy of yours if it asks for a password."
+        )
+    return address
 
 
 def _flag(value: Any, what: str) -> bool:

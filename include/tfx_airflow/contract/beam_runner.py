@@ -43,6 +43,8 @@ _PLACE = (
     "runner",
     "job_endpoint",
     "artifact_endpoint",
+    "flink_master",
+    "spark_master_url",
     "job_name",
     "environment_type",
     "environment_config",

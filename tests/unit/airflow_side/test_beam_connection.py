@@ -73,3 +73,21 @@ def test_a_connection_that_lacks_something_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         _target(monkeypatch, **connection)
+
+
+@pytest.mark.parametrize(
+    ("ui", "why"),
+    [
+        ("http://admin:s3cret@flink:8081", "has a user or a password in it"),
+        ("https://s3cret@flink", "has a user or a password in it"),
+        ("http://admin:s3cret@flink:port", "is not an address such as http://flink"),
+        ("flink:8081", "is not an address such as http://flink"),
+        ("ftp://flink", "is not an address such as http://flink"),
+    ],
+)
+def test_an_address_that_logs_must_not_show_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, ui: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"'ui' in the extra of Connection 'beam_flink'.* {why}") as caught:
+        _target(monkeypatch, host="jobs", port=1, extra={"ui": ui, "worker_pool": "p:1"})
+    assert "s3cret" not in str(caught.value)
