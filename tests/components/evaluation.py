@@ -16,6 +16,8 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 from tfx_bsl.arrow import table_util
 
+from tests.components.patched_beam import patched_beam
+
 
 def evaluate(rows: pd.DataFrame, config: str, folder: Path) -> Path:
     """Evaluates predictions with a baseline's beside them, which `tfma.analyze_raw_data` cannot.
@@ -44,7 +46,7 @@ def evaluate(rows: pd.DataFrame, config: str, folder: Path) -> Path:
         tfma.extractors.SliceKeyExtractor(eval_config=eval_config, materialize=False),
     ]
     evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config, random_seed_for_testing=3)]
-    with beam.Pipeline() as pipeline:
+    with patched_beam(), beam.Pipeline() as pipeline:
         _ = (
             pipeline
             | beam.Create([batch])

@@ -28,8 +28,6 @@ from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 from tfx_bsl.arrow import table_util
 
-from include.tfx_airflow.tfx_side.patches.applied import PATCHES, applied
-
 # Candidate and baseline, jackknife intervals, plots, every kind of threshold, cross slices.
 _COMPARED = """
 model_specs { name: "candidate" label_key: "label" prediction_key: "new" }
@@ -520,12 +518,9 @@ def main(folder: Path) -> None:
         "thousand": (_THOUSAND, _zones(2000), ("candidate", "baseline"), False),
     }
     answers = {}
-    # TFMA is as it is; Beam does the same with a quarter of the time less.
-    beams = tuple(patch for patch in PATCHES if patch.module.startswith(("apache_beam", "dill")))
     for name, (config, rows, models, rubber_stamp) in made.items():
         path = folder / name
-        with applied(beams):
-            _evaluate(rows, text_format.Parse(config, config_pb2.EvalConfig()), path, rubber_stamp)
+        _evaluate(rows, text_format.Parse(config, config_pb2.EvalConfig()), path, rubber_stamp)
         if name == "bootstrap":
             for file in path.glob("attributions*"):
                 file.unlink()

@@ -10,6 +10,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from include.taxi import features, preprocessing
+from tests.components.patched_beam import patched_beam
 
 TRIP = {
     "trip_miles": 2.5,
@@ -62,7 +63,8 @@ TRIPS: dict[str, dict[str, object]] = {
 def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """TRIPS, analyzed and transformed together: a dictionary of scalars for each trip."""
     # TensorFlow's last bit depends on a row's place in its batch, and Beam sizes batches by how long they take.
-    with tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("transform")), desired_batch_size=1):
+    context = tft_beam.Context(temp_dir=str(tmp_path_factory.mktemp("transform")), desired_batch_size=1)
+    with patched_beam(), context:
         (rows, _), _ = (
             [sparse_row(trip) for trip in TRIPS.values()],
             raw_metadata(),

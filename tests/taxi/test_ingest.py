@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from include.taxi import ingest
 from include.taxi.trips import COLUMNS
+from tests.components.patched_beam import patched_beam
 
 pytestmark = pytest.mark.slow
 
@@ -45,10 +46,11 @@ def _write(path: Path, *trips: dict[str, str]) -> Path:
 
 
 def _run(root: Path, raw: Path | str, delivery: str = "first", *options: str, shards: int = 1) -> list[str]:
-    pipeline = beam.Pipeline(options=PipelineOptions(["--direct_running_mode=in_memory", *options]))
-    ingest.partition(pipeline, str(raw), str(root), delivery, shards)
-    result = pipeline.run()
-    result.wait_until_finish()
+    with patched_beam():
+        pipeline = beam.Pipeline(options=PipelineOptions(["--direct_running_mode=in_memory", *options]))
+        ingest.partition(pipeline, str(raw), str(root), delivery, shards)
+        result = pipeline.run()
+        result.wait_until_finish()
     return [" ".join(line.split()) for line in ingest.counters(result)]
 
 

@@ -10,6 +10,8 @@ from google.protobuf import wrappers_pb2
 from tensorflow_model_analysis.evaluators import metrics_plots_and_validations_evaluator as resampling
 from tensorflow_model_analysis.proto import config_pb2
 
+from tests.components.patched_beam import patched_beam
+
 pytestmark = pytest.mark.slow
 
 
@@ -29,7 +31,8 @@ def _evaluate(frame: pd.DataFrame, intervals: bool) -> float:
     )
     if intervals:
         config.options.confidence_intervals.method = config_pb2.ConfidenceIntervalOptions.JACKKNIFE
-    result = tfma.analyze_raw_data(frame, config)
+    with patched_beam():
+        result = tfma.analyze_raw_data(frame, config)
     value = result.get_metrics_for_slice(())["loss"]
     return float(value["doubleValue"] if "doubleValue" in value else value["boundedValue"]["value"])
 
