@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.bundle import Bundle
-from tests.cluster import beam_workers
+from tests.cluster import beam_workers, job_server
 from tests.cluster.flink import Flink
 from tests.cluster.job_server import JobServer
 from tests.cluster.process import free_port
@@ -30,6 +30,15 @@ with DAG({dag_id!r}, schedule=None, start_date=datetime(2014, 1, 1)):
         task_id="work", module="tests.pipelines.on_workers_program", runner="flink",
         pipeline_options={{"function": {function!r}}}, {more}
     )
+"""
+
+_NODE = """
+from datetime import datetime
+from include.tfx_airflow import AirflowDagRunner, AirflowPipelineConfig
+
+dag = AirflowDagRunner(AirflowPipelineConfig(
+    airflow_dag_config={{"dag_id": {dag_id!r}, "schedule": None, "start_date": datetime(2014, 1, 1)}}, beam_runner="flink",
+)).run("tests.pipelines.on_cluster:create_pipeline", function={function!r})
 """
 
 
@@ -95,6 +104,38 @@ def test_a_killed_tasks_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
         lambda: _job(flink, "killed")["state"] == "CANCELED", 30, "the job to end with its task", every=1
     )
     wait_until(lambda: not _harnesses(), 60, "the harness to end with its job", every=1)
+
+
+def test_a_node_killeds_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
+    (bundle.folder / "dags" / "node_killed.py").write_text(
+        _NODE.format(dag_id="node_killed", function="sleep")
+    )
+    task = bundle.start_dags_test("node_killed")
+    try:
+        _runs(flink, "node_killed")
+    finally:
+        task.kill()
+        task.wait()
+    wait_until(lambda: _job(flink, "node_killed")["state"] == "CANCELED", 30, "the job's end", every=1)
+
+
+def test_a_job_whose_job_server_dies_ends_with_its_task(
+    bundle: Bundle, flink: Flink, workers: str, tmp_path: Path
+) -> None:
+    with job_server.for_flink(flink, tmp_path / "job-server") as server:
+        connection = beam_workers.connection(server, workers, f"http://{flink.address}")
+        bundle.environment["AIRFLOW_CONN_BEAM_FLINK"] = connection
+        _write(bundle, "left", "sleep")
+        task = bundle.start_dags_test("left", log=tmp_path / "log")
+        try:
+            _runs(flink, "left")
+            server.process.end()
+            assert task.wait(180) != 0
+        finally:
+            task.kill()
+            task.wait()
+    assert "has gone while it ran" in (tmp_path / "log").read_text()
+    wait_until(lambda: _job(flink, "left")["state"] == "CANCELED", 60, "the job's end", every=1)
 
 
 def test_a_job_ends_when_its_tasks_time_is_over(bundle: Bundle, flink: Flink) -> None:

@@ -30,3 +30,18 @@ def sleep(number: int) -> None:
 
 def nothing(number: int) -> None:
     """Does nothing."""
+
+
+def note_when(number: int, file: str) -> None:
+    """Takes half a second, and adds a line with its beginning and its end."""
+    began = time.time()
+    time.sleep(0.5)
+    with open(file, "a") as lines:
+        lines.write(f"{began} {time.time()}\n")
+
+
+def fail_at_first(number: int, marker: str) -> None:
+    """Fails as a job on Spark does that another one was faster than, once."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        raise RuntimeError("Only one SparkContext should be running in this JVM (see SPARK-2243).")

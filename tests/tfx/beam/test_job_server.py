@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,42 @@ def test_a_later_try_cancels_what_the_earlier_one_left(tmp_path: Path, job_serve
     later = dataclasses.replace(target, job_name="tfx-test-0123456789-try2")
     assert job_service.cancel_earlier(later) == [left.name]
     assert job_service.cancel_earlier(later) == []
+
+
+def _on_spark(target: BeamTarget) -> BeamTarget:
+    runner = BeamRunner("spark", conn_id="beam_spark")
+    return dataclasses.replace(target, name="spark", runner=dataclasses.asdict(runner), ui="")
+
+
+def test_jobs_on_spark_take_turns(tmp_path: Path, job_server: str, pool: str) -> None:
+    target = _on_spark(_target(tmp_path, job_server, pool))
+    files = [tmp_path / name for name in ("first", "second", "third")]
+    with futures.ThreadPoolExecutor(len(files)) as threads:
+        list(threads.map(lambda file: _run(target, beam.Map(on_workers.note_when, str(file))), files))
+    times = []
+    for file in files:
+        lines = [[float(moment) for moment in line.split()] for line in file.read_text().splitlines()]
+        assert len(lines) == 3
+        times.append((min(began for began, _ in lines), max(ended for _, ended in lines)))
+    times.sort()
+    assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(times))
+
+
+def test_a_job_on_spark_that_another_one_was_faster_than_is_handed_over_again(
+    tmp_path: Path, job_server: str, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_server_runner, "_REFUSED_SECONDS", 0.1)
+    target, work = _on_spark(_target(tmp_path, job_server, pool)), BeamWork("spark")
+    with work.observed():
+        _run(target, beam.Map(on_workers.fail_at_first, str(tmp_path / "failed once")))
+    [job] = work.summary()["jobs"]
+    assert (tmp_path / "failed once").exists() and job["seconds"] > 0
+
+
+def test_any_other_error_on_spark_is_told_at_once(tmp_path: Path, job_server: str, pool: str) -> None:
+    with pytest.raises(BeamError, match="on runner 'spark' did not end well") as raised:
+        _run(_on_spark(_target(tmp_path, job_server, pool)), beam.Map(on_workers.fail))
+    assert "ValueError: bad number" in str(raised.value)
 
 
 def test_a_killed_tasks_jobs_are_cancelled(tmp_path: Path, job_server: str, pool: str) -> None:

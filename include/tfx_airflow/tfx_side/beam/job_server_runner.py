@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import Any
 
@@ -37,7 +37,7 @@ from apache_beam.transforms import environments
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
-from include.tfx_airflow.tfx_side.beam import flink_rest, job_service
+from include.tfx_airflow.tfx_side.beam import flink_rest, job_service, spark_turn
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ MAX_STAGES, MAX_NAME = 10, 200
 # All that Flink says when the connection to a worker breaks.
 _WORKER_DIED = "CANCELLED: client cancelled"
 _POLL_SECONDS, _ANSWER_SECONDS, _AWAY_SECONDS = 0.2, 20.0, 15.0
+# A context that is being stopped takes seconds; who has it for minutes, while no job is at work, does not give it back.
+_REFUSALS, _REFUSED_SECONDS = 60, 2.0
 _target: BeamTarget | None = None
 _count = itertools.count(1)
 _started: list[JobResult] = []
@@ -97,27 +99,46 @@ class JobServerRunner(portable_runner.PortableRunner):
         # Java knows no runner of this name; the job server has its own.
         options.view_as(StandardOptions).runner = None
         options.view_as(GoogleCloudOptions).job_name = name
-        began = time.monotonic()
         handle = _JobServiceHandle(target, name, options)
         workers = getattr(self, "_workers", None)
         stop = [lambda: workers.stop(1)] if workers else []
-        _handing_over.add(name)
-        try:
-            job_id, messages, states = handle.submit(self._optimize_pipeline(pipeline, options))
-            result = JobResult(handle.job_service, job_id, messages, states, stop)
-            result.target, result.name, result.began = target, name, began
-            _started.append(result)
-        except grpc.RpcError as error:
-            raise BeamError(
-                f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
-                f"{job_service.reason(error)}."
-            ) from None
-        finally:
-            _handing_over.discard(name)
-        log.info(
-            "Beam job %r (%s) runs on %r%s.", name, job_id, target.name, f": {target.ui}" if target.ui else ""
-        )
+        proto = self._optimize_pipeline(pipeline, options)
+        result = JobResult(handle.job_service, "", iter(()), iter(()), stop)
+        result.target, result.name = target, name
+        result.hand_over = lambda: _hand_over(handle, proto, result)
+        result.hand_over()
         return result
+
+
+def _hand_over(handle: _JobServiceHandle, proto: Any, result: JobResult) -> None:
+    """Gives a job to the job server, for the first time or again.
+
+    Raises:
+      BeamError: It does not take the job.
+    """
+    target, name = result.target, result.name
+    spark = target.of.kind == "spark"
+    try:
+        with spark_turn.taken(target, handle.job_service, name) if spark else contextlib.nullcontext():
+            result.begins()
+            _handing_over.add(name)
+            result.runs(*handle.submit(proto))
+            if result not in _started:
+                _started.append(result)
+    except grpc.RpcError as error:
+        raise BeamError(
+            f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
+            f"{job_service.reason(error)}."
+        ) from None
+    finally:
+        _handing_over.discard(name)
+    log.info(
+        "Beam job %r (%s) runs on %r%s.",
+        name,
+        result.described()["id"],
+        target.name,
+        f": {target.ui}" if target.ui else "",
+    )
 
 
 class _JobServiceHandle(portable_runner.JobServiceHandle):
@@ -158,15 +179,25 @@ class JobResult(portable_runner.PipelineResult):
       stages: Name and seconds of each of its stages, as the cluster tells them; empty when it does not.
       link: Address of its page; "" when that is unknown.
       has_gone: Whether it was cancelled and has ended.
+      hand_over: Gives it to the job server once more.
     """
 
     target: BeamTarget
     name: str
-    began: float
+    hand_over: Callable[[], None]
+    began: float = 0.0
     seconds: float | None = None
     stages: Iterable[tuple[str, float]] = ()
     link: str = ""
     has_gone: bool = False
+
+    def begins(self) -> None:
+        """From now on it is handed over."""
+        self.began = time.monotonic()
+
+    def runs(self, job_id: str, messages: Iterable[Any], states: Iterable[Any]) -> None:
+        """It was handed over: its id at the job server, and what that says of it."""
+        self._job_id, self._message_stream, self._state_stream, self._messages = job_id, messages, states, []
 
     @property
     def state(self) -> str:
@@ -195,23 +226,35 @@ class JobResult(portable_runner.PipelineResult):
         Raises:
           BeamError: It did not end well; the cluster's own last error is in the message.
         """
+        deadline = time.monotonic() + duration / 1000 if duration else math.inf
+        self._wait(deadline)
+        for _ in range(_REFUSALS):
+            if self._state != PipelineState.FAILED or not spark_turn.was_refused(self._last_error_message()):
+                break
+            log.info("Beam job %r is handed over again: another has Spark's only context.", self.name)
+            time.sleep(_REFUSED_SECONDS)
+            self.hand_over()
+            self._wait(deadline)
+        if not PipelineState.is_terminal(self._state):
+            return self._state
+        self._ended()
+        self._cleanup()
+        if self._state != PipelineState.DONE:
+            raise self._error(f"{self._state}: {self._last_error_message()}")
+        return self._state
+
+    def _wait(self, deadline: float) -> None:
+        """Reads the job's messages until it has ended, or until then."""
         messages = threading.Thread(target=self._read_messages, daemon=True)
         messages.start()
-        deadline = time.monotonic() + duration / 1000 if duration else math.inf
         try:
             while not PipelineState.is_terminal(self.state) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except BeamError:
             self.cancel_quietly()
             raise
-        if not PipelineState.is_terminal(self._state):
-            return self._state
-        messages.join(10)
-        self._ended()
-        self._cleanup()
-        if self._state != PipelineState.DONE:
-            raise self._error(f"{self._state}: {self._last_error_message()}")
-        return self._state
+        if PipelineState.is_terminal(self._state):
+            messages.join(10)
 
     def _read_messages(self) -> None:
         with contextlib.suppress(grpc.RpcError):
