@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -93,7 +94,8 @@ def mark_home(settings: Settings) -> None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         descriptor, written = tempfile.mkstemp(dir=mark.parent, prefix=f".{MARK}-")
         with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{socket.gethostname()}\n")
+            # No two folders have the same: see `tfx_side/node/home_mark.py`.
+            file.write(f"{socket.gethostname()} {secrets.token_hex(6)}\n")
         os.chmod(written, 0o644)
         os.replace(written, mark)
 
@@ -124,12 +126,15 @@ def check_home(settings: Settings, what: str) -> None:
         raise SettingsError(
             f"{found[0]} runs tasks on several machines, but [{SECTION}] home = {settings.home!r} on {socket.gethostname()!r} is "
             f"not the DAG processor's folder (it has no file {MARK!r}), and {what}; mount one shared folder at that path on all "
-            "machines."
+            "machines, or, if it is one and the DAG processor may not write to it, create the file yourself."
         )
 
 
-def check_node(settings: Settings, ir: Path, parameters: Mapping[str, Any]) -> None:
+def check_node(settings: Settings, ir: Path, parameters: Mapping[str, Any]) -> str:
     """Checks `home`, where tasks run on several machines, for the nodes of a pipeline that has artifacts or paths in it.
+
+    Returns:
+      What the DAG processor's mark there says; "" where there is nothing to check.
 
     Args:
       settings: Say where it is.
@@ -139,8 +144,10 @@ def check_node(settings: Settings, ir: Path, parameters: Mapping[str, Any]) -> N
     Raises:
       SettingsError: See `check_home`.
     """
-    if executors() and _needs_home(ir, parameters):
-        check_home(settings, "its pipeline keeps files in it")
+    if not executors() or not _needs_home(ir, parameters):
+        return ""
+    check_home(settings, "its pipeline keeps files in it")
+    return (Path(settings.home) / MARK).read_text(encoding="utf-8").strip()
 
 
 def _needs_home(ir: Path, parameters: Mapping[str, Any]) -> bool:

@@ -141,7 +141,8 @@ class TfxNodeOperator(BaseOperator):
         try:
             absent = without_output(context, self.tfx_node, self.node_tasks, self.trigger_rule)
             request = self._request(context, settings, absent)
-            machines.check_node(settings, self.compiled.ir, request.parameters)
+            home_mark = machines.check_node(settings, self.compiled.ir, request.parameters)
+            request = dataclasses.replace(request, home_mark=home_mark)
             asked = time.time()
             self._process = NodeProcess(settings, request, self.compiled.source.environment)
         except (BeamConnectionError, MlmdConnectionError, ObjectStoreError):

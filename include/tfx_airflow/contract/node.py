@@ -42,6 +42,8 @@ class NodeRequest:
       beam: Fields of the `BeamTarget` of the node's Beam pipelines, may hold a token; {} for what the IR says.
       legacy: The legacy DAG file that the pipeline is from, as a dict of `LegacyFile`; None for others. Its folders are
         imported from, and the file itself where the node's code is in it.
+      home_mark: Where tasks run on several machines, what the DAG processor's mark in `home` says; "" elsewhere, and of a
+        pipeline that keeps nothing there.
       kill_grace: Seconds that the child has to record its failure when it is killed; see `NodeProcess`.
     """
 
@@ -62,6 +64,7 @@ class NodeRequest:
     object_store: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     beam: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     legacy: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
+    home_mark: str = ""
     kill_grace: float = 10.0
 
     def to_json(self) -> str:

@@ -19,7 +19,6 @@ from include.tfx_airflow.contract.beam_runner import table
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.input_files import PATTERN
 
-
 _CONTEXT: Any = {
     "ti": SimpleNamespace(map_index=-1, try_number=1),
     "run_id": "first",

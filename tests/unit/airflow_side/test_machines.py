@@ -160,16 +160,16 @@ def test_a_node_needs_the_home_of_all_if_its_pipeline_has_files_there(
     value = {"defaultValue": {"stringValue": root}} if root else {}
     ir.write_text(json.dumps({"nodes": [path], "runtimeSpec": {"pipelineRoot": {"runtimeParameter": value}}}))
     settings = Settings(home=str(tmp_path / "home"))
-    machines.check_node(settings, ir, parameters)  # on one machine there is nothing to check
+    assert machines.check_node(settings, ir, parameters) == ""  # on one machine there is nothing to check
     _executor(monkeypatch, "CeleryExecutor")
     if not needed:
-        machines.check_node(settings, ir, parameters)
+        assert machines.check_node(settings, ir, parameters) == ""
         return
     with pytest.raises(SettingsError, match="its pipeline keeps files in it"):
         machines.check_node(settings, ir, parameters)
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / machines.MARK).touch()
-    machines.check_node(settings, ir, parameters)
+    (tmp_path / "home" / machines.MARK).write_text("worker1 0123\n")
+    assert machines.check_node(settings, ir, parameters) == "worker1 0123"
 
 
 def test_doctor_says_whether_home_is_the_dag_processors(

@@ -36,6 +36,7 @@ from include.tfx_airflow.tfx_side.node import (
     beam_executor,
     beam_work,
     code_version,
+    home_mark,
     input_resolution,
     launch,
     lineage_facts,
@@ -67,6 +68,7 @@ def run(request: NodeRequest, given_up: threading.Event | None = None) -> NodeRe
     Raises:
       Exception: Whatever the node's own code raised; MLMD says FAILED by then.
       ManifestError: The IR has no such node, or a parameter without a value.
+      SettingsError: `home` is another machine's own.
       MlmdError: The store cannot be used.
       ObjectStoreError: Artifacts cannot be read or written.
     """
@@ -96,6 +98,7 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
     uses_cache = node.execution_options.caching_options.enable_cache
     # In this order: waiting for an earlier attempt must not keep others from registering types.
     with connection as handle, schema.checked(request.mlmd):
+        home_mark.check(handle.store, request)
         earlier_tries = attempts.prepare(handle, pipeline, node, request)
     only_logged = _OnlyLogged()
     logging.getLogger("absl").addFilter(only_logged)

@@ -127,9 +127,10 @@ def outcome(request: NodeRequest, given_up: threading.Event | None = None) -> No
             MlmdError,
             MlmdSchemaError,
             NodeError,
+            SettingsError,
         )
 
-        state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError)) else "failed"
+        state = "refused" if isinstance(error, (ManifestError, MlmdSchemaError, SettingsError)) else "failed"
         # A failing store or a missing input has a clear message; TFX's frames would not help.
         clear = isinstance(error, (BeamError, MlmdError, NodeError))
         result = NodeResult(state, message=str(error) if clear else _traceback(error))
