@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ _SPARING = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
 }
-# By the folder of a bundle, the process its commands are forked from.
+# By the folder of a bundle, the process its commands are forked from; threads that need it at once start only one.
 _WARM: dict[Path, WarmAirflow] = {}
+_STARTING = threading.Lock()
 
 _DAG_FILE = """
 from datetime import datetime, timedelta
@@ -129,8 +131,9 @@ class Bundle:
     ) -> subprocess.CompletedProcess[str]:
         """Runs an `airflow` command or Python code, where it may in a fork of a process that has imported Airflow."""
         everything = {**self.environment, **environment}
-        if self.sparing and self.folder not in _WARM and is_read_later(environment):
-            _WARM[self.folder] = WarmAirflow(self.environment, self.folder)
+        with _STARTING:
+            if self.sparing and self.folder not in _WARM and is_read_later(environment):
+                _WARM[self.folder] = WarmAirflow(self.environment, self.folder)
         warm = _WARM.get(self.folder)
         if warm is None or not warm.fits(everything):
             return self.run(*(("python", "-c", python) if python else ("airflow", *airflow)), **environment)

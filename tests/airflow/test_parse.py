@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,48 +88,58 @@ def test_parsing_with_a_warm_cache_is_light_quick_and_deterministic(
     assert str(ROOT) not in "".join(found[0]["serialized"]).replace(str(ROOT / "dags"), "")
 
 
-def test_two_processes_that_need_the_same_pipeline_compile_it_once(bundle: Bundle, tmp_path: Path) -> None:
-    import subprocess
-
-    command = [
-        "python",
-        "-m",
-        "include.tfx_airflow",
-        "compile",
-        "tests.pipelines.small:write_and_read",
-        "name=twice",
-    ]
-    environment = {**bundle.environment, "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
-    processes = [
-        subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(3)
-    ]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
-    assert sum(output.count("Compiling ") for output in outputs) == 1, outputs
-    assert len(list(tmp_path.glob("compiled/*/*/manifest.json"))) == 1
+@pytest.fixture(scope="module")
+def folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of modules, with a home in it that has nothing compiled and no node server at first: see `_in`."""
+    folder = tmp_path_factory.mktemp("parse")
+    yield folder
+    bundle.command("serve", "--stop", **_in(folder))
 
 
-def test_a_parse_that_is_cut_off_leaves_the_compiling_to_the_next_one(bundle: Bundle, tmp_path: Path) -> None:
-    import time
+def _in(folder: Path) -> dict[str, str]:
+    """The environment for that home and these modules."""
+    return {
+        "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(folder),
+        "AIRFLOW__TFX_AIRFLOW__HOME": str(folder / "home"),
+    }
 
+
+# The first to use that home: where a node server is there, compiling is over before it can be cut off.
+def test_a_parse_that_is_cut_off_leaves_the_compiling_to_the_next_one(bundle: Bundle, folder: Path) -> None:
     text = (
         "from include.tfx_airflow import AirflowDagRunner\n"
         "dag = AirflowDagRunner().run('tests.pipelines.small:write_and_read', name='cut_off')\n"
     )
-    home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
-    error = bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home)
+    error = bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **_in(folder))
     assert "is still being compiled" in error and "later parse finds the result" in error
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("compiled/*/*/manifest.json")) and time.monotonic() < deadline:
+    while not list(folder.glob("home/compiled/*/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **home) == ""
+    assert bundle.import_error(text, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="3", **_in(folder)) == ""
 
 
-def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bundle, tmp_path: Path) -> None:
-    package = tmp_path / "mine"
+_SLOW = """
+import time
+from tests.pipelines import small
+def create():
+    time.sleep(5)  # until the others need it, too
+    return small.write_and_read(name="slow")
+"""
+
+
+def test_two_processes_that_need_the_same_pipeline_compile_it_once(bundle: Bundle, folder: Path) -> None:
+    (folder / "slow.py").write_text(_SLOW)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(bundle.command, "compile", "slow:create", **_in(folder)) for _ in range(3)]
+        done = [one.result() for one in asked]
+    outputs = [process.stdout for process in done]
+    assert [process.returncode for process in done] == [0, 0, 0], outputs
+    assert sum(output.count("Compiling ") for output in outputs) == 1, outputs
+    assert len(list(folder.glob("home/compiled/slow.create-*/*/manifest.json"))) == 1
+
+
+def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bundle, folder: Path) -> None:
+    package = folder / "mine"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "other.py").write_text("X = 1\n")
@@ -136,22 +149,19 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     )
     (package / "pipeline.py").write_text(source)
     (package / "part.py").write_text("NAME = 'first'\n")
-    environment = {
-        "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path),
-        "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"),
-    }
-    command = ("python", "-m", "include.tfx_airflow", "compile", "mine.pipeline:create")
-    assert "compiled in" in bundle.run(*command, **environment).stdout
+
+    def said() -> str:
+        return bundle.command("compile", "mine.pipeline:create", **_in(folder)).stdout
+
+    assert "compiled in" in said()
     (package / "other.py").write_text("X = 2\n")
-    assert "already compiled" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in said()
     (package / "part.py").write_text("NAME = 'second'\n")
-    assert "compiled in" in bundle.run(*command, **environment).stdout
-    names = {
-        json.loads(p.read_text())["pipeline_name"] for p in tmp_path.glob("home/compiled/*/*/manifest.json")
-    }
-    assert names == {"first", "second"}
+    assert "compiled in" in said()
+    entries = folder.glob("home/compiled/mine.pipeline.create-*/*/manifest.json")
+    assert {json.loads(path.read_text())["pipeline_name"] for path in entries} == {"first", "second"}
     (package / "part.py").write_text("NAME = 'first'\n")
-    assert "already compiled" in bundle.run(*command, **environment).stdout
+    assert "already compiled" in said()
 
 
 _READS = """
@@ -190,13 +200,14 @@ print("RESULT" + json.dumps(loads))
 """
 
 
-def test_what_the_pipeline_reads_is_noticed_and_few_versions_are_kept(bundle: Bundle, tmp_path: Path) -> None:
+def test_what_the_pipeline_reads_is_noticed_and_few_versions_are_kept(bundle: Bundle, folder: Path) -> None:
     """Also what TensorFlow reads, the environment, and what the DAG file says is read unseen."""
-    (tmp_path / "reader.py").write_text(_READS)
-    for folder in ("data", "unseen"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "schema.pbtxt").write_text("")
-    (tmp_path / "unseen" / "a.txt").write_text("u0")
+    (folder / "reader.py").write_text(_READS)
+    read = folder / "read"
+    for name in ("data", "unseen"):
+        (read / name).mkdir(parents=True)
+    (read / "schema.pbtxt").write_text("")
+    (read / "unseen" / "a.txt").write_text("u0")
     changes = [
         ("", "0 [] None u0"),
         ("(folder / 'schema.pbtxt').write_text('feature { name: \"a\" type: INT }')", "1 [] None u0"),
@@ -207,15 +218,11 @@ def test_what_the_pipeline_reads_is_noticed_and_few_versions_are_kept(bundle: Bu
             for n in (1, 2, 3)
         ),
     ]
-    code = _LOADS.format(folder=str(tmp_path), changes=[change for change, _ in changes])
-    home = {
-        "AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path / "home"),
-        "AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path),
-    }
-    loads = json.loads(bundle.python(code, **home).rpartition("RESULT")[2])
+    code = _LOADS.format(folder=str(read), changes=[change for change, _ in changes])
+    loads = json.loads(bundle.python(code, **_in(folder)).rpartition("RESULT")[2])
     for (_, expected), (first, again) in zip(changes, loads, strict=True):
         assert first[:2] == [False, expected]
         assert again == [True, *first[1:]]
-    entries = list(tmp_path.glob("home/compiled/*/*/manifest.json"))
+    entries = list(folder.glob("home/compiled/reader.create-*/*/manifest.json"))
     assert {entry.parent.name for entry in entries} == {first[2] for first, _ in loads[1:]}  # the newest six
     assert "a-secret-value" not in "".join(entry.read_text() for entry in entries)
