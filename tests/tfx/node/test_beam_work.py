@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.runners.dataflow import dataflow_runner
 from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.node import NodeRequest
@@ -47,6 +50,24 @@ def test_steps_counters_and_distributions_are_those_of_the_pipelines() -> None:
     assert 0.4 < seconds <= found["seconds"] < 5
     assert found["counters"] == [["test:rows Slow", 6]]
     assert found["distributions"] == [["test:size", 6, 1, 2.0, 3]]
+
+
+def test_a_job_on_dataflow_is_told_with_its_page() -> None:
+    job = SimpleNamespace(id="2026-1_2-3", name="tfx-taxi-0123456789-try1", currentState=None)
+    options = SimpleNamespace(project="mine", region="europe-west1")
+    runner = SimpleNamespace(dataflow_client=SimpleNamespace(google_cloud_options=options))
+    work = BeamWork("dataflow")
+    work._results.append(dataflow_runner.DataflowPipelineResult(job, runner))
+    work._seconds.append(math.nan)
+    assert work.summary()["jobs"] == [
+        {
+            "name": "tfx-taxi-0123456789-try1",
+            "id": "2026-1_2-3",
+            "seconds": None,
+            "link": "https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-1_2-3?project=mine",
+            "stages": [],
+        }
+    ]
 
 
 def test_what_is_left_out_is_told(monkeypatch: Any) -> None:

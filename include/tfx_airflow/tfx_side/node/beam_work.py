@@ -114,8 +114,8 @@ class BeamWork:
         }
         if self._runner:
             found["runner"] = self._runner
-        if jobs := [result for result in self._results if isinstance(result, JobResult)]:
-            found["jobs"] = [job.described() for job in jobs[:MAX_JOBS]]
+        if jobs := [job for job in map(_job, self._results) if job]:
+            found["jobs"] = jobs[:MAX_JOBS]
         seconds = sum(map(_seconds, self._results, self._seconds))
         if not math.isnan(seconds):
             found["seconds"] = round(seconds, 3)
@@ -129,6 +129,18 @@ class BeamWork:
         """The record as JSON on one line; "" when nothing ran."""
         found = self.summary()
         return json.dumps(found, separators=(",", ":")) if found else ""
+
+
+def _job(result: Any) -> dict[str, Any] | None:
+    """What is known of a job on a cluster, see `BeamWork.summary`; None of a pipeline that ran here."""
+    if isinstance(result, JobResult):
+        return result.described()
+    client = getattr(getattr(result, "_runner", None), "dataflow_client", None)
+    if client is None or not result.has_job:
+        return None
+    place, job_id = client.google_cloud_options, result.job_id()
+    link = f"https://console.cloud.google.com/dataflow/jobs/{place.region}/{job_id}?project={place.project}"
+    return {"name": result._job.name, "id": job_id, "seconds": None, "link": link, "stages": []}
 
 
 def _seconds(result: Any, seconds: float) -> float:
