@@ -310,5 +310,7 @@ def made(folder: Path, database: str = "", sparing: bool = True) -> Iterator[Bun
         _copy_migrated(bundle)
     yield bundle
     if folder in _WARM:
+        bundle.command("serve", "--stop")
         _WARM.pop(folder).stop()
-    bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop")
+    else:
+        bundle.run("python", "-m", "include.tfx_airflow", "serve", "--stop")

@@ -142,7 +142,7 @@ def taxi(bundle: Bundle) -> Iterator[Taxi]:
     assert done.returncode == 0, done.stdout[-6000:]
     made.logs.update(zip(HISTORY, done.stdout.split("START OF A RUN")[1:], strict=True))
     yield made
-    made.run("python", "-m", "include.tfx_airflow", "serve", "--stop")
+    made.command("serve", "--stop")
 
 
 def _gate(kept: Path) -> str:
