@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from mlmd_panel.__main__ import main
 
 from tests.bundle import ROOT
 from tests.panel.judged import judged
 
+_ENVIRONMENT = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "plugins"), "HOME": "/"}
 
-def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mlmd_panel", *arguments],
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / "plugins"), "HOME": "/", **environment},
+        env=_ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As a process of its own, which would import for longer than it answers."""
+    printed, errors = io.StringIO(newline=None), io.StringIO(newline=None)
+    with (
+        mock.patch.dict(os.environ, {**_ENVIRONMENT, **environment}, clear=True),
+        mock.patch.object(
+            logging.root, "handlers", []
+        ),  # so that warnings go to standard error, not to pytest
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            code: Any = main([*arguments])
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(arguments, code, printed.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +85,24 @@ def _diff(store: str, baseline: str, candidate: str, *more: str, code: int = 0) 
         *more,
     )
     return json.loads(_ok(*arguments, code=code))
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (1, ("diff", "last-blessed", "taxi:march", "--fail-on", "worse")),
+        (0, ("runs", "--limit", "2", "--format", "csv")),
+        (2, ("artifacts", "--property", "span")),
+        (3, ("trend", "auc", "--pipeline", "idle")),
+        (0, ("trend", "auc", "--pipeline", "taxi")),
+    ],
+)
+def test_a_process_says_and_ends_with_what_is_said_here(
+    store: str, code: int, arguments: tuple[str, ...]
+) -> None:
+    done, called = _process(*arguments, "--mlmd", store), _run(*arguments, "--mlmd", store)
+    assert (done.returncode, done.stdout, done.stderr) == (code, called.stdout, called.stderr)
+    assert called.returncode == code and done.stdout + done.stderr
 
 
 def test_a_change_is_split_into_that_of_the_model_and_that_of_the_data(store: str) -> None:
@@ -265,7 +307,9 @@ def test_text_that_a_spreadsheet_would_run_is_guarded(store: str) -> None:
 
 @pytest.mark.parametrize("name", ["diff", "runs", "artifacts", "trend", "serve", ""])
 def test_help_tells_exit_codes_environment_and_examples(name: str) -> None:
-    told = _ok(*filter(None, [name]), "--help")
+    done = _process(*filter(None, [name]), "--help")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-1500:]
+    told = done.stdout
     for part in (
         "exit codes:",
         "  4  the store",
@@ -287,7 +331,7 @@ def test_answers_load_no_web_server(store: str) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / "plugins"), "HOME": "/"},
+        env=_ENVIRONMENT,
         capture_output=True,
         text=True,
     )
