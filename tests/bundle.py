@@ -200,6 +200,18 @@ class Bundle:
         yield
         del self.environment[_BUNDLES]
 
+    def files_with(self, text: str) -> list[Path]:
+        """The files of its home that hold a text, with those of `compiled`, which may be a link."""
+        read, found = 0, []
+        for folder, _, names in os.walk(self.home, followlinks=True):
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):  # gone: another home writes into `compiled`, too
+                    if path.is_file():
+                        found += [path] if text.encode() in path.read_bytes() else []
+                        read += 1
+        assert read
+        return found
+
     def import_error(self, text: str, **environment: str) -> str:
         """What Airflow shows for a DAG file that cannot be imported."""
         folder = self.folder / "broken"
@@ -292,6 +304,16 @@ def _copy_migrated(bundle: Bundle) -> None:
     shutil.copy(kept, database)
 
 
+def share_compiled(home: Path) -> None:
+    """Lets a [tfx_airflow] home have its compiled pipelines in the folder that COMPILED names, which all tests share.
+
+    A pipeline is found there by its content, wherever it was compiled.
+    """
+    if shared := os.environ.get("COMPILED"):
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "compiled").symlink_to(shared)
+
+
 @contextlib.contextmanager
 def made(folder: Path, database: str = "", sparing: bool = True) -> Iterator[Bundle]:
     """A migrated Airflow with an empty DAG folder, as `make env` sets it up but in a folder of its own.
@@ -308,6 +330,8 @@ def made(folder: Path, database: str = "", sparing: bool = True) -> Iterator[Bun
         migrate(bundle)
     else:
         _copy_migrated(bundle)
+    if sparing:
+        share_compiled(bundle.home / "tfx")
     yield bundle
     if folder in _WARM:
         bundle.command("serve", "--stop")

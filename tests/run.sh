@@ -31,6 +31,8 @@ tfx() { "$state/tfx/bin/python" -m pytest --durations=10 "${marks[@]}" "$@"; }
 panel() { "$state/panel/bin/python" -m pytest --durations=10 "${marks[@]}" "$@"; }
 
 lanes=$(mktemp -d)
+export COMPILED=$lanes/compiled # where the Airflows of all tests have their compiled pipelines, see tests/bundle.py
+mkdir "$COMPILED"
 running=()
 trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$lanes"' EXIT # a failing trap would be the script's status
 

@@ -122,8 +122,7 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
     printed = [done.stdout, again.stdout, status.stdout, doctor.stdout]
     for text in (server.password, urllib.parse.quote(server.password, safe="")):
         assert not any(text in output for output in printed)
-        files = [path for path in there.home.rglob("*") if path.is_file()]
-        assert files and not [path for path in files if text.encode() in path.read_bytes()]
+        assert there.files_with(text) == []
 
 
 @pytest.mark.timeout(300, func_only=True)

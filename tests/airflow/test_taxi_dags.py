@@ -17,7 +17,7 @@ import pytest
 
 from include.taxi import trips
 from include.tfx_airflow.contract.spans import MARKER
-from tests.bundle import ROOT, Bundle, Execution
+from tests.bundle import ROOT, Bundle, Execution, share_compiled
 from tests.scheduler import Scheduler, running
 
 _TRIPS = 160
@@ -136,6 +136,7 @@ def taxi(bundle: Bundle) -> Iterator[Taxi]:
     home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(bundle.folder / "taxi")}
     environment = {**bundle.environment, **home, "AIRFLOW__CORE__DAGS_FOLDER": str(dags)}
     made = Taxi(bundle.folder, environment)
+    share_compiled(made.tfx_home)
     for span, more_miles in ((JANUARY, 0.0), (FEBRUARY, 0.0), (MARCH, 30.0)):
         _write_span(made.tfx_home, span, more_miles)
     done = made.run("python", "-c", _DAGS_TEST, json.dumps(list(HISTORY.values())))
