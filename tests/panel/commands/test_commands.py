@@ -39,9 +39,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     printed, errors = io.StringIO(newline=None), io.StringIO(newline=None)
     with (
         mock.patch.dict(os.environ, {**_ENVIRONMENT, **environment}, clear=True),
-        mock.patch.object(
-            logging.root, "handlers", []
-        ),  # so that warnings go to standard error, not to pytest
+        mock.patch.object(logging.root, "handlers", []),  # or warnings would go to pytest
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(errors),
     ):
