@@ -122,40 +122,56 @@ def test_what_is_no_address_is_an_error_that_shows_no_password(text: str) -> Non
     assert "hidden" not in str(caught.value)
 
 
-_STORE_URL = """
-import json, sys
+_STORE_URLS = """
+import json, os, sys
 from mlmd_panel.airflow3 import store_url
 from mlmd_panel.errors import SettingsError
 from mlmd_panel.settings import Settings
-try:
-    print("RESULT" + str(store_url(Settings(mlmd_conn_id=sys.argv[1]))))
-except SettingsError as error:
-    print("RESULT" + str(error))
+for of_the_panel, environment in json.load(sys.stdin):
+    if not os.fork():  # Airflow takes long to import, and one case must know nothing of another
+        os.environ.update(environment)
+        try:
+            found = str(store_url(Settings(mlmd_conn_id=of_the_panel)))
+        except SettingsError as error:
+            found = str(error)
+        print("RESULT" + json.dumps(found), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
-def _store_url(folder: Path, of_the_panel: str = "", **environment: str) -> str:
-    """What the panel inside an Airflow takes for its store."""
+def _store_urls(folder: Path, *cases: tuple[str, dict[str, str]]) -> list[str]:
+    """What the panel inside an Airflow takes for its store, by its own Connection's name and the environment."""
     done = subprocess.run(
-        [sys.executable, "-c", _STORE_URL, of_the_panel],
-        env={**airflow_environment(folder, **environment), "PYTHONPATH": f"{ROOT}:{ROOT}/plugins"},
+        [sys.executable, "-c", _STORE_URLS],
+        env={**airflow_environment(folder), "PYTHONPATH": f"{ROOT}:{ROOT}/plugins"},
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert "RESULT" in done.stdout, done.stderr
-    return done.stdout.rpartition("RESULT")[2].strip()
+    lines = [line.partition("RESULT") for line in done.stdout.splitlines()]
+    found = [json.loads(text) for _, mark, text in lines if mark]
+    assert len(found) == len(cases), done.stderr
+    return found
 
 
 def test_in_airflow_the_store_is_the_one_that_the_settings_name_and_no_other(tmp_path: Path) -> None:
     orchestrator = "AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID"
     there = {"AIRFLOW_CONN_STORE": "mysql://u:hidden@h/m"}
-    assert _store_url(tmp_path) == f"sqlite:///{tmp_path}/home/tfx/mlmd/metadata.db"
-    assert _store_url(tmp_path, **there, **{orchestrator: "store"}) == "mysql://u:***@h/m"
-    assert _store_url(tmp_path, "store", **there, **{orchestrator: "other"}) == "mysql://u:***@h/m"
-    for of_the_panel, of_the_orchestrator in (("", "store"), ("store", ""), ("store", "other")):
-        said = _store_url(tmp_path, of_the_panel, **{orchestrator: of_the_orchestrator})
+    of_none, of_the_orchestrator, of_the_panel, *of_missing, former = _store_urls(
+        tmp_path,
+        ("", {}),
+        ("", {**there, orchestrator: "store"}),
+        ("store", {**there, orchestrator: "other"}),
+        ("", {orchestrator: "store"}),
+        ("store", {orchestrator: ""}),
+        ("store", {orchestrator: "other"}),
+        ("", {"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:hidden@h/m"}),
+    )
+    assert of_none == f"sqlite:///{tmp_path}/home/tfx/mlmd/metadata.db"
+    assert of_the_orchestrator == of_the_panel == "mysql://u:***@h/m"
+    for said in of_missing:
         assert "Connection 'store' of the ML Metadata store does not exist or cannot be read" in said
-    former = {"AIRFLOW_CONN_MLMD_DEFAULT": "mysql://u:hidden@h/m"}
-    said = _store_url(tmp_path, **former)
-    assert "[tfx_airflow] mlmd_conn_id = mlmd_default" in said and "hidden" not in said
+    assert len(of_missing) == 3
+    assert "[tfx_airflow] mlmd_conn_id = mlmd_default" in former and "hidden" not in former
