@@ -29,8 +29,10 @@ LIVE, OUTPUT = 2, 4
 _BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 # Leaves the processors to the tests. The bundle's scheduler looks for work four times a second, which takes a seventh of a
-# processor; and DAG files are written before the DAG processor starts, so that it need not parse them again.
+# processor; DAG files are written before the DAG processor starts, so that it need not parse them again; and more tasks at
+# once only wait for one another, for a processor or for SQLite.
 _SPARING = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
 }

@@ -88,6 +88,11 @@ def test_an_ingest_says_what_it_left_out_and_a_second_one_changes_and_announces_
     assert second.returncode == 0, second.stdout[-4000:]
     assert "4  folders unchanged" in second.stdout
     assert "None of the 3 months is new." in second.stdout
+    states = bundle.airflow_rows(
+        "select task_id, state from task_instance where dag_id = 'taxi_ingest' and run_id ="
+        " (select run_id from dag_run where dag_id = 'taxi_ingest' order by id desc limit 1)"
+    )
+    assert dict(states) == {"partition": "success", "announce": "skipped"}
     assert _times(bundle.home / "tfx/taxi") == before
     assert _events(bundle)[earlier:] == events
 

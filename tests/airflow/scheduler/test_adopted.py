@@ -29,10 +29,9 @@ def _dags(add_dags: Callable[[str, str], None]) -> None:
 
 
 def test_five_files_run_unchanged_under_the_scheduler(bundle: Bundle, scheduler: Scheduler) -> None:
-    runs = {}
-    for dag_id in sum(_FILES.values(), []):
-        runs[dag_id] = scheduler.trigger(dag_id)
-        assert scheduler.wait_for_run(dag_id, runs[dag_id]) == "success", dag_id
+    runs = {dag_id: scheduler.trigger(dag_id) for dag_id in sum(_FILES.values(), [])}
+    for dag_id, run_id in runs.items():
+        assert scheduler.wait_for_run(dag_id, run_id) == "success", dag_id
     made = {dag_id: {e.node: e for e in bundle.executions(dag_id, run_id)} for dag_id, run_id in runs.items()}
     # With a schedule, a DAG has a run of its own as soon as it is unpaused, which may be the first.
     assert {e.state for nodes in made.values() for e in nodes.values()} <= {"COMPLETE", "CACHED"}

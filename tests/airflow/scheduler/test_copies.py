@@ -121,6 +121,13 @@ def _dags(add_dags: Callable[[str, str], None]) -> None:
     add_dags("copies", _FILE)
 
 
+@pytest.fixture(scope="module")
+def runs(scheduler: Scheduler, _dags: None) -> dict[str, str]:
+    """By its DAG, the id of a run; they are at work at once. Not of `branched_each`, whose branch has to be in time."""
+    once = ("mapped_spans", "optional", "checked", "checked_each", "two", "branched")
+    return {dag_id: scheduler.trigger(dag_id) for dag_id in once}
+
+
 def _instances(scheduler: Scheduler, dag_id: str, run_id: str) -> dict[str, str]:
     path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances?limit=200"
     found = {}
@@ -149,8 +156,12 @@ def _text(scheduler: Scheduler, dag_id: str, run_id: str, task_id: str, index: i
 
 
 def _run(scheduler: Scheduler, dag_id: str, **conf: Any) -> str:
-    run_id = scheduler.trigger(dag_id, conf=conf)
-    states = scheduler.wait_for_run(dag_id, run_id), _instances(scheduler, dag_id, run_id)
+    return _succeeded(scheduler, dag_id, scheduler.trigger(dag_id, conf=conf))
+
+
+def _succeeded(scheduler: Scheduler, dag_id: str, run_id: str) -> str:
+    """Waits for the end of a run; returns its id."""
+    states = scheduler.wait_for_run(dag_id, run_id, 1200), _instances(scheduler, dag_id, run_id)
     assert states[0] == "success", states
     return run_id
 
@@ -185,8 +196,10 @@ def test_items_of_a_mapped_group_keep_to_their_own_whatever_their_map_index(sche
     assert found == ["asia asia", "eu eu"]
 
 
-def test_items_of_a_mapped_group_have_the_span_of_a_sensor_in_it_or_before_it(scheduler: Scheduler) -> None:
-    run_id = _run(scheduler, "mapped_spans")
+def test_items_of_a_mapped_group_have_the_span_of_a_sensor_in_it_or_before_it(
+    scheduler: Scheduler, runs: dict[str, str]
+) -> None:
+    run_id = _succeeded(scheduler, "mapped_spans", runs["mapped_spans"])
     found = {
         (group, index): _text(scheduler, "mapped_spans", run_id, f"each.{group}.Tell", index)
         for group in ("inside", "before")
@@ -199,8 +212,10 @@ def test_items_of_a_mapped_group_have_the_span_of_a_sensor_in_it_or_before_it(sc
     }
 
 
-def test_node_runs_without_an_optional_input_whose_producer_was_skipped(scheduler: Scheduler) -> None:
-    run_id = _run(scheduler, "optional")
+def test_node_runs_without_an_optional_input_whose_producer_was_skipped(
+    scheduler: Scheduler, runs: dict[str, str]
+) -> None:
+    run_id = _succeeded(scheduler, "optional", runs["optional"])
     states = _instances(scheduler, "optional", run_id)
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped == {"all.Tuner", "all.Chain"}
@@ -209,8 +224,8 @@ def test_node_runs_without_an_optional_input_whose_producer_was_skipped(schedule
     assert _text(scheduler, "optional", run_id, "all.After") == "after"
 
 
-def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
-    run_id = _run(scheduler, "optional")
+def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler, runs: dict[str, str]) -> None:
+    run_id = _succeeded(scheduler, "optional", runs["optional"])
     tuner, chain = (
         _value(scheduler, "optional", run_id, f"all.{node}", key="tfx_skip") for node in ("Tuner", "Chain")
     )
@@ -227,15 +242,17 @@ def test_every_skip_says_why(bundle: Bundle, scheduler: Scheduler) -> None:
 
 
 def test_skipped_task_that_is_no_node_means_the_node_after_it_unless_its_rule_says_otherwise(
-    scheduler: Scheduler,
+    scheduler: Scheduler, runs: dict[str, str]
 ) -> None:
-    states = _instances(scheduler, "checked", _run(scheduler, "checked"))
+    states = _instances(scheduler, "checked", _succeeded(scheduler, "checked", runs["checked"]))
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped == {"check", "all.Tuner", "all.Chain", "all.Trainer"}
 
 
-def test_one_skipped_instance_of_a_mapped_task_means_the_node_after_it(scheduler: Scheduler) -> None:
-    run_id = _run(scheduler, "checked_each")
+def test_one_skipped_instance_of_a_mapped_task_means_the_node_after_it(
+    scheduler: Scheduler, runs: dict[str, str]
+) -> None:
+    run_id = _succeeded(scheduler, "checked_each", runs["checked_each"])
     states = _instances(scheduler, "checked_each", run_id)
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped == {"check[1]", "all.Tuner", "all.Chain", "all.Late"}
@@ -243,8 +260,10 @@ def test_one_skipped_instance_of_a_mapped_task_means_the_node_after_it(scheduler
     assert skip == {"node": "check[1]", "reason": "by Airflow", "outside": True}
 
 
-def test_skipped_node_of_another_pipeline_means_the_node_after_it(scheduler: Scheduler) -> None:
-    run_id = _run(scheduler, "two")
+def test_skipped_node_of_another_pipeline_means_the_node_after_it(
+    scheduler: Scheduler, runs: dict[str, str]
+) -> None:
+    run_id = _succeeded(scheduler, "two", runs["two"])
     states = _instances(scheduler, "two", run_id)
     skipped = {name for name, state in states.items() if state == "skipped"}
     assert skipped == {f"{group}.{node}" for group in ("judge", "deploy") for node in ("Tuner", "Chain")} | {
@@ -270,9 +289,9 @@ def test_branch_before_a_mapped_group_skips_the_nodes_of_each_item(
 
 
 def test_branch_that_is_not_taken_skips_the_nodes_that_could_do_without_too(
-    bundle: Bundle, scheduler: Scheduler
+    bundle: Bundle, scheduler: Scheduler, runs: dict[str, str]
 ) -> None:
-    run_id = _run(scheduler, "branched")
+    run_id = _succeeded(scheduler, "branched", runs["branched"])
     states = _instances(scheduler, "branched", run_id)
     assert {name: state for name, state in states.items() if name != "choose"} == {
         f"all.{node}": "skipped" for node in ("Switch", "Tuner", "Trainer", "Chain", "Late", "After")
