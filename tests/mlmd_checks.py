@@ -25,6 +25,10 @@ from include.tfx_airflow.contract.errors import MlmdError, MlmdSchemaError
 _RUNS, _OUTPUTS = 6, 5
 
 
+def init(address: dict[str, Any]) -> None:
+    """Makes the schema of an empty store, as before each of these checks."""
+
+
 def order(address: dict[str, Any]) -> None:
     """Fills an empty store, and asserts the order of what it answers."""
     from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2

@@ -87,9 +87,13 @@ if [ "${1:-}" = tfx ]; then
   exit 0
 fi
 if [ "${1:-}" = long ]; then
+  # What is done more often here than in `make test`.
+  export ASKERS=${ASKERS:-8}
   marks=(-m long)
   tfx -q tests/tfx tests/taxi tests/components
   airflow -v --ignore tests/airflow/test_retraining.py tests/airflow
+  marks=(-m "not long") # with these numbers
+  airflow -v tests/airflow/test_mlmd_servers.py::test_tasks_that_start_at_once_register_each_type_and_context_once
   marks=()
   MONTHS=8 airflow -v tests/airflow/test_retraining.py
   EXAMPLES=100 panel -q tests/panel/web/test_api_schema.py

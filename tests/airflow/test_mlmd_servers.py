@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
+import os
 import subprocess
 import time
 import urllib.parse
@@ -22,6 +23,8 @@ from tests.server import wait_until
 # Its pipelines have the same arguments on each server, so that each is compiled once.
 SMALL = "tests.pipelines.small"
 _RETRIES = "NodeConfig(retries=8, retry_delay=timedelta(seconds=2))"
+# Tasks that start at once; ASKERS=8 for more of them.
+_ASKERS = int(os.environ.get("ASKERS", "4"))
 
 
 @pytest.fixture(scope="module", params=[servers.mariadb, servers.postgresql], ids=["mysql", "postgresql"])
@@ -54,10 +57,14 @@ def _mlmd(there: Bundle, action: str, **environment: str) -> subprocess.Complete
     return there.command("mlmd", action, **environment)
 
 
-def _init(there: Bundle, server: servers.Server) -> None:
+def _check(checks: subprocess.Popen[str], server: servers.Server, check: str) -> None:
+    """Runs one of `tests.mlmd_checks` on an empty store."""
     server.clear()
-    done = _mlmd(there, "init")
-    assert done.returncode == 0 and "created MLMD schema version 10" in done.stdout, done.stdout
+    said = server.folder / "said"
+    said.unlink(missing_ok=True)
+    checks.stdin.write(json.dumps({"check": check, "address": server.address, "said": str(said)}) + "\n")
+    checks.stdin.flush()
+    assert checks.stdout.readline() == "0\n", said.read_text()[-6000:]
 
 
 def _tables(server: servers.Server) -> int:
@@ -99,7 +106,9 @@ def test_a_task_makes_no_schema_and_says_who_does(there: Bundle, server: servers
 
 
 def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.Server) -> None:
-    _init(there, server)
+    server.clear()
+    first = _mlmd(there, "init")
+    assert first.returncode == 0 and "created MLMD schema version 10" in first.stdout, first.stdout
     again = _mlmd(there, "init")
     assert again.returncode == 0 and "already; nothing was changed" in again.stdout
     dag_id = f"on_{server.kind}"
@@ -131,21 +140,15 @@ def test_a_run_is_on_the_server_and_nowhere_else(there: Bundle, server: servers.
     ["order", "type_lock", "node_lock", "idle_lock", "in_flight", "lost_lock", "resolution", "retention"],
     ids=str,
 )
-def test_store_keeps_its_word(
-    server: servers.Server, checks: subprocess.Popen[str], tmp_path: Path, check: str
-) -> None:
+def test_store_keeps_its_word(server: servers.Server, checks: subprocess.Popen[str], check: str) -> None:
     """See `tests.mlmd_checks`, which says of each what it is."""
-    server.clear()
-    said = tmp_path / "said"
-    checks.stdin.write(json.dumps({"check": check, "address": server.address, "said": str(said)}) + "\n")
-    checks.stdin.flush()
-    assert checks.stdout.readline() == "0\n", said.read_text()[-6000:]
+    _check(checks, server, check)
 
 
 def test_second_run_comes_from_the_cache_with_each_output_in_its_place(
-    there: Bundle, server: servers.Server
+    there: Bundle, server: servers.Server, checks: subprocess.Popen[str]
 ) -> None:
-    _init(there, server)
+    _check(checks, server, "init")
     if server.kind == "postgresql":  # as it joins when the tables have grown
         for way in ("enable_nestloop", "enable_mergejoin", "enable_indexscan"):
             server.rows(f"alter role {server.user} set {way} = off")
@@ -168,9 +171,9 @@ def test_second_run_comes_from_the_cache_with_each_output_in_its_place(
 
 @pytest.mark.parametrize("version", [9, pytest.param(11, marks=pytest.mark.long)])
 def test_another_schema_version_is_named_and_not_touched(
-    there: Bundle, server: servers.Server, version: int
+    there: Bundle, server: servers.Server, checks: subprocess.Popen[str], version: int
 ) -> None:
-    _init(there, server)
+    _check(checks, server, "init")
     tables = _tables(server)
     server.rows("update MLMDEnv set schema_version = %s", version)
     said = f"has MLMD schema version {version}, but this ml_metadata needs version 10"
@@ -186,15 +189,15 @@ def test_another_schema_version_is_named_and_not_touched(
 
 
 def test_tasks_that_start_at_once_register_each_type_and_context_once(
-    there: Bundle, server: servers.Server
+    there: Bundle, server: servers.Server, checks: subprocess.Popen[str]
 ) -> None:
-    _init(there, server)
+    _check(checks, server, "init")
     settings = Settings(
         python=there.environment["AIRFLOW__TFX_AIRFLOW__PYTHON"], home=str(there.home / "tfx")
     )
     ir = str(compiled.load(f"{SMALL}:write_and_read", {"name": "at_once"}, settings).ir)
     asked = []
-    for number in range(8):
+    for number in range(_ASKERS):
         run = f"at_once:run{number}"
         task = {"dag_id": "at_once", "run_id": run, "task_id": "Write", "map_index": -1}
         task |= {"try_number": 1, "first_try": 1, "key": f"{run}:{number}"}
@@ -212,7 +215,7 @@ def test_tasks_that_start_at_once_register_each_type_and_context_once(
         asked.append(path)
     # All of them find the table locked when they come, and go on together.
     gate = "do $$ begin lock table type in access exclusive mode; perform pg_sleep(4); end $$"
-    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+    with concurrent.futures.ThreadPoolExecutor(_ASKERS + 1) as pool:
         locked = pool.submit(server.rows, gate if server.kind == "postgresql" else "select sleep(4)")
         command = ("python", "-m", "tests.asker")
         done = list(pool.map(lambda path: there.run(*command, str(path)), asked))
@@ -223,13 +226,13 @@ def test_tasks_that_start_at_once_register_each_type_and_context_once(
     for table in ("Type", "Context"):
         key = "type_kind, name" if table == "Type" else "type_id, name"
         assert server.rows(f"select {key}, count(*) from {table} group by {key} having count(*) > 1") == []
-    assert len(server.executions("at_once")) == 8
+    assert len(server.executions("at_once")) == _ASKERS
 
 
 def test_a_server_that_goes_away_costs_an_attempt_and_nothing_else(
-    there: Bundle, server: servers.Server
+    there: Bundle, server: servers.Server, checks: subprocess.Popen[str]
 ) -> None:
-    _init(there, server)
+    _check(checks, server, "init")
     dag_id = f"outage_{server.kind}"
     pids = there.folder / "outage.pids"
     pids.unlink(missing_ok=True)  # of the server before
