@@ -116,8 +116,8 @@ done
 names=()
 say "tests/unit, tests/panel, tests/tfx, tests/taxi, tests/components, tests/airflow"
 lane rest panel -v tests/panel/{store,files,payloads,evaluation,commands,web} -- airflow -v --deselect "${alone[0]}" "${rest[@]}"
-# absl, in some executors, takes pytest's -v for its own.
-lane tfx tfx -q tests/tfx tests/taxi tests/components -- airflow -v tests/airflow/scheduler -- airflow -v "${services[@]}"
+# absl, in some executors, takes pytest's -v for its own. The scheduler comes last, since it runs until pytest ends.
+lane tfx tfx -q tests/tfx tests/taxi tests/components -- airflow -v "${services[@]}" tests/airflow/scheduler
 lane retraining airflow -q tests/unit -- panel -v tests/panel/mounts -- airflow -v --deselect "${alone[1]}" "${retraining[@]}"
 finish
 say "tests/airflow: what measures time, with nothing beside it"
