@@ -6,6 +6,7 @@ nobody may read, FOLDER/secret.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import sys
@@ -86,7 +87,7 @@ def contents(folder: Path) -> dict[str, str]:
     for kind, write in {
         "links": lambda path, name: path.symlink_to(secret / name),
         "huge": _huge,
-        "bomb": _bomb,
+        "bomb": lambda path, name: path.write_bytes(_bomb()),
         "garbage": lambda path, name: path.write_bytes(os.urandom(3000)),
         "fifo": lambda path, name: os.mkfifo(path),
         "deep": lambda path, name: path.write_bytes(b"\x0a\xff\xff\xff\x7f" * 2000),
@@ -104,14 +105,13 @@ def _huge(path: Path, name: str) -> None:
         file.truncate(2 << 30)
 
 
-def _bomb(path: Path, name: str) -> None:
-    with gzip.open(path, "wb", compresslevel=9) as file:
-        for _ in range(64):
-            file.write(bytes(1 << 20))
+@functools.cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(64 << 20))
 
 
 def main(folder: Path) -> None:
-    """Writes the folders and a store in which every type has every harm and every name."""
+    """Writes the folders and a store in which every type has every harm by the first name, and some by the others."""
     uris = contents(folder)
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(folder / "metadata.db")
@@ -137,7 +137,7 @@ def main(folder: Path) -> None:
         made = []
         for type_name in [*TYPES, name[:250]] if number == 0 else [TYPES[number], name[:250]]:
             type_id = store.put_artifact_type(pb.ArtifactType(name=type_name))
-            for kind, uri in harms:
+            for kind, uri in harms if number == 0 else harms[number % 8 :: 8]:
                 artifact = pb.Artifact(type_id=type_id, uri=uri, state=pb.Artifact.LIVE)
                 artifact.name = f"{kind} {type_name} {name}"[:250]
                 artifact.custom_properties["span"].string_value = name
