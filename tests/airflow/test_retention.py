@@ -33,19 +33,22 @@ def _artifacts(store: Path) -> list[tuple[int, str]]:
 
 
 def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tmp_path: Path) -> None:
-    home = {"AIRFLOW__TFX_AIRFLOW__HOME": str(tmp_path)}
-    store = tmp_path / "mlmd" / "metadata.db"
+    store = tmp_path / "metadata.db"
+    own = {
+        "AIRFLOW__TFX_AIRFLOW__MLMD_CONN_ID": "own_store",
+        "AIRFLOW_CONN_OWN_STORE": f"sqlite:///{store}",
+    }
     shutil.copy(ROOT / "dags" / "mlmd_retention.py", bundle.folder / "dags")
 
     def retention(**conf: object) -> str:
-        done = bundle.dags_test("mlmd_retention", "-c", json.dumps({"runs": 1, "days": 1, **conf}), **home)
+        done = bundle.dags_test("mlmd_retention", "-c", json.dumps({"runs": 1, "days": 1, **conf}), **own)
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
 
     assert "does not exist yet: there is nothing to delete" in retention(apply=True)
     bundle.write_dag("kept_a_while", "tests.pipelines.small:write_and_read", name="kept_a_while")
     for _ in range(2):
-        assert bundle.dags_test("kept_a_while", **home).returncode == 0
+        assert bundle.dags_test("kept_a_while", **own).returncode == 0
         # The second run would come from the cache, and share what the first has made.
         _age(store, 40)
         with contextlib.closing(sqlite3.connect(store)) as connection, connection:
@@ -67,14 +70,14 @@ def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tm
     assert [state for state, _ in _artifacts(store)] == [_MARKED] * 3 + [_LIVE] * 3
     assert [Path(uri).exists() for _, uri in before] == [False] * 3 + [True] * 3
 
-    unknown = bundle.command("gc", "--apply", "0123", **home)
+    unknown = bundle.command("gc", "--apply", "0123", **own)
     assert unknown.returncode == 1 and "Retention: there is no plan '0123'" in unknown.stdout, unknown.stdout
-    nothing = bundle.command("gc", "--keep-runs", "0", **home)
+    nothing = bundle.command("gc", "--keep-runs", "0", **own)
     assert nothing.returncode == 1 and "keep runs = 0: give a number from 1" in nothing.stdout, nothing.stdout
-    restored = bundle.command("gc", "--restore", "1", **home)
+    restored = bundle.command("gc", "--restore", "1", **own)
     assert restored.returncode == 0 and "Restored and pinned: 1." in restored.stdout, restored.stdout
     assert Path(before[0][1]).exists()
-    again = bundle.command("gc", "--restore", "1", **home)
+    again = bundle.command("gc", "--restore", "1", **own)
     assert again.returncode == 1 and "artifact 1 is not set aside" in again.stdout
 
     _age(store, 8)
@@ -82,4 +85,4 @@ def test_dag_plans_and_only_with_apply_sets_aside_and_deletes(bundle: Bundle, tm
     assert "Deleted after their grace time: " in text
     states = [state for state, _ in _artifacts(store)]
     assert states[0] != _MARKED and states.count(_DELETED) == 2 and states[3:] == [_LIVE] * 3, states
-    assert len(list((tmp_path / "retention").glob("plan-*.json"))) >= 2
+    assert len(list((bundle.home / "tfx" / "retention").glob("plan-*.json"))) >= 2
