@@ -94,7 +94,7 @@ _FILES = {
     "two names without text": ",\n1,2\n",
     "unicode": "é,Z,z,a\nä,ö,ü,\u2028\n",
     "a long cell": "a,b\n1," + 50_000 * "xy" + "\n",
-    "many rows": "a,b,c\n" + "".join(f"{n},{n / 7},{n % 10}\n" for n in range(20_000)),
+    "many rows": "a,b,c\n" + "".join(f"{n},{n / 7},{n % 10}\n" for n in range(2000)),
 }
 
 

@@ -265,7 +265,7 @@ metrics_specs {
 }
 options { compute_confidence_intervals { value: true } confidence_intervals { method: POISSON_BOOTSTRAP } }
 """
-_THOUSAND = """
+_ZONES = """
 model_specs { name: "candidate" label_key: "label" prediction_key: "new" }
 model_specs { name: "baseline" label_key: "label" prediction_key: "old" is_baseline: true }
 slicing_specs {}
@@ -323,7 +323,7 @@ def _fares(count: int) -> pd.DataFrame:
 
 def _zones(count: int) -> pd.DataFrame:
     rows = _rows(count)
-    rows["zone"] = [number % 1000 for number in range(count)]
+    rows["zone"] = [number % 300 for number in range(count)]
     return rows
 
 
@@ -515,7 +515,7 @@ def main(folder: Path) -> None:
         "labels": (_LABELS, _labels(70), ("",), False),
         "many": (_MANY, _many(800), ("",), False),
         "regression": (_REGRESSION, _fares(36), ("",), False),
-        "thousand": (_THOUSAND, _zones(2000), ("candidate", "baseline"), False),
+        "zones": (_ZONES, _zones(600), ("candidate", "baseline"), False),
     }
     answers = {}
     for name, (config, rows, models, rubber_stamp) in made.items():

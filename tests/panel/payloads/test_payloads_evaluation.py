@@ -49,7 +49,7 @@ NAMES = (
     "labels",
     "many",
     "regression",
-    "thousand",
+    "zones",
 )
 _WITH_PLOTS = ("compared", "classes", "models", "outputs", "labels", "many")
 
