@@ -191,12 +191,13 @@ class Promotions:
         return {task_id: task["state"] for task_id, task in tasks.items()}
 
 
-# Which model, on which month, and what a person answers; None for nobody.
-ANSWERS: dict[str, tuple[int, int, dict[str, Any], str | None, str]] = {
+# Which model, on which month, and what a person answers. Only the first and the last change what is in production, so that
+# the Evaluator judges the second model once.
+ANSWERS: dict[str, tuple[int, int, dict[str, Any], str, str]] = {
     "promoted": (0, FEBRUARY, {"audience": "the drivers"}, "Approve", ""),
     "rejected": (1, MARCH, {}, "Reject", "worse for everybody"),
-    "overridden": (1, MARCH, {}, "Approve", "the drivers asked for it"),
     "unexplained": (1, MARCH, {}, "Approve", ""),
+    "overridden": (1, MARCH, {}, "Approve", "the drivers asked for it"),
 }
 
 
@@ -391,14 +392,14 @@ def test_the_answer_and_the_verdict_it_overrides_are_kept_in_mlmd(taxi: Taxi, pr
     ]
     assert {one["approved_by"] for one in kept} == {promotions.scheduler.user}
     assert all(one["answered_at"].startswith("20") for one in kept)
-    assert len(promotions.served["overridden"]) == len(promotions.served["rejected"]) + 1
+    assert len(promotions.served["overridden"]) == len(promotions.served["unexplained"]) + 1
 
 
 def test_an_override_without_a_reason_pushes_nothing(promotions: Promotions) -> None:
     states = promotions.states("unexplained")
     assert states["judge.Approval"] == "failed" and states["judge.Pusher"] == "upstream_failed"
     assert "without a reason, so it is not pushed" in promotions.log("unexplained", "judge.Approval")
-    assert promotions.served["unexplained"] == promotions.served["overridden"]
+    assert promotions.served["unexplained"] == promotions.served["rejected"]
 
 
 def test_without_an_answer_in_time_nothing_is_pushed_and_mlmd_says_so(
@@ -407,7 +408,7 @@ def test_without_an_answer_in_time_nothing_is_pushed_and_mlmd_says_so(
     [kept] = taxi.blessings("taxi_promotion_in_haste")
     assert (kept["approved"], kept["verdict_blessed"], kept["overridden"]) == (0, 1, 1)
     assert (kept.get("approved_by", ""), kept["reason"]) == ("", "no answer in time")
-    assert promotions.served["in haste"] == promotions.served["unexplained"]
+    assert promotions.served["in haste"] == promotions.served["overridden"]
 
 
 def test_a_gate_fails_by_what_got_worse_and_tells_assets_and_notifiers(
