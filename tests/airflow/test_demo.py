@@ -92,8 +92,6 @@ def test_a_failing_node_makes_the_demo_fail_and_shows_why(bundle: Bundle) -> Non
     folder = bundle.folder / "demo"
     (folder / "dags").mkdir(parents=True)
     (folder / "dags" / "demo_fails.py").write_text((bundle.folder / "dags" / "demo_fails.py").read_text())
-    done = bundle.run(
-        "python", "-m", "include.tfx_airflow", "demo", "demo_fails", AIRFLOW__CORE__DAGS_FOLDER=str(folder)
-    )
+    done = bundle.command("demo", "demo_fails", AIRFLOW__CORE__DAGS_FOLDER=str(folder))
     assert done.returncode != 0
     assert "latest ..." in done.stdout and "InputResolutionError" in done.stdout and "demo.log" in done.stdout
