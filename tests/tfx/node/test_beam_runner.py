@@ -21,7 +21,8 @@ from include.tfx_airflow.tfx_side.node import beam_work, node
 pytestmark = pytest.mark.slow
 
 MakeRequest = Callable[..., NodeRequest]
-PROCESSES = BeamRunner("processes", options=["--direct_num_workers=2"])
+# One, as each imports TFX.
+PROCESSES = BeamRunner("processes", options=["--direct_num_workers=1"])
 
 
 def _pipeline(folder: Path, *arguments: str) -> tfx.dsl.Pipeline:
