@@ -25,15 +25,10 @@ from tests.server import wait_until
 # year that `make replay` plays.
 MONTHS = [201312, *range(201401, 201413)][: int(os.environ.get("MONTHS", "4"))]
 DAG, DELIVERY = "taxi_retraining", "taxi_retraining_on_delivery"
-# Files of dags/: no others, since a TFX process has to compile the pipelines of each.
-_DAGS = (
-    "taxi_ingest",
-    "taxi_retraining",
-    "taxi_batch_inference",
-    "taxi_span_drift",
-    "taxi_promotion",
-    "beam_wordcount",
-)
+# Files of dags/: no others, since a TFX process has to compile the pipelines of each. Those of `_OTHERS` are run where there
+# are more months, as in the long tests.
+_OTHERS = ("taxi_span_drift", "taxi_promotion", "beam_wordcount")
+_DAGS = ("taxi_ingest", "taxi_retraining", "taxi_batch_inference", *(_OTHERS if len(MONTHS) > 4 else ()))
 # Resolvers are never cached; they take no time.
 RESOLVERS = {"rolling_window", "blessed_before", "tuned_before", "not_superseded"}
 _INPUT, _OUTPUT, _INTERNAL_OUTPUT = 3, 4, 6
@@ -450,6 +445,8 @@ def test_month_with_anomalies_goes_through_by_hand_with_another_policy(
     assert scheduler.xcom(DAG, warned, "AnomalyGate", "return_value")["state"] == "executed"
 
 
+# A Beam program is under the scheduler in scheduler/test_ingest.py, drift and promotion are in test_taxi_dags.py.
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("dag_id", "conf", "node"),
@@ -458,10 +455,7 @@ def test_month_with_anomalies_goes_through_by_hand_with_another_policy(
         pytest.param(
             *("taxi_span_drift", {"span": 201402, "baseline_span": 201401}, "CompareSpans"), id="drift"
         ),
-        # With more answers in test_taxi_dags.py.
-        pytest.param(
-            *("taxi_promotion", {"span": MONTHS[-1]}, "Evaluator"), id="promotion", marks=pytest.mark.long
-        ),
+        pytest.param(*("taxi_promotion", {"span": MONTHS[-1]}, "Evaluator"), id="promotion"),
     ],
 )
 def test_what_else_is_in_dags_runs_under_the_scheduler(
