@@ -282,7 +282,9 @@ def _backfill(scheduler: Scheduler, first: int, last: int) -> None:
 def test_backfill_in_the_middle_gives_the_same_again_from_the_cache(
     scheduler: Scheduler, year: dict[int, Run], store: Store, bundle: Bundle
 ) -> None:
-    middle = MONTHS[-3:-1]
+    # One month when there are few: its model must be blessed, as that of January 2014 is, to say something of the Pusher.
+    middle = MONTHS[-3:-1] if len(MONTHS) > 4 else MONTHS[-3:-2]
+    assert any(store.blessed(year[month]) for month in middle)
     served = _served(bundle)
     for _ in range(2 if len(MONTHS) > 4 else 1):
         before = {e.id for e in bundle.executions(DAG)}
