@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +18,21 @@ from mlmd_panel.store.records import Execution
 from mlmd_panel.store.store import Store
 from mlmd_panel.web.app import Panel, create_app
 
-from tests import servers
+from tests.panel import database_servers
 from tests.panel.stores import url, written
 
 HOSTILE = "first try </script><script>alert(1)</script>"  # of tests/panel/official_others.py
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mysql", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Runs of Kubeflow Pipelines, MLMD's guide, and of this bundle, in one store."""
-    folder = tmp_path_factory.mktemp("others") / "files"
-    with contextlib.ExitStack() as stack:
-        address = _address(request.param, folder, stack)
-        written(address, "kfp", "guide", "tasks", module="official_others")
-        yield Store(make_engine(url(address)))
-
-
-def _address(kind: str, folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
-    if kind == "sqlite":
-        return {"kind": "sqlite", "path": str(folder / "metadata.db")}
-    server = servers.mariadb if kind == "mysql" else servers.postgresql
-    return stack.enter_context(server(folder)).address
+    if request.param == "sqlite":
+        address = {"kind": "sqlite", "path": str(tmp_path_factory.mktemp("others") / "files" / "metadata.db")}
+    else:
+        address = database_servers.empty(request.param).address
+    written(address, "kfp", "guide", "tasks", module="official_others")
+    return Store(make_engine(url(address)))
 
 
 def _client(store: Store, **options: Any) -> TestClient:

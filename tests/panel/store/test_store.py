@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlmd_panel.store.records import Page, Property, Run, Task
 from mlmd_panel.store.run_summaries import outputs, summary
 from mlmd_panel.store.store import Store, run_state
 
-from tests import servers
+from tests.panel import database_servers
 from tests.panel.stores import url, written
 
 _OLD = "2020-01-01T00:00:00+00:00"
@@ -34,17 +34,14 @@ class _There:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mysql", "postgresql"])
-def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_There]:
+def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _There:
     """A store with one of everything, and what ml_metadata says of it."""
-    folder = tmp_path_factory.mktemp("store") / "files"
-    with contextlib.ExitStack() as stack:
-        if request.param == "sqlite":
-            address = {"kind": "sqlite", "path": str(folder / "metadata.db")}
-        else:
-            server = servers.mariadb if request.param == "mysql" else servers.postgresql
-            address = stack.enter_context(server(folder)).address
-        official = written(address, "local", "tasks", "everything", "old")
-        yield _There(address, official, Store(make_engine(url(address))))
+    if request.param == "sqlite":
+        address = {"kind": "sqlite", "path": str(tmp_path_factory.mktemp("store") / "files" / "metadata.db")}
+    else:
+        address = database_servers.empty(request.param).address
+    official = written(address, "local", "tasks", "everything", "old")
+    return _There(address, official, Store(make_engine(url(address))))
 
 
 def _plain(value: Any) -> str:

@@ -23,6 +23,7 @@ from mlmd_panel.web.app import Panel, create_app
 from mlmd_panel.web.threads import Threads
 
 from tests import servers
+from tests.panel import database_servers
 from tests.panel.stores import url, written
 
 
@@ -51,19 +52,19 @@ def _standing_still(server: servers.Server) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("start", [servers.mariadb, servers.postgresql])
-def test_a_store_that_stands_still_holds_no_thread_of_the_program_around(start, tmp_path: Path) -> None:
-    with start(tmp_path / "files") as server:
-        written(server.address, "tasks")
-        store = Store(make_engine(url(server.address)))
-        outer = FastAPI()
+@pytest.mark.parametrize("kind", database_servers.KINDS)
+def test_a_store_that_stands_still_holds_no_thread_of_the_program_around(kind: str, tmp_path: Path) -> None:
+    server = database_servers.empty(kind)
+    written(server.address, "tasks")
+    store = Store(make_engine(url(server.address)))
+    outer = FastAPI()
 
-        @outer.get("/outer")
-        def of_outer() -> str:  # on the threads that FastAPI shares
-            return "here"
+    @outer.get("/outer")
+    def of_outer() -> str:  # on the threads that FastAPI shares
+        return "here"
 
-        outer.mount("/mlmd", create_app(Panel(store, Files([str(tmp_path)])), threads=Threads(4, 3.0)))
-        asyncio.run(_ask(outer, server))
+    outer.mount("/mlmd", create_app(Panel(store, Files([str(tmp_path)])), threads=Threads(4, 3.0)))
+    asyncio.run(_ask(outer, server))
 
 
 async def _ask(outer: FastAPI, server: servers.Server) -> None:
