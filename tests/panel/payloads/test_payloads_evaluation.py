@@ -35,6 +35,7 @@ from mlmd_panel.payloads.read import read
 from mlmd_panel.store.records import Artifact, Property
 from mlmd_panel.web import charts
 
+from tests.panel.mutations import MUTATIONS
 from tests.panel.raw_bytes import record, varint
 from tests.panel.written import written
 
@@ -810,7 +811,7 @@ def test_mutations_raise_nothing_but_payload_errors(part: str, evaluations: Path
     }
     reader = readers.get(part, lambda: _read(folder, parts=("validation",)))
     outcomes = set()
-    for turn in range(1000):
+    for turn in range(250 * MUTATIONS):
         changed = _mutated(draw.choice(pieces), draw)
         # Mostly with right checksums, which else would catch it all.
         path.write_bytes(

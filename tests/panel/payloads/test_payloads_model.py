@@ -18,6 +18,7 @@ from mlmd_panel.payloads.model.saved_model import Tensor
 from mlmd_panel.payloads.read import read
 from mlmd_panel.store.records import Artifact, Property
 
+from tests.panel.mutations import MUTATIONS
 from tests.panel.raw_bytes import varint
 from tests.panel.written import written
 
@@ -243,7 +244,7 @@ def test_mutations_raise_nothing_but_payload_errors(name: str, made: Path, tmp_p
     path = tmp_path / name
     whole = path.read_bytes()
     uri = path if top == "values" else tmp_path / top
-    for _ in range(300):
+    for _ in range(100 * MUTATIONS):
         changed = bytearray(whole)
         for _ in range(draw.randint(1, 8)):
             place = draw.randrange(len(changed) + 1)
