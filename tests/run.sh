@@ -87,16 +87,20 @@ if [ "${1:-}" = tfx ]; then
   exit 0
 fi
 if [ "${1:-}" = long ]; then
-  # What is done more often here than in `make test`.
+  # What there is more of than in `make test`; each may be given as another number.
   export ASKERS=${ASKERS:-8}
+  export EXAMPLES=${EXAMPLES:-100}
+  export KILLS=${KILLS:-10}
+  export MONTHS=${MONTHS:-8}
+  export MUTATIONS=${MUTATIONS:-4}
   marks=(-m long)
   tfx -q tests/tfx tests/taxi tests/components
   airflow -v --ignore tests/airflow/test_retraining.py tests/airflow
-  marks=(-m "not long") # with these numbers
-  airflow -v tests/airflow/test_mlmd_servers.py::test_tasks_that_start_at_once_register_each_type_and_context_once
+  marks=(-m "not long") # which `make test` runs, too, with less
+  airflow -v -k "start_at_once or killed_at_any_moment" tests/airflow/test_{mlmd_servers,kills}.py
+  panel -q tests/panel/web/test_api_schema.py tests/panel/payloads/test_{hostile_files,payloads_evaluation,payloads_model}.py
   marks=()
-  MONTHS=8 airflow -v tests/airflow/test_retraining.py
-  EXAMPLES=100 panel -q tests/panel/web/test_api_schema.py
+  airflow -v tests/airflow/test_retraining.py
   exit 0
 fi
 # Three lanes on two processors, since a test often waits for a scheduler, a server or a browser. Each has what the others

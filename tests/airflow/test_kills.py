@@ -23,11 +23,11 @@ from tests import servers
 from tests.bundle import ROOT, Bundle, Execution
 from tests.server import is_alive, wait_until
 
-# On each kind of store. A run takes 3 s, and 10 s more when the node server is killed. KILLS=200 for more of them.
-RUNS = int(os.environ.get("KILLS", "10"))
-_SECONDS = 0.4  # that the node works
 # Who is killed, and when: at any moment, or while the node publishes, which takes a few hundredths of a second.
 _KILLS = (("task", ""), ("node", ""), ("server", ""), ("node", "in publish"), ("task", "in publish"))
+# On each kind of store. A run takes 3 s, and 10 s more when the node server is killed. KILLS=200 for more of them.
+RUNS = int(os.environ.get("KILLS", len(_KILLS)))
+_SECONDS = 0.4  # that the node works
 _PUBLISH_SHARE = 0.06  # of the time of an attempt
 _STORES = {"mysql": servers.mariadb, "postgresql": servers.postgresql}
 
