@@ -12,8 +12,12 @@ from tests.pipelines import worker
 _WAYS = ["executor, fork", "pool, fork", "joblib, loky", "scikit-learn", "subprocess", "input"]
 
 
+# A new process with workers is in tests/tfx/node_server/test_processes.py, one under Airflow in test_runs.py.
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("server", ["True", "False"], ids=["forked", "new"])
+@pytest.mark.parametrize(
+    "server",
+    [pytest.param("True", id="forked"), pytest.param("False", id="new", marks=pytest.mark.long)],
+)
 def test_a_component_that_starts_processes_ends(bundle: Bundle, server: str) -> None:
     dag_id = f"processes_{server}"
     bundle.write_dag(dag_id, "tests.pipelines.processes:processes", ways="|".join(_WAYS))
