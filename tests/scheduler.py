@@ -18,7 +18,7 @@ from typing import Any
 from tests.bundle import ROOT, Bundle
 from tests.server import wait_until
 
-_POLL = 1.0  # seconds
+_POLL = 1.5  # seconds
 _ATTEMPTS = 5
 _READING = 3  # seconds
 
