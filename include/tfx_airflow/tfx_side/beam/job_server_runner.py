@@ -197,7 +197,8 @@ class JobResult(portable_runner.PipelineResult):
 
     def runs(self, job_id: str, messages: Iterable[Any], states: Iterable[Any]) -> None:
         """It was handed over: its id at the job server, and what that says of it."""
-        self._job_id, self._message_stream, self._state_stream, self._messages = job_id, messages, states, []
+        self._job_id, self._message_stream, self._state_stream = job_id, messages, states
+        self._messages: list[Any] = []
 
     @property
     def state(self) -> str:
