@@ -15,7 +15,7 @@ from include.tfx_airflow import TfxNodeOperator
 from include.tfx_airflow.airflow_side.compiled import Compiled
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.manifest import Node
-from include.tfx_airflow.contract.node import NodeResult
+from include.tfx_airflow.contract.node import NodeRequest, NodeResult
 from include.tfx_airflow.node_process import node_process
 
 
@@ -50,7 +50,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return NodeResult("executed", 7)
 
     monkeypatch.setattr(node_process, "NodeProcess", Process)
-    request = types.SimpleNamespace(parameters={}, run="r")
+    request = NodeRequest("", "Push", "r", task={}, parameters={}, mlmd={}, roots={})
     monkeypatch.setattr(TfxNodeOperator, "_request", lambda self, context, settings, absent: request)
     monkeypatch.setattr(TfxNodeOperator, "_log_result", lambda self, context, result: None)
 
