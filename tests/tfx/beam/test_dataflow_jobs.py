@@ -189,7 +189,7 @@ def test_the_job_of_a_beam_program_is_cancelled_when_its_task_is_killed(
     with _program(
         dataflow, tmp_path, "import time\nprint('at work', flush=True)\ntime.sleep(600)\n"
     ) as program:
-        assert program.stdout.readline() == "at work\n"
+        assert any(line == "at work\n" for line in program.stdout)
         job = dataflow.add("tfx-taxi-0123456789-try2", "JOB_STATE_RUNNING")
         program.stdin.close()
         assert program.wait(60) == -signal.SIGKILL
