@@ -15,10 +15,10 @@ from include.tfx_airflow.airflow_side import legacy_arguments, machines
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
 from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
+from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError
-from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.contract.errors import ConfigError, NoDagError
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,9 @@ def adopt(
     from: its content, what it imports and reads, environment variables, Airflow Variables.
 
     Args:
-      path: Of the file or folder: absolute, or relative to the bundle's root. Files in a folder that do not use TFX's
-        runner are left alone; what they hold may be imported by others.
+      path: Of the file or folder: absolute, or relative to the bundle's root. Of a folder, the files are executed that
+        name TFX's runner, and those that import one which does so without making a DAG. Others are left alone; what they
+        hold may be imported.
       configs: What to add to a DAG, or to replace in it, by DAG id: its `airflow_dag_config` takes precedence over that
         of the file.
       environment: Environment variables for the files and for all nodes of their DAGs.
@@ -51,17 +52,30 @@ def adopt(
       The DAGs. Airflow finds them by itself; they need no variable.
 
     Raises:
-      CompileError: The file cannot be executed here, or a pipeline does not compile.
-      ConfigError: There is no such file; it asks for what cannot be honoured; two files make a DAG of one id; or
+      CompileError: The file cannot be executed here, makes no DAG, or a pipeline does not compile.
+      ConfigError: There is no such file; no file of the folder makes a DAG; a file asks for what cannot be honoured; two files make a DAG of one id; or
         `configs` does not fit the DAGs.
       SettingsError: It is not compiled yet and there is no TFX interpreter.
     """
     settings = read_settings()
     machines.check_parse(settings)
     given = {key: str(value) for key, value in (environment or {}).items()}
+    files, helpers = LegacyFiles(path, folders), []
     found: list[Compiled] = []
-    for file in files(path, folders):
-        found += load_file(file, settings, given, patience=parse_seconds())
+    for file in files:
+        try:
+            found += load_file(file, settings, given, patience=parse_seconds())
+        except NoDagError as error:
+            if not files.is_folder:
+                raise
+            files.add_importers_of(file)
+            helpers.append(str(error))
+            log.info("%s", error)
+    if not found:
+        raise ConfigError(
+            f"adopt({str(path)!r}): none of the files there that use AirflowDagRunner makes a DAG:"
+            + "".join(f"\n  {text}" for text in helpers)
+        )
     if twice := same_ids((_file(compiled), compiled.manifest.pipeline_name) for compiled in found):
         raise ConfigError(f"adopt({str(path)!r}): {' '.join(twice.values())}")
     own = {dag_id: AirflowPipelineConfig.of(config) for dag_id, config in (configs or {}).items()}
@@ -77,49 +91,6 @@ def adopt(
         )
     roots = settings.roots()
     return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, roots) for compiled in found]
-
-
-def files(path: str | os.PathLike[str], folders: Collection[str | os.PathLike[str]] = ()) -> list[LegacyFile]:
-    """The legacy DAG files that a path stands for, in the order of their names.
-
-    Args:
-      path: As for `adopt`.
-      folders: As for `adopt`.
-
-    Raises:
-      ConfigError: There are none, or there is no such folder.
-    """
-    if isinstance(folders, (str, os.PathLike)):
-        raise ConfigError(f"adopt({str(path)!r}): folders must be a list of folders, not {str(folders)!r}.")
-    place = _absolute(path)
-    more = [_absolute(folder) for folder in folders]
-    if missing := [str(folder) for folder in more if not folder.is_dir()]:
-        raise ConfigError(
-            f"adopt({str(path)!r}): folders names {missing}, and there is no such folder; give absolute paths, or paths "
-            "from the bundle's root."
-        )
-    if place.is_file():
-        return [_legacy_file(place, more)]
-    if not place.is_dir():
-        raise ConfigError(
-            f"adopt({str(path)!r}): there is no {str(place)!r}; give an absolute path, or one from the bundle's root."
-        )
-    found = [
-        _legacy_file(file, [place, *more])
-        for file in sorted(place.rglob("*.py"))
-        if b"orchestration.airflow" in file.read_bytes() or b"AirflowDagRunner" in file.read_bytes()
-    ]
-    if not found:
-        raise ConfigError(f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner.")
-    return found
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
-
-
-def _legacy_file(path: Path, folders: list[Path]) -> LegacyFile:
-    return LegacyFile(str(path), tuple(dict.fromkeys(map(str, [path.parent, *folders]))))
 
 
 def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:

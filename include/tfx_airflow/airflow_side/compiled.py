@@ -28,7 +28,12 @@ from airflow.configuration import AIRFLOW_HOME
 
 from include.tfx_airflow.airflow_side import airflow_variables, machines, tfx_environment
 from include.tfx_airflow.contract import fingerprint, templates
-from include.tfx_airflow.contract.errors import CompileError, ManifestError, UnsupportedNodeError
+from include.tfx_airflow.contract.errors import (
+    CompileError,
+    ManifestError,
+    NoDagError,
+    UnsupportedNodeError,
+)
 from include.tfx_airflow.contract.manifest import (
     CHANGED_MEANWHILE,
     COMPILED,
@@ -37,6 +42,7 @@ from include.tfx_airflow.contract.manifest import (
     IR_FILE,
     NEEDED_FILE,
     NEEDS_VARIABLES,
+    NO_DAG,
     PIPELINE_ERROR,
     Manifest,
 )
@@ -138,6 +144,7 @@ def load_file(
 
     Raises:
       CompileError: See `load`.
+      NoDagError: It makes no DAG.
       SettingsError: See `load`.
     """
     reference = fingerprint.abstract(file.path, settings.roots())
@@ -268,20 +275,21 @@ def _folder(source: Source, settings: Settings) -> Path:
 
 
 def _raise_known_failure(source: Source, folder: Path, settings: Settings) -> None:
-    if not settings.python:
-        return
     try:
         failure = json.loads((folder / FAILED_FILE).read_text(encoding="utf-8"))
+        lasting = failure["kind"] == NO_DAG
+        if not settings.python and not lasting:
+            return
         here = tfx_environment.now(
             failure["installed"],
             failure["variables"],
             settings,
-            {},
+            failure["environment"],
             own_environment=source.environment,
             names=failure["airflow_variables"],
         )
         now = fingerprint.content_key(failure["files"], settings.roots(), here)
-        known = now == failure["content"] and time.time() - failure["time"] < _FAILURE_SECONDS
+        known = now == failure["content"] and (lasting or time.time() - failure["time"] < _FAILURE_SECONDS)
     except (OSError, ValueError, KeyError, TypeError):
         return  # none, or a damaged one
     if known:
@@ -289,7 +297,8 @@ def _raise_known_failure(source: Source, folder: Path, settings: Settings) -> No
 
 
 def _raise(reference: str, failure: Mapping[str, Any]) -> None:
-    kind = UnsupportedNodeError if failure["kind"] == "unsupported" else CompileError
+    kinds = {"unsupported": UnsupportedNodeError, NO_DAG: NoDagError}
+    kind = kinds.get(failure["kind"], CompileError)
     raise kind(f"{reference!r}: {failure['message']}", tail=failure["traceback"])
 
 

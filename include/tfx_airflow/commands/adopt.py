@@ -9,9 +9,10 @@ from pathlib import Path
 
 from include.tfx_airflow.airflow_side import adopt, legacy_arguments
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
+from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.contract import fingerprint, legacy
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import TfxAirflowError
+from include.tfx_airflow.contract.errors import NoDagError, TfxAirflowError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.settings import Settings, read_settings
 
@@ -26,6 +27,7 @@ class Report:
       dag_ids: Those of its DAGs.
       ignore: Names that `adopt` must be told to do without.
       good: Whether the file can be adopted, be it with `ignore`.
+      is_helper: Whether it makes no DAG, in a folder where others may.
     """
 
     file: LegacyFile
@@ -33,31 +35,42 @@ class Report:
     dag_ids: list[str] = dataclasses.field(default_factory=list)
     ignore: set[str] = dataclasses.field(default_factory=set)
     good: bool = True
+    is_helper: bool = False
 
 
 def main(path: str) -> int:
     """Compiles the files of a path, which may be one, and prints the report; returns 1 if one cannot be adopted."""
     settings = read_settings()
-    reports = [of_file(file, settings) for file in adopt.files(Path(path).absolute())]
+    files = LegacyFiles(Path(path).absolute())
+    reports = []
+    for file in files:
+        reports.append(of_file(file, settings, files.is_folder))
+        if reports[-1].is_helper:
+            files.add_importers_of(file)
     twice = adopt.same_ids((report.file.path, dag_id) for report in reports for dag_id in report.dag_ids)
     for report in reports:
         for dag_id in sorted(twice.keys() & report.dag_ids):
             report.good = False
             report.lines.append(f"  NO    {twice[dag_id]}")
         print("\n".join(report.lines) + "\n")
-    good = [report for report in reports if report.good]
-    print(f"{len(good)} of {len(reports)} files can be adopted.")
+    helpers = [report for report in reports if report.is_helper]
+    good = [report for report in reports if report.good and not report.is_helper]
+    print(f"{len(good)} of {len(reports) - len(helpers)} files can be adopted.")
     for report, name in zip(good, _names([report.file for report in good]), strict=True):
         print("\n" + "\n".join(_dag_file(name, report)))
-    return 0 if len(good) == len(reports) else 1
+    return 0 if good and len(good) == len(reports) - len(helpers) else 1
 
 
-def of_file(file: LegacyFile, settings: Settings) -> Report:
-    """Compiles one file and reports on it."""
+def of_file(file: LegacyFile, settings: Settings, of_folder: bool = False) -> Report:
+    """Compiles one file and reports on it; of a folder, it may be a helper of others."""
     report = Report(file, [adopt.shown(file.path)])
     try:
         found = load_file(file, settings, {}, force=True)
     except TfxAirflowError as error:
+        if of_folder and isinstance(error, NoDagError):
+            report.is_helper = True
+            report.lines.append(f"  note  {error}")
+            return report
         report.good = False
         report.lines += [f"  NO    {line}" for line in str(error).splitlines()]
         return report

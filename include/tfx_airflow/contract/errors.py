@@ -37,6 +37,12 @@ class UnsupportedNodeError(CompileError):
     headline = "Pipeline cannot run on Airflow"
 
 
+class NoDagError(UnsupportedNodeError):
+    """A file that was written for TFX's Airflow runner makes no DAG: of a folder of such files, it is a helper."""
+
+    headline = "Legacy DAG file"
+
+
 class ManifestError(TfxAirflowError):
     """A compiled pipeline on disk cannot be read by this version."""
 

@@ -24,6 +24,8 @@ IR_FILE = "pipeline.json"
 FAILED_FILE = "failed.json"
 # Written when a legacy DAG file asks for Airflow Variables whose values are not there yet: their names.
 NEEDED_FILE = "needed.json"
+# Kind of the failure that a legacy DAG file without a DAG is: no other is kept for as long as the file stays as it is.
+NO_DAG = "no DAG"
 # Exit codes of the process that compiles.
 COMPILED, PIPELINE_ERROR, CHANGED_MEANWHILE, NEEDS_VARIABLES = 0, 3, 4, 5
 

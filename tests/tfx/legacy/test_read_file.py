@@ -14,7 +14,7 @@ import tfx
 from tfx.orchestration import pipeline as pipeline_lib
 
 from include.tfx_airflow.contract import legacy
-from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.tfx_side.legacy import read_file, secret_values
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
@@ -194,6 +194,57 @@ def test_what_has_no_meaning_here_is_refused_where_it_is(
     with pytest.raises(UnsupportedNodeError) as caught:
         read(_write(tmp_path, text))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "def make():\n    return AirflowDagRunner().run(small.write_and_read())\n",
+            "'make' in line 3 would",
+        ),
+        ("# Nothing.\n", "If others import it, adopt those"),
+        ("from .steps import make\n", "line 3: it makes no DAG: it imports relatively"),
+    ],
+)
+def test_a_file_without_a_dag_is_a_kind_of_its_own(
+    read: Read, tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(NoDagError) as caught:
+        read(_write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "dags"),
+    [
+        ("import flows_of_north\n", []),
+        ("from flows_of_north import DAG\n", [("north", 0)]),
+        (
+            "import flows_of_north\nAirflowDagRunner().run(small.write_and_read(name='south'))\n",
+            [("south", 4)],
+        ),
+    ],
+)
+def test_a_dag_of_an_imported_module_is_the_files_own_where_it_has_a_name_for_it(
+    read: Read, tmp_path: Path, text: str, dags: list[tuple[str, int]]
+) -> None:
+    made = "DAG = AirflowDagRunner().run(small.write_and_read(name='north'))\n"
+    _write(tmp_path, made, "flows_of_north.py")
+    path = _write(tmp_path, text)
+    if dags:
+        assert [(dag.dag_id, dag.line) for dag, _ in read(path)] == dags
+    else:
+        with pytest.raises(NoDagError):
+            read(path)
+
+
+def test_a_dag_that_a_helper_makes_for_the_file_is_the_files_own(read: Read, tmp_path: Path) -> None:
+    _write(
+        tmp_path, "def make(name):\n    AirflowDagRunner().run(small.write_and_read(name=name))\n", "maker.py"
+    )
+    [(dag, _)] = read(_write(tmp_path, "import maker\nmaker.make('east')\n"))
+    assert (dag.dag_id, dag.line) == ("east", 4)
 
 
 def test_a_file_that_tries_names_of_several_versions_goes_on(read: Read, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ import pytest
 from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import DAG
 
-from include.tfx_airflow.airflow_side import adopt
-from include.tfx_airflow.airflow_side.adopt import files
+from include.tfx_airflow.airflow_side import adopt, legacy_imports
+from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.commands import adopt as command
 from include.tfx_airflow.contract import fingerprint, legacy
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, SettingsError
-from include.tfx_airflow.contract.legacy import LegacyDag
+from include.tfx_airflow.contract.errors import ConfigError, NoDagError, SettingsError
+from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.manifest import (
+    FAILED_FILE,
     FORMAT,
     IR_FILE,
     MANIFEST_FILE,
+    NO_DAG,
     Manifest,
     Node,
     RuntimeParameter,
@@ -45,19 +48,46 @@ def _dag(dag_id: str, **config: Any) -> LegacyDag:
     return LegacyDag(dag_id, 7, {name: legacy.plain(value) for name, value in plain.items()})
 
 
+def _content(path: Path) -> str:
+    content = fingerprint.content_key([str(path)], read_settings().roots(), _ENVIRONMENT)
+    assert content
+    return content
+
+
+def _place(path: Path, folders: tuple[Path, ...], environment: dict[str, str] | None = None) -> Path:
+    """Where it is kept what was compiled from a file."""
+    arguments = {
+        "folders": [str(folder) for folder in dict.fromkeys((path.parent, *folders))],
+        "environment": environment or {},
+    }
+    key = fingerprint.arguments_key(str(path), arguments, FORMAT)
+    return read_settings().compiled / f"{LegacyFile(str(path), ()).module}-{key}"
+
+
+def _without_dag(path: Path, *folders: Path) -> None:
+    """Writes what the TFX interpreter would have said of a file that makes no DAG; long ago."""
+    failure = {
+        "kind": NO_DAG,
+        "message": "it makes no DAG: ...",
+        "traceback": "",
+        "files": [str(path)],
+        "installed": [],
+        "variables": [],
+        "airflow_variables": [],
+        "environment": _ENVIRONMENT,
+        "content": _content(path),
+        "time": 0,
+    }
+    place = _place(path, folders)
+    place.mkdir(parents=True)
+    (place / FAILED_FILE).write_text(json.dumps(failure))
+
+
 def _compiled(
     path: Path, *dags: LegacyDag, environment: dict[str, str] | None = None, folders: tuple[Path, ...] = ()
 ) -> Path:
     """Writes what the TFX interpreter would have made of a file."""
-    settings = read_settings()
-    content = fingerprint.content_key([str(path)], settings.roots(), _ENVIRONMENT)
-    assert content
-    arguments = {
-        "folders": [str(folder) for folder in (path.parent, *folders)],
-        "environment": environment or {},
-    }
-    key = fingerprint.arguments_key(str(path), arguments, FORMAT)
-    entry = settings.compiled / f"dag_file_{path.stem}-{key}" / content
+    entry = _place(path, folders, environment) / _content(path)
     nodes = (
         Node(id="Gen", kind="Gen", type="Gen"),
         Node(id="Use", kind="Use", type="Use", upstream=("Gen",)),
@@ -181,12 +211,12 @@ def test_a_file_that_is_not_compiled_needs_the_interpreter(file: Path) -> None:
 
 
 def test_a_path_is_below_the_bundle_or_absolute_and_must_exist(tmp_path: Path) -> None:
-    [found] = files("tests/legacy/two_dags.py")
+    [found] = LegacyFiles("tests/legacy/two_dags.py")
     assert found.path == str(BUNDLE_ROOT / "tests/legacy/two_dags.py")
     with pytest.raises(ConfigError, match="there is no '.*/nowhere.py'"):
-        files("nowhere.py")
+        LegacyFiles("nowhere.py")
     with pytest.raises(ConfigError, match="no file below '.*' uses AirflowDagRunner"):
-        files(tmp_path)
+        LegacyFiles(tmp_path)
 
 
 def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None:
@@ -194,9 +224,86 @@ def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None
     deep.parent.mkdir()
     deep.write_text("from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner\n")
     (file.parent / "helpers.py").write_text("X = 1\n")
-    found = files(file.parent)
+    found = list(LegacyFiles(file.parent))
     assert [one.path for one in found] == [str(deep), str(file)]
     assert found[0].folders == (str(deep.parent), str(file.parent))
+
+
+def _factory(file: Path) -> tuple[Path, Path]:
+    """A package beside the file that calls the runner in a function, and a file that makes its DAG with it."""
+    factory = _beside(file, "factory/dags.py")
+    package = _beside(file, "factory/__init__.py")
+    package.write_text("from .dags import create_dag\n")
+    shop = _beside(file, "shop.py")
+    shop.write_text("from factory import (\n    create_dag,  # the team's\n)\nDAG = create_dag('shop')\n")
+    for name in ("test_shop.py", "conftest.py"):
+        _beside(file, name).write_text("from factory import create_dag\n")
+    _beside(file, "other.py").write_text("import factory_of_others\n# as in factory\n")
+    for helper in (factory, package):
+        _without_dag(helper, file.parent)
+    return factory, shop
+
+
+def test_of_a_folder_a_file_that_makes_its_dag_with_a_helper_is_taken_too(file: Path) -> None:
+    _, shop = _factory(file)
+    _compiled(file, _dag("taxi"))
+    _compiled(shop, _dag("shop"))
+    assert [dag.dag_id for dag in adopt.adopt(file.parent)] == ["taxi", "shop"]
+
+
+def test_the_report_notes_helpers_and_counts_the_others(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, shop = _factory(file)
+    _compiled(file, _dag("taxi"))
+    _compiled(shop, _dag("shop"))
+    original = command.load_file
+    monkeypatch.setattr(command, "load_file", lambda *found, force: original(*found))
+    assert command.main(str(file.parent)) == 0
+    text = capsys.readouterr().out
+    assert text.count("  note  Legacy DAG file") == 2
+    assert "2 of 2 files can be adopted." in text and text.count("Write dags/") == 2
+
+
+def test_a_folder_in_which_no_file_makes_a_dag_is_refused_with_their_names(file: Path) -> None:
+    _without_dag(file)
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file.parent)
+    assert "none of the files there that use AirflowDagRunner makes a DAG:" in str(caught.value)
+    assert f"'{file}': it makes no DAG" in str(caught.value)
+    with pytest.raises(NoDagError, match="it makes no DAG"):
+        adopt.adopt(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "imports"),
+    [
+        ("import a.b", True),
+        ("import os, a.b as c", True),
+        ("  from a.b import c", True),
+        ("from a import b", True),
+        ("from a import (\n  x,\n  b as c,\n)", True),
+        ("from . import b", False),
+        ("import a", False),
+        ("# from a import b", False),
+        ("from a.b.c import d", False),
+    ],
+)
+def test_an_import_of_a_module_is_found_in_the_text(tmp_path: Path, text: str, imports: bool) -> None:
+    module, other = tmp_path / "a" / "b.py", tmp_path / "deep" / "flow.py"
+    found = legacy_imports.importers(module, {other: text.encode()}, [tmp_path])
+    assert found == ([other] if imports else [])
+
+
+def test_a_relative_import_is_found_from_its_own_folder(tmp_path: Path) -> None:
+    module = tmp_path / "a" / "b.py"
+    sources = {
+        tmp_path / "a" / "flow.py": b"from . import b\n",
+        tmp_path / "a" / "other.py": b"from .b import c\n",
+        tmp_path / "a" / "deep" / "flow.py": b"from ..b import c\n",
+        tmp_path / "flow.py": b"from .b import c\n",
+    }
+    assert legacy_imports.importers(module, sources, []) == list(sources)[:3]
 
 
 def test_a_file_may_import_from_more_folders(file: Path) -> None:
@@ -205,14 +312,15 @@ def test_a_file_may_import_from_more_folders(file: Path) -> None:
     [dag] = adopt.adopt(deep, folders=[file.parent])
     source = dag.task_dict["Gen"].compiled.source
     assert source.file and source.file.folders == (str(deep.parent), str(file.parent))
-    assert files(file.parent, [deep.parent, file.parent])[1].folders == (str(file.parent), str(deep.parent))
+    [_, second] = LegacyFiles(file.parent, [deep.parent, file.parent])
+    assert second.folders == (str(file.parent), str(deep.parent))
 
 
 def test_a_folder_that_is_not_there_is_refused_by_name(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"folders names \['.*/legcay'\], and there is no such folder"):
-        files(file, [file.parent, "legcay"])
+        LegacyFiles(file, [file.parent, "legcay"])
     with pytest.raises(ConfigError, match="folders must be a list of folders, not 'legacy'"):
-        files(file, "legacy")
+        LegacyFiles(file, "legacy")
 
 
 def _written(text: str) -> dict[str, list[DAG]]:

@@ -11,9 +11,9 @@ from typing import Any
 from tfx.orchestration import pipeline as pipeline_lib
 
 from include.tfx_airflow.contract import legacy
-from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
-from include.tfx_airflow.tfx_side.legacy import dropped_names, property_templates
+from include.tfx_airflow.tfx_side.legacy import dropped_names, no_dag, property_templates
 from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
@@ -31,7 +31,9 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
 
     Raises:
       NeedsVariables: It asks for Variables that `file` does not have; make it again with them.
-      UnsupportedNodeError: It uses what cannot be had here, or makes no DAG, or two of one id.
+      NoDagError: It makes no DAG. As for Airflow 2, one that is made by a module it imports is its own only if one of its
+        names stands for it.
+      UnsupportedNodeError: It uses what cannot be had here, or makes two DAGs of one id.
       Exception: Whatever the file raises.
     """
     try:
@@ -39,25 +41,30 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
     except RefusedError as error:
         raise UnsupportedNodeError(f"{_place(error, file)}{error}") from None
     except Exception as error:
+        innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+        if "attempted relative import" in str(error) and innermost == file.path:
+            raise NoDagError(
+                f"{_place(error, file)}it makes no DAG: it imports relatively, as a part of a package, which a DAG file is "
+                "not. If others import it, adopt those."
+            ) from None
         if heir := dropped_names.explain(error):
             raise UnsupportedNodeError(f"{_place(error, file)}{heir}") from None
         raise
-    if not stand_ins.made:
-        raise UnsupportedNodeError(
-            "it makes no DAG: it gives no pipeline to AirflowDagRunner(...).run() when it is imported, as Airflow "
-            "does. If it does so under 'if __name__ == \"__main__\":', move that to the end of the module."
-        )
-    ids = Counter(made.dag.dag_id for made in stand_ins.made)
+    names = list(vars(module).values())
+    found = [made for made in stand_ins.made if made.line or any(value is made.dag for value in names)]
+    if not found:
+        raise NoDagError(no_dag.why(file.path))
+    ids = Counter(made.dag.dag_id for made in found)
     twice = sorted(dag_id for dag_id, count in ids.items() if count > 1)
     if twice:
         raise UnsupportedNodeError(
             f"it makes more than one DAG of the id {twice[0]!r}; give each a name of its own."
         )
-    for made in stand_ins.made:
+    for made in found:
         node_id, heir = dropped_names.dropped_component(made.pipeline)
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
-    return [(_told(made, module.__doc__ or ""), made.pipeline) for made in stand_ins.made]
+    return [(_told(made, module.__doc__ or ""), made.pipeline) for made in found]
 
 
 def _place(error: BaseException, file: LegacyFile) -> str:

@@ -30,7 +30,7 @@ class Made:
       pipeline: The pipeline.
       dag: What the runner returned; its config is that of the file.
       config: The runner's config.
-      line: Of the file; 0 when the runner was called from elsewhere.
+      line: Of the file, where it calls the runner or what calls it; 0 when a module does so that is being imported.
     """
 
     pipeline: pipeline_lib.Pipeline
@@ -86,5 +86,7 @@ def modules(file: LegacyFile, made: list[Made]) -> dict[str, ModuleType]:
 def _line(path: str) -> int:
     frame = sys._getframe(1)
     while frame and frame.f_code.co_filename != path:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return 0  # what an import calls, the file does not
         frame = frame.f_back  # type: ignore[assignment]
     return frame.f_lineno if frame else 0

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from include.tfx_airflow.contract import fingerprint
-from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.manifest import (
     CHANGED_MEANWHILE,
@@ -34,6 +34,7 @@ from include.tfx_airflow.contract.manifest import (
     MANIFEST_FILE,
     NEEDED_FILE,
     NEEDS_VARIABLES,
+    NO_DAG,
     PIPELINE_ERROR,
     Manifest,
 )
@@ -104,12 +105,14 @@ def _fail(
 ) -> int:
     watched.stop()
     inputs = user_inputs(watched, request)
+    content, environment = _key(inputs, request)
     failure = {
         "kind": kind,
         "message": secret_values.masked(message, _variables(request), request["sensitive"]),
         "traceback": secret_values.masked(text, _variables(request), request["sensitive"]),
         **inputs,
-        "content": _key(inputs, request)[0],
+        "content": content,
+        "environment": environment,
         "time": time.time(),
     }
     temporary = folder / f"{FAILED_FILE}.{os.getpid()}"
@@ -190,7 +193,8 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
             return _fail(folder, request, watched, "reference", str(error), "")
         return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
     except UnsupportedNodeError as error:
-        return _fail(folder, request, watched, "unsupported", str(error).split(": ", 1)[1], "")
+        kind = NO_DAG if isinstance(error, NoDagError) else "unsupported"
+        return _fail(folder, request, watched, kind, str(error).split(": ", 1)[1], "")
     except topsort.InvalidDAGError as error:
         return _fail(folder, request, watched, "error", _cycle(error), "")
     except (Exception, SystemExit) as error:

@@ -1,0 +1,82 @@
+"""The legacy DAG files of a path: one, or those of a folder that use TFX's runner, be it by a helper."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from include.tfx_airflow.airflow_side import legacy_imports
+from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
+from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.legacy import LegacyFile
+
+_RUNNER = (b"orchestration.airflow", b"AirflowDagRunner")
+
+
+class LegacyFiles:
+    """The files to execute, in the order of their names; then those that `add_importers_of` adds.
+
+    Only executing a file shows whether it makes a DAG: the runner may be called in a function that other files call, or
+    be named in a comment.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], folders: Collection[str | os.PathLike[str]] = ()):
+        """Looks for the files.
+
+        Args:
+          path: As for `adopt`.
+          folders: As for `adopt`.
+
+        Raises:
+          ConfigError: There are none, or there is no such folder.
+        """
+        if isinstance(folders, (str, os.PathLike)):
+            raise ConfigError(
+                f"adopt({str(path)!r}): folders must be a list of folders, not {str(folders)!r}."
+            )
+        place = _absolute(path)
+        more = [_absolute(folder) for folder in folders]
+        if missing := [str(folder) for folder in more if not folder.is_dir()]:
+            raise ConfigError(
+                f"adopt({str(path)!r}): folders names {missing}, and there is no such folder; give absolute paths, or "
+                "paths from the bundle's root."
+            )
+        self.is_folder = place.is_dir()
+        self._sources: dict[Path, bytes] = {}
+        self._folders = more
+        if place.is_file():
+            self._paths = [place]
+        elif self.is_folder:
+            self._folders = [place, *more]
+            self._sources = {file: file.read_bytes() for file in sorted(place.rglob("*.py"))}
+            self._paths = [
+                file for file, source in self._sources.items() if any(n in source for n in _RUNNER)
+            ]
+            if not self._paths:
+                raise ConfigError(
+                    f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner."
+                )
+        else:
+            raise ConfigError(
+                f"adopt({str(path)!r}): there is no {str(place)!r}; give an absolute path, or one from the bundle's "
+                "root."
+            )
+
+    def __iter__(self) -> Iterator[LegacyFile]:
+        for path in self._paths:  # which grows meanwhile
+            yield LegacyFile(str(path), tuple(dict.fromkeys(map(str, [path.parent, *self._folders]))))
+
+    def add_importers_of(self, file: LegacyFile) -> None:
+        """Adds the files that import one which makes no DAG: they may."""
+        for path in legacy_imports.importers(Path(file.path), self._sources, self._folders):
+            if path not in self._paths and not _is_test(path):
+                self._paths.append(path)
+
+
+def _is_test(path: Path) -> bool:
+    return path.name.startswith("test_") or path.name.endswith("_test.py") or path.name == "conftest.py"
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
