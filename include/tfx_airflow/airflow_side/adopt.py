@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from include.tfx_airflow.airflow_side import legacy_arguments, machines
+from include.tfx_airflow.airflow_side import legacy_arguments, legacy_environment, machines
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
 from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
@@ -43,7 +43,8 @@ def adopt(
         hold may be imported.
       configs: What to add to a DAG, or to replace in it, by DAG id: its `airflow_dag_config` takes precedence over that
         of the file.
-      environment: Environment variables for the files and for all nodes of their DAGs.
+      environment: Environment variables for the files and for all nodes of their DAGs. A node has these even where the
+        file sets another value.
       ignore: Names of what the files ask for and Airflow 3 cannot do, such as `sla`, to do without it.
       folders: More folders from which the files import, written like `path`. Each file's own folder, and a folder that is
         the `path`, are such already.
@@ -53,8 +54,8 @@ def adopt(
 
     Raises:
       CompileError: The file cannot be executed here, makes no DAG, or a pipeline does not compile.
-      ConfigError: There is no such file; no file of the folder makes a DAG; a file asks for what cannot be honoured; two files make a DAG of one id; or
-        `configs` does not fit the DAGs.
+      ConfigError: There is no such file; no file of the folder makes a DAG; a file asks for what cannot be honoured; two
+        files make a DAG of one id; or `configs` does not fit the DAGs.
       SettingsError: It is not compiled yet and there is no TFX interpreter.
     """
     settings = read_settings()
@@ -90,7 +91,9 @@ def adopt(
             "DAG file reads are noticed."
         )
     roots = settings.roots()
-    return [_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, roots) for compiled in found]
+    return [
+        _dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, given, roots) for compiled in found
+    ]
 
 
 def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -129,6 +132,7 @@ def _dag(
     compiled: Compiled,
     own: AirflowPipelineConfig | None,
     ignore: Collection[str],
+    given: Mapping[str, str],
     roots: Mapping[str, str],
 ) -> DAG:
     assert compiled.manifest.legacy
@@ -142,7 +146,7 @@ def _dag(
             f"{reasons}\nTo do without it, name it: adopt(..., ignore={sorted(mapped.refused_names)!r})."
         )
     if not compiled.found:
-        for note in mapped.notes:
+        for note in (*mapped.notes, *legacy_environment.notes(legacy, compiled.manifest.variables, given)):
             log.warning("%s, DAG %r: %s", compiled.source.reference, legacy.dag_id, note)
     config = dataclasses.replace(
         own,
@@ -150,4 +154,6 @@ def _dag(
         runtime_parameters={**mapped.runtime_parameters(compiled.manifest), **own.runtime_parameters},
         computed_parameters={**mapped.templates, **own.computed_parameters},
     )
-    return AirflowDagRunner(config).dag(compiled)
+    environment = {**compiled.source.environment, **legacy_environment.for_nodes(legacy, given)}
+    source = dataclasses.replace(compiled.source, environment=environment)
+    return AirflowDagRunner(config).dag(dataclasses.replace(compiled, source=source))

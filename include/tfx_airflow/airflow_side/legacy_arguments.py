@@ -102,7 +102,7 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
     """
     given = given or {}
     defaults = given.get("default_args") or {}
-    found = Mapped(notes=[*dag.ignored, *_store(dag.store)])
+    found = Mapped(notes=[*dag.notes, *_store(dag.store)])
     found.refused_names = {name: text for name, text in dag.refused.items() if name not in ignore}
     config = {name: legacy.live(value) for name, value in dag.config.items() if name not in ignore}
     for name, value in config.items():

@@ -7,7 +7,7 @@ import itertools
 import json
 from pathlib import Path
 
-from include.tfx_airflow.airflow_side import adopt, legacy_arguments
+from include.tfx_airflow.airflow_side import adopt, legacy_arguments, legacy_environment
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.contract import fingerprint, legacy
@@ -98,7 +98,10 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
             report.lines.append(f"  Param {parameter.name} = {parameter.default!r}")
     report.lines += [f"  every run  {name} = {text}" for name, text in dag.templates.items()]
     report.lines += [f"  ok    {line}" for line in _kept(dag, mapped)]
-    report.lines += [f"  note  {note}" for note in mapped.notes]
+    if variables := legacy_environment.for_nodes(dag, ()):
+        report.lines.append(f"  ok    its nodes have {', '.join(variables)} as the file sets them")
+    notes = [*mapped.notes, *legacy_environment.notes(dag, manifest.variables, ())]
+    report.lines += [f"  note  {note}" for note in notes]
     report.lines += [f"  NO    {sentence}" for sentence in mapped.refused]
     report.ignore |= set(mapped.refused_names)
 

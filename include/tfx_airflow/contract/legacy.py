@@ -57,8 +57,10 @@ class LegacyDag:
       templates: Template by the name of a RuntimeParameter that stands for it, where the file has a template in a
         component's property; such a parameter does not become a Param.
       store: Address of the ML Metadata store that the pipeline names, without user and password; "" if it names none.
-      ignored: What else has no effect here, as sentences.
+      notes: What else has no effect here, or another one, as sentences.
       refused: What cannot be honoured, as sentences by name.
+      variables: By the name of each environment variable that executing the file sets, the file that sets it to a literal
+        text, which its nodes are given; "" where only executing it would tell. Never a value: it may be a secret.
     """
 
     dag_id: str
@@ -66,13 +68,18 @@ class LegacyDag:
     config: dict[str, Any]
     templates: dict[str, str] = dataclasses.field(default_factory=dict)
     store: str = ""
-    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> LegacyDag:
-        """Makes it again from what `dataclasses.asdict` and JSON have made of it."""
-        return cls(**{**data, "ignored": tuple(data["ignored"])})
+        """Makes it again from what `dataclasses.asdict` and JSON have made of it.
+
+        Raises:
+          KeyError: It was made by an earlier version, which told less.
+        """
+        return cls(**{**data, "notes": tuple(data["notes"])})
 
     def with_texts(self, change: Callable[[str], str]) -> LegacyDag:
         """The same with its JSON changed, such as by `fingerprint.abstract`."""

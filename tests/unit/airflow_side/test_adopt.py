@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import textwrap
@@ -12,7 +13,7 @@ import pytest
 from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import DAG
 
-from include.tfx_airflow.airflow_side import adopt, legacy_imports
+from include.tfx_airflow.airflow_side import adopt, legacy_environment, legacy_imports
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.commands import adopt as command
 from include.tfx_airflow.contract import fingerprint, legacy
@@ -120,6 +121,43 @@ def test_all_dags_of_a_file_are_made_from_what_is_compiled(file: Path) -> None:
     assert str(south.task_dict["Gen"].compiled.ir) == str(entry / "1" / IR_FILE)
     # What the nodes get: AIRFLOW_HOME, and nothing else of Airflow's.
     assert south.task_dict["Gen"].compiled.source.environment == {"AIRFLOW_HOME": AIRFLOW_HOME}
+
+
+def _with_variables(file: Path) -> LegacyDag:
+    """A DAG whose file sets environment variables, as it is told of."""
+    file.write_text("import os\nos.environ['DEVICES'] = '-1'\nos.environ['TOKEN'] = 'hunter22'\n")
+    variables = {"DEVICES": str(file), "TOKEN": str(file), "COMPUTED": "", "PYTHONPATH": ""}
+    return dataclasses.replace(_dag("taxi"), variables=variables)
+
+
+def test_nodes_have_the_variables_that_the_file_sets_to_literal_texts(file: Path) -> None:
+    _compiled(file, _with_variables(file))
+    [dag] = adopt.adopt(file)
+    environment = dag.task_dict["Gen"].compiled.source.environment
+    assert environment == {"AIRFLOW_HOME": AIRFLOW_HOME, "DEVICES": "-1", "TOKEN": "hunter22"}
+    assert "hunter22" not in repr(dag.task_dict["Gen"].compiled)
+
+
+def test_the_variables_of_the_owner_come_before_those_of_the_file(file: Path) -> None:
+    given = {"DEVICES": "0", "COMPUTED": "1"}
+    dag = _with_variables(file)
+    _compiled(file, dag, environment=given)
+    [found] = adopt.adopt(file, environment=given)
+    environment = found.task_dict["Gen"].compiled.source.environment
+    assert environment == {"AIRFLOW_HOME": AIRFLOW_HOME, **given, "TOKEN": "hunter22"}
+    assert not any("COMPUTED" in note for note in legacy_environment.notes(dag, (), given))
+
+
+def test_variables_that_nodes_or_the_file_do_not_have_are_noted_by_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_DATA", "/srv/data")
+    read = ("AIRFLOW_HOME", "AIRFLOW_DATA", "AIRFLOW_ABSENT", "HOME")
+    folders, computed, hidden = legacy_environment.notes(_with_variables(file), read, ())
+    assert "the file sets PYTHONPATH, which its nodes do not get" in folders
+    assert "the environment variables COMPUTED by values" in computed and "environment={...}" in computed
+    assert "reads the environment variables AIRFLOW_DATA;" in hidden
+    assert not any("hunter22" in note for note in (folders, computed, hidden))
 
 
 def test_a_template_of_a_property_is_computed_and_no_param(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 import functools
@@ -91,8 +92,15 @@ def test_what_cannot_be_told_says_what_it_was(value: Any, text: str) -> None:
 
 def test_a_dag_is_the_same_after_json() -> None:
     dag = LegacyDag("taxi", 9, {"retries": 1}, {"Gen.input": "{{ ds }}"}, "sqlite:////a", ("b",), {"c": "d"})
+    dag = dataclasses.replace(dag, variables={"A": "/srv/a.py"})
     assert dag.with_texts(lambda text: text) == dag
     assert dag.with_texts(lambda text: text.replace("////a", "////ü")).store == "sqlite:////ü"
+
+
+def test_what_an_earlier_version_told_is_not_taken() -> None:
+    told = {"dag_id": "taxi", "line": 9, "config": {}, "ignored": []}
+    with pytest.raises(KeyError):
+        LegacyDag.of(told)
 
 
 def test_a_file_becomes_a_module_that_hides_no_other() -> None:

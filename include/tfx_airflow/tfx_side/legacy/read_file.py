@@ -83,12 +83,12 @@ def _told(made: Made, doc: str) -> LegacyDag:
         config=config,
         templates=property_templates.take(made.pipeline),
         store=_store(made.pipeline.metadata_connection_config),
-        ignored=tuple(_ignored(made)),
+        notes=tuple(_notes(made)),
         refused=dict(_refused(made)),
     )
 
 
-def _ignored(made: Made) -> Iterator[str]:
+def _notes(made: Made) -> Iterator[str]:
     arguments = {
         key: value for key, value in made.pipeline.additional_pipeline_args.items() if key != "tmp_dir"
     }

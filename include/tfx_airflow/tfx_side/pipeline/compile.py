@@ -151,7 +151,7 @@ def _of_function(request: dict[str, Any]) -> _Part:
     )
 
 
-def _legacy(request: dict[str, Any]) -> list[_Part]:
+def _legacy(request: dict[str, Any], watched: watch.Watch) -> list[_Part]:
     from include.tfx_airflow.tfx_side.legacy import read_file, stand_ins
     from include.tfx_airflow.tfx_side.pipeline import ir
 
@@ -159,10 +159,12 @@ def _legacy(request: dict[str, Any]) -> list[_Part]:
     # They stay until this process ends: what was imported through them is looked at later.
     found = read_file.read(file, stand_ins.StandIns(file))
     parts: list[_Part] = []
+    variables = watched.effects().variables()
     for dag, pipeline in found:
         manifest, text = ir.compile_pipeline(
             pipeline, request["reference"], "", roots, request["environment"]
         )
+        dag = dataclasses.replace(dag, variables=variables)
         dag = dag.with_texts(lambda text: fingerprint.abstract(text, roots))
         parts.append((dag, manifest, text))
     return parts
@@ -183,7 +185,7 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     from tfx.utils import topsort  # a light module, unlike those of the compiler
 
     try:
-        parts = _legacy(request) if request["legacy"] else [_of_function(request)]
+        parts = _legacy(request, watched) if request["legacy"] else [_of_function(request)]
         watched.stop()
     except NeedsVariables as question:
         (folder / NEEDED_FILE).write_text(json.dumps(question.names), encoding="utf-8")

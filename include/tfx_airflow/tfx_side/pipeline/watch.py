@@ -1,4 +1,4 @@
-"""Records what compiling a pipeline reads: files, folders, checks for existence, environment variables.
+"""Records what compiling a pipeline reads: files, folders, checks for existence, environment variables; and its effects.
 
 An audit hook sees what Python opens, lists and imports. TensorFlow reads files in C++, and checking a file or
 reading a variable raises no audit event: these functions are wrapped, in this process only.
@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.tfx_side.pipeline import effects
 from include.tfx_airflow.tfx_side.pipeline.tfx_packages import OWN, PACKAGES, TfxPackages, of_stdlib
 
 _IMPORT = "<frozen importlib._bootstrap"
@@ -58,7 +59,7 @@ class Watch:
         if value is None and kind == "folder":
             value = "."
         if isinstance(value, str):
-            if kind not in ("variable", "import") and "://" not in value:
+            if kind not in ("variable", "import", *effects.KINDS) and "://" not in value:
                 value = os.path.abspath(value)
             self._seen.add((kind, value, _frames()))
 
@@ -66,22 +67,26 @@ class Watch:
         if not self._on:
             return
         if event == "open":
-            path, mode, flags = arguments[:3]
-            writes = isinstance(flags, int) and flags & _WRITES
-            if isinstance(mode, str):
-                writes = bool(set(mode) & set("wax+"))
-            if not writes:
-                self._note("file", path)
-            elif isinstance(path, (str, bytes)):
-                self._written.add(os.path.abspath(os.fsdecode(path)))
+            self._on_open(*arguments[:3])
         elif event in ("os.listdir", "os.scandir"):
             self._note("folder", arguments[0])
         elif event == "sqlite3.connect":
             self._note("file", arguments[0])
+        elif event in effects.EVENTS:
+            self._note(effects.EVENTS[event], arguments[0])
         elif event == "import":
             self._note("import", arguments[0])
             if not self._tensorflow_wrapped and "tensorflow" in sys.modules:
                 self._wrap_tensorflow()
+
+    def _on_open(self, path: Any, mode: Any, flags: Any) -> None:
+        writes = isinstance(flags, int) and flags & _WRITES
+        if isinstance(mode, str):
+            writes = bool(set(mode) & set("wax+"))
+        if not writes:
+            self._note("file", path)
+        elif isinstance(path, (str, bytes)):
+            self._written.add(os.path.abspath(os.fsdecode(path)))
 
     def _wrapped(self, function: Callable[..., Any], kind: str) -> Callable[..., Any]:
         def look(path: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -141,8 +146,13 @@ class Watch:
         sorter = _Sorter(self._written, roots)
         sorter.take_modules()
         for kind, value, frames in self._seen:
-            sorter.take(kind, value, frames)
+            if kind not in effects.KINDS:
+                sorter.take(kind, value, frames)
         return sorter.found
+
+    def effects(self) -> effects.Effects:
+        """What the user's code did besides reading."""
+        return effects.of(self._seen)
 
 
 def _frames() -> Frames:
