@@ -144,7 +144,7 @@ def test_two_dags_in_one_file(read: Read) -> None:
             "model_validator",
             "'ModelValidator' of 'old': 'ModelValidator' is dropped by TFX: 'tfx.components.Evaluator'",
         ),
-        ("other_tasks", "line 3: airflow.operators.bash_operator.BashOperator of Airflow is not known"),
+        ("other_tasks", "line 15: airflow.operators.bash_operator.BashOperator of Airflow is not known"),
     ],
 )
 def test_old_files_are_refused_with_what_to_write_instead(read: Read, name: str, sentence: str) -> None:
@@ -245,6 +245,63 @@ def test_a_dag_that_a_helper_makes_for_the_file_is_the_files_own(read: Read, tmp
     )
     [(dag, _)] = read(_write(tmp_path, "import maker\nmaker.make('east')\n"))
     assert (dag.dag_id, dag.line) == ("east", 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from airflow.operators.python import BranchPythonOperator, PythonOperator\n",
+        "from airflow.operators import python\nimport airflow.hooks.base as hooks\n",
+        "from airflow.models import BaseOperator\ndef f(a: BaseOperator | None) -> BaseOperator: ...\n",
+        "from airflow.decorators import (\n    dag,\n    task,\n)\n",
+    ],
+)
+def test_what_is_imported_from_airflow_and_not_used_does_no_harm(
+    read: Read, tmp_path: Path, text: str
+) -> None:
+    [(dag, _)] = read(_write(tmp_path, f"{text}AirflowDagRunner().run(small.write_and_read())\n"))
+    assert dag.dag_id == "write_and_read"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("from airflow.operators.python import PythonOperator as P\nP(task_id='a')\n", "operators.python."),
+        ("from airflow.models import BaseOperator\nclass Mine(BaseOperator):\n    pass\n", "models.BaseOp"),
+        ("from airflow.configuration import conf\nconf.get('core', 'x')\n", "configuration.conf"),
+        ("from airflow.decorators import task\n@task\ndef f(): ...\n", "decorators.task"),
+        ("from airflow.models import BaseOperator\nisinstance(1, BaseOperator)\n", "models.BaseOperator"),
+        ("from airflow.utils.weight_rule import WeightRule\nWeightRule.ABSOLUTE\n", "weight_rule.WeightRule"),
+        ("import airflow.operators.python\nairflow.operators.python.PythonOperator()\n", "operators.python."),
+    ],
+)
+def test_what_is_used_of_airflow_is_refused_where_it_is_used(
+    read: Read, tmp_path: Path, text: str, name: str
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert "line 4: airflow." in str(caught.value)
+    assert name in str(caught.value) and "of Airflow is not known" in str(caught.value)
+
+
+def test_of_names_that_a_file_tries_it_gets_the_last_one(read: Read, tmp_path: Path) -> None:
+    text = (
+        "try:\n    from airflow.operators.bash import BashOperator\n"
+        "except (ImportError, KeyError):\n    BashOperator = None\n"
+        "assert BashOperator is None\n"
+        "AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    assert len(read(_write(tmp_path, text))) == 1
+
+
+def test_trigger_rules_have_their_names(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from airflow.utils.trigger_rule import TriggerRule\n"
+        "defaults = {'trigger_rule': TriggerRule.ALL_DONE}\n"
+        "AirflowDagRunner({'default_args': defaults}).run(small.write_and_read())\n"
+    )
+    [(dag, _)] = read(_write(tmp_path, text))
+    assert dag.config["default_args"] == {"trigger_rule": "all_done"}
 
 
 def test_a_file_that_tries_names_of_several_versions_goes_on(read: Read, tmp_path: Path) -> None:

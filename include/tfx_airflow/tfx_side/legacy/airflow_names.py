@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import enum
 import importlib
 import json
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.tfx_side.legacy.placeholder import Placeholder, is_tried
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables, RefusedError
 
 _MISSING = object()
@@ -49,6 +51,28 @@ class DAG:
         if name.startswith("__"):
             raise AttributeError(name)
         raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_NODES_ONLY}.")
+
+
+class TriggerRule(str, enum.Enum):
+    """As `airflow.utils.trigger_rule.TriggerRule`, of Airflow 1.10 and 2."""
+
+    ALL_SUCCESS = "all_success"
+    ALL_FAILED = "all_failed"
+    ALL_DONE = "all_done"
+    ALL_DONE_SETUP_SUCCESS = "all_done_setup_success"
+    ALL_SKIPPED = "all_skipped"
+    ONE_SUCCESS = "one_success"
+    ONE_FAILED = "one_failed"
+    ONE_DONE = "one_done"
+    NONE_FAILED = "none_failed"
+    NONE_FAILED_MIN_ONE_SUCCESS = "none_failed_min_one_success"
+    NONE_FAILED_OR_SKIPPED = "none_failed_or_skipped"
+    NONE_SKIPPED = "none_skipped"
+    DUMMY = "dummy"
+    ALWAYS = "always"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 def days_ago(
@@ -130,11 +154,12 @@ def names(file: LegacyFile) -> dict[str, dict[str, Any]]:
             "utc": _UTC,
             "utcnow": lambda: datetime.datetime.now(_UTC),
         },
+        "airflow.utils.trigger_rule": {"TriggerRule": TriggerRule},
     }
 
 
 class AirflowModule(ModuleType):
-    """Stands for a module of Airflow; any may be imported, few names may be used."""
+    """Stands for a module of Airflow; any may be imported, and any name of Airflow 1 and 2, few may be used."""
 
     def __init__(self, name: str, known: Mapping[str, Mapping[str, Any]]) -> None:
         """Makes it, with the names that it has."""
@@ -149,4 +174,8 @@ class AirflowModule(ModuleType):
             return importlib.import_module(full)
         if name.startswith("__"):
             raise AttributeError(name)
-        raise RefusedError(f"{full} of Airflow is not known where the file is executed; {_NODES_ONLY}.")
+        refusal = f"{full} of Airflow is not known where the file is executed; {_NODES_ONLY}."
+        # A file that knows Airflow 3 as well is to take what it has for Airflow 2.
+        if full.startswith("airflow.sdk.") or is_tried():
+            raise RefusedError(refusal)
+        return Placeholder(full, refusal)
