@@ -328,6 +328,41 @@ def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> 
     assert list(dag.refused) == ["component_config_overrides"]
 
 
+def test_arguments_of_older_pipelines_are_honoured_or_noted_without_their_values(
+    read: Read, tmp_path: Path
+) -> None:
+    text = (
+        "from tfx.orchestration import pipeline\n"
+        "more = {'logger_args': {'token': 'hunter22'}, 'beam_pipeline_args': ['--direct_num_workers=2']}\n"
+        "AirflowDagRunner({}).run(pipeline.Pipeline(pipeline_name='old', pipeline_root='/srv/old', "
+        "components=[small.Write(message='a')], metadata_db_root='/srv/hunter23', "
+        "beam_pipeline_args=['--direct_num_workers=1'], additional_pipeline_args=more))\n"
+    )
+    [(dag, pipeline)] = read(_write(tmp_path, text))
+    assert pipeline.beam_pipeline_args == ["--direct_num_workers=2"]
+    assert [note.partition(" of the pipeline")[0] for note in dag.notes] == [
+        "additional_pipeline_args",
+        "metadata_db_root",
+    ]
+    assert "logger_args" in dag.notes[0] and "hunter" not in "".join(dag.notes)
+
+
+def test_empty_arguments_of_older_pipelines_need_no_note(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.orchestration.pipeline import Pipeline\n"
+        "class Mine(Pipeline):\n    def __init__(self, **keywords):\n        super().__init__(**keywords)\n"
+        "AirflowDagRunner().run(Mine(pipeline_name='old', pipeline_root='/srv/old', additional_pipeline_args={}, "
+        "metadata_db_root=None))\n"
+    )
+    [(dag, _)] = read(_write(tmp_path, text))
+    assert not dag.notes
+
+
+def test_pipelines_take_no_old_arguments_once_the_file_was_read() -> None:
+    with pytest.raises(TypeError, match="additional_pipeline_args"):
+        pipeline_lib.Pipeline(pipeline_name="new", additional_pipeline_args={})
+
+
 def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration import metadata\n"

@@ -13,7 +13,7 @@ from tfx.orchestration import pipeline as pipeline_lib
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
-from include.tfx_airflow.tfx_side.legacy import dropped_names, no_dag, property_templates
+from include.tfx_airflow.tfx_side.legacy import dropped_names, no_dag, old_arguments, property_templates
 from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
@@ -83,17 +83,9 @@ def _told(made: Made, doc: str) -> LegacyDag:
         config=config,
         templates=property_templates.take(made.pipeline),
         store=_store(made.pipeline.metadata_connection_config),
-        notes=tuple(_notes(made)),
+        notes=tuple(old_arguments.notes(made.pipeline)),
         refused=dict(_refused(made)),
     )
-
-
-def _notes(made: Made) -> Iterator[str]:
-    arguments = {
-        key: value for key, value in made.pipeline.additional_pipeline_args.items() if key != "tmp_dir"
-    }
-    if arguments:
-        yield f"additional_pipeline_args = {arguments!r} of the pipeline has no effect: TFX's launcher takes none."
 
 
 def _store(config: Any) -> str:

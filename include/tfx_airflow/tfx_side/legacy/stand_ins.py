@@ -1,4 +1,4 @@
-"""Makes a legacy DAG file importable: stand-ins for Airflow and TFX's Airflow runner, and its own folders."""
+"""Makes a legacy DAG file importable: stand-ins for Airflow and TFX's Airflow runner, old arguments, its own folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 
 from include.tfx_airflow.contract.legacy import LegacyFile
-from include.tfx_airflow.tfx_side.legacy import airflow_names, runner
+from include.tfx_airflow.tfx_side.legacy import airflow_names, old_arguments, runner
 
 
 class _Source(importlib.machinery.SourceFileLoader):
@@ -45,6 +45,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in [name for name in sys.modules if self._stands_for(name)]:
             _forget(name)
         sys.meta_path.insert(0, self)
+        self._refuse_old_arguments = old_arguments.accept()
         new = [folder for folder in file.folders if folder not in sys.path]
         sys.path += new
         # Beam's workers are processes of their own.
@@ -53,6 +54,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def remove(self) -> None:
         """Takes them away again, and forgets what was imported meanwhile."""
         sys.meta_path.remove(self)
+        self._refuse_old_arguments()
         sys.path[:] = self._path
         for name in [name for name in sys.modules if name not in self._before]:
             path = getattr(sys.modules[name], "__file__", None) or ""
