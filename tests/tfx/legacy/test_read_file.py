@@ -317,6 +317,86 @@ def test_an_error_of_the_file_itself_stays_as_it_is(read: Read, tmp_path: Path) 
         read(_write(tmp_path, "1 / 0\n"))
 
 
+def test_all_dropped_names_of_a_file_are_in_one_error(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx import components\n"
+        "from tfx.orchestration import pipeline as p\n"
+        "gen = components.CsvExampleGen(input_base='/srv/data')\n"
+        "statistics = components.StatisticsGen(\n    input_data=gen.outputs.examples)\n"
+        "schema = components.SchemaGen(stats=statistics.outputs.output)\n"
+        "pusher = components.Pusher(model_export=1, push_destination=2)\n"
+        "p.PipelineDecorator()\n"
+    )
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    places = [one.partition(" is dropped")[0] for one in str(caught.value).partition(": ")[2].split(" Also ")]
+    assert places == [
+        "line 7: '.outputs.examples'",
+        "line 6: the argument 'input_data'",
+        "line 8: '.outputs.output'",
+        "line 8: the argument 'stats'",
+        "line 9: the argument 'model_export'",
+        "line 10: 'PipelineDecorator'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "from tfx.orchestration.pipeline import PipelineDecorator\n",
+            "line 3: 'PipelineDecorator' is dropped",
+        ),
+        ("from tfx.runtimes.tfx_airflow import PipelineRunner\n", "line 3: 'tfx.runtimes' is dropped"),
+        (
+            "from tfx.dsl.components.common.resolver import Resolver\nResolver(instance_name='a')\n",
+            "line 4: the argument 'instance_name' is dropped by TFX: write .with_id('...')",
+        ),
+        (
+            "import tensorflow_model_analysis as tfma\ntfma.config.MetricThreshold()\n",
+            "line 4: 'tensorflow_model_analysis.config' is dropped: its classes are in",
+        ),
+        (
+            "from tfx.components.trainer.executor import Executor\n"
+            "from tfx.dsl.components.base import executor_spec\n"
+            "executor_spec.ExecutorClassSpec(Executor)\n",
+            "line 5: 'tfx.components.trainer.executor.Executor' is dropped by TFX: it trained Estimators",
+        ),
+    ],
+)
+def test_what_tfx_has_dropped_is_explained(read: Read, tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_a_dropped_name_that_many_files_import_does_no_harm_unless_it_is_used(
+    read: Read, tmp_path: Path
+) -> None:
+    text = (
+        "from tfx.components.trainer.executor import Executor, GenericExecutor\n"
+        "AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    assert len(read(_write(tmp_path, text))) == 1
+
+
+def test_tfx_has_the_dropped_name_only_while_a_file_is_read(read: Read, tmp_path: Path) -> None:
+    from tfx.components.trainer import executor
+
+    assert not hasattr(executor, "Executor")
+
+
+def test_an_argument_of_the_users_own_function_is_not_tfxs(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="train_steps"):
+        read(_write(tmp_path, "def f(): ...\nf(train_steps=1)\n"))
+
+
+def test_an_error_in_a_helper_names_the_helper(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "helper_steps.py").write_text("import os\nfrom tfx.components import ResolverNode\n")
+    with pytest.raises(UnsupportedNodeError, match=r"helper_steps\.py, line 2: 'ResolverNode' is dropped"):
+        read(_write(tmp_path, "import helper_steps\n"))
+
+
 def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration.config.base_component_config import BaseComponentConfig\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +12,13 @@ from tfx.orchestration import pipeline as pipeline_lib
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
-from include.tfx_airflow.tfx_side.legacy import dropped_names, no_dag, old_arguments, property_templates
-from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
+from include.tfx_airflow.tfx_side.legacy import (
+    dropped_names,
+    explain,
+    no_dag,
+    old_arguments,
+    property_templates,
+)
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 
@@ -38,17 +42,14 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
     """
     try:
         module = importlib.import_module(file.module)
-    except RefusedError as error:
-        raise UnsupportedNodeError(f"{_place(error, file)}{error}") from None
     except Exception as error:
-        innermost = traceback.extract_tb(error.__traceback__)[-1].filename
-        if "attempted relative import" in str(error) and innermost == file.path:
+        if "attempted relative import" in str(error) and explain.is_in_file(error, file):
             raise NoDagError(
-                f"{_place(error, file)}it makes no DAG: it imports relatively, as a part of a package, which a DAG file is "
-                "not. If others import it, adopt those."
+                f"{explain.place(error, file)}it makes no DAG: it imports relatively, as a part of a package, which a DAG "
+                "file is not. If others import it, adopt those."
             ) from None
-        if heir := dropped_names.explain(error):
-            raise UnsupportedNodeError(f"{_place(error, file)}{heir}") from None
+        if sentence := explain.explain(error, file):
+            raise UnsupportedNodeError(sentence) from None
         raise
     names = list(vars(module).values())
     found = [made for made in stand_ins.made if made.line or any(value is made.dag for value in names)]
@@ -65,12 +66,6 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     return [(_told(made, module.__doc__ or ""), made.pipeline) for made in found]
-
-
-def _place(error: BaseException, file: LegacyFile) -> str:
-    """The last line of the file on the way to an error: `line 12: `."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file.path]
-    return f"line {frames[-1].lineno}: " if frames else ""
 
 
 def _told(made: Made, doc: str) -> LegacyDag:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 
 from include.tfx_airflow.contract.legacy import LegacyFile
-from include.tfx_airflow.tfx_side.legacy import airflow_names, old_arguments, runner
+from include.tfx_airflow.tfx_side.legacy import airflow_names, dropped_names, old_arguments, runner
+from include.tfx_airflow.tfx_side.legacy.placeholder import Placeholder
 
 
 class _Source(importlib.machinery.SourceFileLoader):
@@ -26,6 +27,19 @@ def _forget(name: str) -> None:
     parent, _, last = name.rpartition(".")
     if parent in sys.modules:
         vars(sys.modules[parent]).pop(last, None)
+
+
+def _add_dropped_names(module: ModuleType) -> None:
+    for name in dropped_names.UNUSED[module.__name__]:
+        if not hasattr(module, name):
+            sentence = dropped_names.of_unused(module.__name__, name)
+            setattr(module, name, Placeholder(f"{module.__name__}.{name}", sentence))
+
+
+def _remove_dropped_names(module: ModuleType) -> None:
+    for name in dropped_names.UNUSED[module.__name__]:
+        if isinstance(getattr(module, name, None), Placeholder):
+            delattr(module, name)
 
 
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -45,6 +59,9 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in [name for name in sys.modules if self._stands_for(name)]:
             _forget(name)
         sys.meta_path.insert(0, self)
+        self._looking = False
+        for name in filter(sys.modules.get, dropped_names.UNUSED):
+            _add_dropped_names(sys.modules[name])
         self._refuse_old_arguments = old_arguments.accept()
         new = [folder for folder in file.folders if folder not in sys.path]
         sys.path += new
@@ -55,6 +72,8 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Takes them away again, and forgets what was imported meanwhile."""
         sys.meta_path.remove(self)
         self._refuse_old_arguments()
+        for name in filter(sys.modules.get, dropped_names.UNUSED):
+            _remove_dropped_names(sys.modules[name])
         sys.path[:] = self._path
         for name in [name for name in sys.modules if name not in self._before]:
             path = getattr(sys.modules[name], "__file__", None) or ""
@@ -73,9 +92,28 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname == self._file.module:
             loader = _Source(fullname, self._file.path)
             return importlib.util.spec_from_file_location(fullname, self._file.path, loader=loader)
+        if fullname in dropped_names.UNUSED and not self._looking:
+            return self._with_dropped_names(fullname)
         if self._stands_for(fullname):
             return importlib.util.spec_from_loader(fullname, self, is_package=fullname not in self._runner)
         return None
+
+    def _with_dropped_names(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
+        """Finds a module of TFX, which gets the names that it has dropped when it was executed."""
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._looking = False
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def with_names(module: ModuleType) -> None:
+                execute(module)
+                _add_dropped_names(module)
+
+            spec.loader.exec_module = with_names  # type: ignore[method-assign]
+        return spec
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         """Makes what stands for a module."""

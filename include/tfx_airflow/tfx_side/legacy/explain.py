@@ -1,0 +1,63 @@
+"""What to say of an error that executing a legacy DAG file ends in."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+from include.tfx_airflow.contract.legacy import LegacyFile
+from include.tfx_airflow.tfx_side.legacy import dropped_names, dropped_uses
+from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
+
+_NOT_THE_USERS = (
+    str(Path(__file__).resolve().parents[2]) + "/",
+    *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    "<",
+)
+
+
+def explain(error: Exception, file: LegacyFile) -> str:
+    """The error in a sentence, with its line and the cure, and all dropped names of TFX; "" if it is best left as it is.
+
+    Args:
+      error: What was raised.
+      file: The file.
+    """
+    frame = _users_frame(error)
+    sentence = str(error) if isinstance(error, RefusedError) else dropped_names.explain(error, frame[2])
+    if not sentence:
+        return ""
+    path, line, _ = frame
+    found = {(path, sentence): {line} - {0}}
+    for one in dict.fromkeys(filter(os.path.isfile, [path, file.path])):
+        for dropped, lines in dropped_uses.find_in(Path(one).read_bytes()).items():
+            found.setdefault((one, dropped), set()).update(lines)
+    return " Also ".join(f"{_place(path, lines, file)}{text}" for (path, text), lines in found.items())
+
+
+def place(error: BaseException, file: LegacyFile) -> str:
+    """Where in the user's files an error comes from: `line 12: `, or `helpers.py, line 12: `."""
+    path, line, _ = _users_frame(error)
+    return _place(path, {line} - {0}, file)
+
+
+def is_in_file(error: BaseException, file: LegacyFile) -> bool:
+    """Whether an error comes from the file itself, and not from what it calls or imports."""
+    return traceback.extract_tb(error.__traceback__)[-1].filename == file.path
+
+
+def _place(path: str, lines: set[int], file: LegacyFile) -> str:
+    if not lines:
+        return ""
+    name = "" if path == file.path else f"{os.path.relpath(path, os.path.dirname(file.path))}, "
+    return f"{name}line{'s' * (len(lines) > 1)} {', '.join(map(str, sorted(lines)))}: "
+
+
+def _users_frame(error: BaseException) -> tuple[str, int, str]:
+    """Path, line and source of the innermost frame in a file of the user's; empty if there is none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(_NOT_THE_USERS):
+            return frame.filename, frame.lineno or 0, frame.line or ""
+    return "", 0, ""
