@@ -397,6 +397,21 @@ def test_an_error_in_a_helper_names_the_helper(read: Read, tmp_path: Path) -> No
         read(_write(tmp_path, "import helper_steps\n"))
 
 
+def test_a_module_that_is_not_found_is_told_with_the_cure(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "team_steps.py").write_text("")
+    deep = tmp_path / "dags" / "taxi"
+    deep.mkdir(parents=True)
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(deep, "import team_steps\n"))
+    assert "line 3: No module named 'team_steps', neither in" in str(caught.value)
+    assert f"There is one in {str(tmp_path)!r}: adopt(..., folders=[{str(tmp_path)!r}])." in str(caught.value)
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(deep, "import team_tools.steps\n", "other.py"))
+    assert "adopt(..., folders=[...]); if it is a package, install it in that interpreter" in str(
+        caught.value
+    )
+
+
 def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration.config.base_component_config import BaseComponentConfig\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 import traceback
 from pathlib import Path
@@ -16,6 +17,8 @@ _NOT_THE_USERS = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
     "<",
 )
+# How far above the file's folder a module of its is looked for.
+_ABOVE = 4
 
 
 def explain(error: Exception, file: LegacyFile) -> str:
@@ -27,6 +30,7 @@ def explain(error: Exception, file: LegacyFile) -> str:
     """
     frame = _users_frame(error)
     sentence = str(error) if isinstance(error, RefusedError) else dropped_names.explain(error, frame[2])
+    sentence = sentence or _missing_module(error, file)
     if not sentence:
         return ""
     path, line, _ = frame
@@ -61,3 +65,22 @@ def _users_frame(error: BaseException) -> tuple[str, int, str]:
         if not frame.filename.startswith(_NOT_THE_USERS):
             return frame.filename, frame.lineno or 0, frame.line or ""
     return "", 0, ""
+
+
+def _missing_module(error: Exception, file: LegacyFile) -> str:
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    top = error.name.partition(".")[0]
+    if top in ("tfx", "airflow"):
+        return ""
+    looked = (
+        f"{error}, neither in {list(file.folders)} nor installed in the TFX interpreter {sys.executable!r}. "
+    )
+    folder = Path(file.path).parent
+    for above in [*folder.parents][:_ABOVE]:
+        if (above / f"{top}.py").is_file() or (above / top).is_dir():
+            return f"{looked}There is one in {str(above)!r}: adopt(..., folders=[{str(above)!r}])."
+    return (
+        f"{looked}If it is yours, name the folder that it is in: adopt(..., folders=[...]); if it is a package, install it "
+        "in that interpreter."
+    )
