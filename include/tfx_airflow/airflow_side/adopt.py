@@ -12,13 +12,14 @@ from typing import Any
 from airflow.sdk import DAG
 
 from include.tfx_airflow.airflow_side import legacy_arguments, legacy_environment, machines
-from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
+from include.tfx_airflow.airflow_side.compiled import Compiled, Source, load_file
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
 from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError, NoDagError
+from include.tfx_airflow.contract.legacy import LegacyDag
 from include.tfx_airflow.settings import parse_seconds, read_settings
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,17 @@ def _dag(
         runtime_parameters={**mapped.runtime_parameters(compiled.manifest), **own.runtime_parameters},
         computed_parameters={**mapped.templates, **own.computed_parameters},
     )
-    environment = {**compiled.source.environment, **legacy_environment.for_nodes(legacy, given)}
-    source = dataclasses.replace(compiled.source, environment=environment)
-    return AirflowDagRunner(config).dag(dataclasses.replace(compiled, source=source))
+    return AirflowDagRunner(config).dag(
+        dataclasses.replace(compiled, source=_for_nodes(compiled.source, legacy, given))
+    )
+
+
+def _for_nodes(source: Source, legacy: LegacyDag, given: Mapping[str, str]) -> Source:
+    """Adds what executing the file changes in its process: under TFX's runner that was the node's process, too."""
+    assert source.file
+    folders = tuple(dict.fromkeys((*source.file.folders, *legacy.folders)))
+    return dataclasses.replace(
+        source,
+        file=dataclasses.replace(source.file, first=legacy.first, folders=folders),
+        environment={**source.environment, **legacy_environment.for_nodes(legacy, given)},
+    )

@@ -100,6 +100,8 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
     report.lines += [f"  ok    {line}" for line in _kept(dag, mapped)]
     if variables := legacy_environment.for_nodes(dag, ()):
         report.lines.append(f"  ok    its nodes have {', '.join(variables)} as the file sets them")
+    if folders := [*dag.first, *dag.folders]:
+        report.lines.append(f"  ok    its nodes import from {', '.join(map(adopt.shown, folders))} as well")
     notes = [*mapped.notes, *legacy_environment.notes(dag, manifest.variables, ())]
     report.lines += [f"  note  {note}" for note in notes]
     report.lines += [f"  NO    {sentence}" for sentence in mapped.refused]

@@ -29,16 +29,18 @@ class LegacyFile:
       path: Of the file, absolute.
       folders: From which it may import: its own folder, and those that were given to `adopt`.
       variables: Values of the Airflow Variables that it asks for; None for one that does not exist.
+      first: Folders that come before Python's own library on `sys.path`, because the file has put them there.
     """
 
     path: str
     folders: tuple[str, ...]
     variables: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
+    first: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> LegacyFile:
         """Makes it again from what `dataclasses.asdict` and JSON have made of it."""
-        return cls(data["path"], tuple(data["folders"]), dict(data["variables"]))
+        return cls(data["path"], tuple(data["folders"]), dict(data["variables"]), tuple(data["first"]))
 
     @property
     def module(self) -> str:
@@ -61,6 +63,8 @@ class LegacyDag:
       refused: What cannot be honoured, as sentences by name.
       variables: By the name of each environment variable that executing the file sets, the file that sets it to a literal
         text, which its nodes are given; "" where only executing it would tell. Never a value: it may be a secret.
+      first: Folders that executing the file puts before Python's own library on `sys.path`; its nodes need them there.
+      folders: ... and behind it.
     """
 
     dag_id: str
@@ -71,6 +75,8 @@ class LegacyDag:
     notes: tuple[str, ...] = ()
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
     variables: dict[str, str] = dataclasses.field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> LegacyDag:
@@ -79,7 +85,7 @@ class LegacyDag:
         Raises:
           KeyError: It was made by an earlier version, which told less.
         """
-        return cls(**{**data, "notes": tuple(data["notes"])})
+        return cls(**{**data, **{name: tuple(data[name]) for name in ("notes", "first", "folders")}})
 
     def with_texts(self, change: Callable[[str], str]) -> LegacyDag:
         """The same with its JSON changed, such as by `fingerprint.abstract`."""

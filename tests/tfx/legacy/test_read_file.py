@@ -412,6 +412,37 @@ def test_a_module_that_is_not_found_is_told_with_the_cure(read: Read, tmp_path: 
     )
 
 
+def test_folders_that_the_file_adds_are_told_for_its_nodes(read: Read, tmp_path: Path) -> None:
+    for name in ("front", "back", "dags"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"steps_in_{name}.py").write_text("")
+    text = (
+        "import os, sys\nhere = os.path.dirname(os.path.abspath(__file__))\n"
+        "sys.path.insert(0, here)\n"
+        "sys.path.insert(0, os.path.join(here, '..', 'front'))\n"
+        "sys.path.append(here.replace('dags', 'back'))\n"
+        "sys.path.append('/nowhere')\n"
+        "import steps_in_front, steps_in_back, steps_in_dags\n"
+        "AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    [(dag, _)] = read(_write(tmp_path / "dags", text))
+    assert dag.first == (str(tmp_path / "front"), str(tmp_path / "dags"))
+    assert dag.folders == (str(tmp_path / "back"),)
+
+
+def test_in_a_node_these_folders_are_where_the_file_puts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/srv/bundle")
+    front, back = str(tmp_path / "front"), str(tmp_path / "back")
+    before = list(sys.path)
+    placed = StandIns(LegacyFile(str(tmp_path / "flow.py"), (back,), first=(front,)))
+    assert sys.path == [front, *before, back]
+    assert os.environ["PYTHONPATH"] == f"{front}:/srv/bundle:{back}"
+    placed.remove()
+    assert sys.path == before
+
+
 def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration.config.base_component_config import BaseComponentConfig\n"

@@ -160,6 +160,15 @@ def test_variables_that_nodes_or_the_file_do_not_have_are_noted_by_name(
     assert not any("hunter22" in note for note in (folders, computed, hidden))
 
 
+def test_nodes_import_from_the_folders_that_the_file_adds(file: Path) -> None:
+    dag = dataclasses.replace(_dag("taxi"), first=("/srv/a",), folders=("/srv/b", str(file.parent)))
+    _compiled(file, dag)
+    [found] = adopt.adopt(file)
+    source = found.task_dict["Gen"].compiled.source
+    assert source.file and source.file.first == ("/srv/a",)
+    assert source.file.folders == (str(file.parent), "/srv/b")
+
+
 def test_a_template_of_a_property_is_computed_and_no_param(file: Path) -> None:
     dag = LegacyDag("taxi", 7, {"schedule_interval": None}, {"Gen.input_base": "/data/{{ ds }}"})
     _compiled(file, dag)

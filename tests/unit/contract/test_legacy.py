@@ -92,7 +92,7 @@ def test_what_cannot_be_told_says_what_it_was(value: Any, text: str) -> None:
 
 def test_a_dag_is_the_same_after_json() -> None:
     dag = LegacyDag("taxi", 9, {"retries": 1}, {"Gen.input": "{{ ds }}"}, "sqlite:////a", ("b",), {"c": "d"})
-    dag = dataclasses.replace(dag, variables={"A": "/srv/a.py"})
+    dag = dataclasses.replace(dag, variables={"A": "/srv/a.py"}, first=("/srv",), folders=("/opt",))
     assert dag.with_texts(lambda text: text) == dag
     assert dag.with_texts(lambda text: text.replace("////a", "////ü")).store == "sqlite:////ü"
 
@@ -106,4 +106,6 @@ def test_what_an_earlier_version_told_is_not_taken() -> None:
 def test_a_file_becomes_a_module_that_hides_no_other() -> None:
     assert LegacyFile("/srv/legacy/tfx.py", ("/srv/legacy",)).module == "dag_file_tfx"
     assert LegacyFile("/srv/legacy/taxi-2.v1.py", ("/srv/legacy",)).module == "dag_file_taxi_2_v1"
-    assert "secret" not in repr(LegacyFile("/a.py", ("/",), {"key": "secret"}))
+    file = LegacyFile("/a.py", ("/",), {"key": "secret"}, ("/srv",))
+    assert "secret" not in repr(file)
+    assert LegacyFile.of(json.loads(json.dumps(dataclasses.asdict(file)))) == file

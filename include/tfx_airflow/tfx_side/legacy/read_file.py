@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +17,7 @@ from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.tfx_side.legacy import (
     dropped_names,
     explain,
+    import_folders,
     no_dag,
     old_arguments,
     property_templates,
@@ -40,6 +43,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
       UnsupportedNodeError: It uses what cannot be had here, or makes two DAGs of one id.
       Exception: Whatever the file raises.
     """
+    path, first = list(sys.path), import_folders.before_library()
     try:
         module = importlib.import_module(file.module)
     except Exception as error:
@@ -65,7 +69,12 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         node_id, heir = dropped_names.dropped_component(made.pipeline)
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
-    return [(_told(made, module.__doc__ or ""), made.pipeline) for made in found]
+    new_first, new = import_folders.added(path, first)
+    told = (_told(made, module.__doc__ or "") for made in found)
+    return [
+        (dataclasses.replace(dag, first=new_first, folders=new), made.pipeline)
+        for dag, made in zip(told, found, strict=True)
+    ]
 
 
 def _told(made: Made, doc: str) -> LegacyDag:

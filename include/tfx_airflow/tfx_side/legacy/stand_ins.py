@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 
 from include.tfx_airflow.contract.legacy import LegacyFile
-from include.tfx_airflow.tfx_side.legacy import airflow_names, dropped_names, old_arguments, runner
+from include.tfx_airflow.tfx_side.legacy import (
+    airflow_names,
+    dropped_names,
+    import_folders,
+    old_arguments,
+    runner,
+)
 from include.tfx_airflow.tfx_side.legacy.placeholder import Placeholder
 
 
@@ -63,10 +69,13 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _add_dropped_names(sys.modules[name])
         self._refuse_old_arguments = old_arguments.accept()
-        new = [folder for folder in file.folders if folder not in sys.path]
-        sys.path += new
+        before = import_folders.before_library()
+        first = [folder for folder in file.first if folder not in before]
+        new = [folder for folder in file.folders if folder not in (*sys.path, *first)]
+        sys.path[:] = [*first, *sys.path, *new]
         # Beam's workers are processes of their own.
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *new]))
+        given = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*first, given, *new]))
 
     def remove(self) -> None:
         """Takes them away again, and forgets what was imported meanwhile."""
@@ -74,12 +83,12 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._refuse_old_arguments()
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _remove_dropped_names(sys.modules[name])
+        added = filter(os.path.isabs, {*sys.path} - {*self._path})
+        theirs = tuple(f"{folder}/" for folder in (*self._file.folders, *added))
         sys.path[:] = self._path
         for name in [name for name in sys.modules if name not in self._before]:
             path = getattr(sys.modules[name], "__file__", None) or ""
-            if self._stands_for(name) or path.startswith(
-                tuple(f"{folder}/" for folder in self._file.folders)
-            ):
+            if self._stands_for(name) or path.startswith(theirs):
                 _forget(name)
 
     def _stands_for(self, name: str) -> bool:

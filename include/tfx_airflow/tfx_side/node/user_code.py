@@ -85,7 +85,7 @@ def prepare(
         parameters["module_path"].field_value.string_value = text["module_path"]
     modules = {}
     if file:  # after the module file's folder: a namesake beside the DAG file must not take its place
-        folders = [*folders, *file.folders]
+        folders = [*file.first, *folders, *file.folders]
         modules[file.module] = Path(file.path)
     names = [text["module_path"]] if "@" not in text.get("module_path", "@") else []
     for value in (*text.values(), _class_path(executor_spec)):
