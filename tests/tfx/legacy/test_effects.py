@@ -10,6 +10,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from include.tfx_airflow.tfx_side.legacy import moments
+from include.tfx_airflow.tfx_side.pipeline import effects
 from tests.bundle import ROOT
 
 _PROGRAM = """
@@ -68,3 +72,87 @@ def test_variables_that_are_set_are_told_by_name_with_the_file_that_has_the_text
 def test_variables_that_libraries_set_for_themselves_are_none_of_the_files(tmp_path: Path) -> None:
     code = "import apache_beam, tensorflow\n"
     assert _effects(tmp_path, code, "found.variables()", TF_CPP_MIN_LOG_LEVEL="3") == {}
+
+
+def test_machines_that_it_connects_to_are_told_by_name(tmp_path: Path) -> None:
+    code = """
+        import socket, urllib.request
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(("localhost", server.getsockname()[1])).close()
+        """
+    assert _effects(tmp_path, code, "sorted(found.hosts)") == ["localhost"]
+    by_address = """
+        import socket
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.connect(server.getsockname())
+        """
+    assert _effects(tmp_path, by_address, "sorted(found.hosts)") == ["127.0.0.1"]
+    assert _effects(tmp_path, "import socket, requests\n", "sorted(found.hosts)") == []
+
+
+def test_what_it_makes_is_told_by_its_path(tmp_path: Path) -> None:
+    code = """
+        import os, pathlib
+        os.makedirs("data/deep")
+        pathlib.Path("data/deep/x.csv").write_text("a")
+        """
+    made = {str(tmp_path / name) for name in ("data", "data/deep", "data/deep/x.csv")}
+    assert made <= set(_effects(tmp_path, code, "sorted(found.made)"))
+
+
+_ROOTS = {"BUNDLE_ROOT": "/srv/bundle"}
+
+
+@pytest.mark.parametrize(
+    ("made", "text", "found"),
+    [
+        ("/tmp/x1/data.csv", '{"a": "/tmp/x1"}', {"/tmp/x1": {"/tmp/x1/data.csv"}}),
+        ("/tmp/x1/data.csv", '{"a": "/tmp/x1/"}', {"/tmp/x1": {"/tmp/x1/data.csv"}}),
+        ("/tmp/x1", '{"a": "{\\"b\\": \\"/tmp/x1\\"}"}', {"/tmp/x1": {"/tmp/x1"}}),
+        (
+            "/srv/bundle/a/b.csv",
+            '{"a": "${BUNDLE_ROOT}/a"}',
+            {"${BUNDLE_ROOT}/a": {"${BUNDLE_ROOT}/a/b.csv"}},
+        ),
+        ("/tmp/x1/data.csv", '{"a": "/tmp/x1/other"}', {}),
+        ("/tmp/x1/data.csv", '{"a": "/tmp/x12"}', {}),
+        ("/tmp/x1/data.csv", '{"a": "/tmp"}', {}),
+    ],
+)
+def test_what_it_makes_for_the_pipeline_is_found_in_the_ir(
+    made: str, text: str, found: dict[str, set[str]]
+) -> None:
+    assert effects.Effects(made={made, "/var/log/x"}).made_for([text], _ROOTS) == found
+
+
+def test_when_it_is_gone_the_file_is_executed_again() -> None:
+    assert effects.inputs({"/tmp/x1": {"/tmp/x1/data.csv"}}) == {"exists:/tmp/x1", "exists:/tmp/x1/data.csv"}
+    many = {f"/tmp/x1/{number}" for number in range(99)}
+    assert effects.inputs({"/tmp/x1": many}) == {"exists:/tmp/x1"}
+
+
+def test_what_happens_once_is_noted() -> None:
+    done = effects.Effects(hosts={"example.org"})
+    network, temporary = done.notes(["/tmp/x1", "/srv/data"])
+    assert "connects to example.org" in network
+    assert "makes /tmp/x1, which the pipeline uses" in temporary
+    assert not list(effects.Effects().notes(["/srv/data"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("name = f'{datetime.now():%Y}'\n", "1"),
+        ("def make():\n    return time.time()\nday = date.today()\n", "2, 3"),
+        ("day = days_ago(2)\n", "1"),
+        ("config = {'start_date': datetime.datetime.now(), 'catchup': False}\n", ""),
+        ("config = dict(start_date=days_ago(1))\n", ""),
+        ("_START_DATE = datetime.today()\n", ""),
+        ("@component\ndef Tell():\n    datetime.now()\n", ""),
+        ("class Executor(Base):\n    def Do(self):\n        time.time()\n", ""),
+        ("def run_fn(args):\n    time.time()\n", ""),
+    ],
+)
+def test_where_a_file_asks_for_the_time_is_noted(text: str, lines: str) -> None:
+    notes = moments.notes(text.encode())
+    assert [note.partition(" (")[0].partition(" in line ")[2] for note in notes] == ([lines] if lines else [])

@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tfx.orchestration import pipeline as pipeline_lib
@@ -18,6 +19,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     dropped_names,
     explain,
     import_folders,
+    moments,
     no_dag,
     old_arguments,
     property_templates,
@@ -70,11 +72,14 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     new_first, new = import_folders.added(path, first)
-    told = (_told(made, module.__doc__ or "") for made in found)
-    return [
-        (dataclasses.replace(dag, first=new_first, folders=new), made.pipeline)
-        for dag, made in zip(told, found, strict=True)
-    ]
+    notes = tuple(moments.notes(Path(file.path).read_bytes()))
+    result = []
+    for made in found:
+        dag = _told(made, module.__doc__ or "")
+        of_file = () if result else notes  # its first DAG says them
+        dag = dataclasses.replace(dag, first=new_first, folders=new, notes=(*dag.notes, *of_file))
+        result.append((dag, made.pipeline))
+    return result
 
 
 def _told(made: Made, doc: str) -> LegacyDag:

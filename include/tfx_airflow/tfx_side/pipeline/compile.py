@@ -40,7 +40,7 @@ from include.tfx_airflow.contract.manifest import (
 )
 from include.tfx_airflow.tfx_side.legacy import secret_values
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
-from include.tfx_airflow.tfx_side.pipeline import watch
+from include.tfx_airflow.tfx_side.pipeline import effects, watch
 from include.tfx_airflow.tfx_side.pipeline.tfx_packages import OWN
 
 
@@ -151,23 +151,27 @@ def _of_function(request: dict[str, Any]) -> _Part:
     )
 
 
-def _legacy(request: dict[str, Any], watched: watch.Watch) -> list[_Part]:
+def _legacy(request: dict[str, Any], watched: watch.Watch) -> tuple[list[_Part], set[str]]:
+    """The pipelines of a file, and what it has made for them, as names for `fingerprint.content_key`."""
     from include.tfx_airflow.tfx_side.legacy import read_file, stand_ins
     from include.tfx_airflow.tfx_side.pipeline import ir
 
     file, roots = LegacyFile.of(request["legacy"]), request["roots"]
     # They stay until this process ends: what was imported through them is looked at later.
     found = read_file.read(file, stand_ins.StandIns(file))
+    compiled = [
+        (dag, *ir.compile_pipeline(pipeline, request["reference"], "", roots, request["environment"]))
+        for dag, pipeline in found
+    ]
+    done = watched.effects()
+    made = done.made_for((text for _, _, text in compiled), roots)
+    variables = done.variables()
     parts: list[_Part] = []
-    variables = watched.effects().variables()
-    for dag, pipeline in found:
-        manifest, text = ir.compile_pipeline(
-            pipeline, request["reference"], "", roots, request["environment"]
-        )
-        dag = dataclasses.replace(dag, variables=variables)
-        dag = dag.with_texts(lambda text: fingerprint.abstract(text, roots))
-        parts.append((dag, manifest, text))
-    return parts
+    for dag, manifest, text in compiled:
+        notes = () if parts else tuple(done.notes(made))  # of the file: its first DAG says them
+        dag = dataclasses.replace(dag, variables=variables, notes=(*dag.notes, *notes))
+        parts.append((dag.with_texts(lambda text: fingerprint.abstract(text, roots)), manifest, text))
+    return parts, effects.inputs(made)
 
 
 def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
@@ -185,7 +189,7 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     from tfx.utils import topsort  # a light module, unlike those of the compiler
 
     try:
-        parts = _legacy(request, watched) if request["legacy"] else [_of_function(request)]
+        parts, made = _legacy(request, watched) if request["legacy"] else ([_of_function(request)], set())
         watched.stop()
     except NeedsVariables as question:
         (folder / NEEDED_FILE).write_text(json.dumps(question.names), encoding="utf-8")
@@ -202,6 +206,7 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     except (Exception, SystemExit) as error:
         return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
     inputs = user_inputs(watched, request)
+    inputs["files"] = sorted({*inputs["files"], *made})
     # mtime is only a warning sign and in no key: a file saved while TFX was being imported may have been
     # read before, and its new content must not be recorded for the old pipeline.
     if any(_saved_after(started, fingerprint.concrete(name, roots)) for name in inputs["files"]):
@@ -209,11 +214,11 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     content, environment = _key(inputs, request)
     if not content:
         return CHANGED_MEANWHILE  # a file has gone
-    made = _texts(parts, inputs, environment)
-    texts = [text for both in made for text in both]
+    written = _texts(parts, inputs, environment)
+    texts = [text for both in written for text in both]
     if secret := secret_values.find_in(texts, _variables(request), request["sensitive"]):
         return _fail(folder, request, watched, "unsupported", secret_values.refusal(secret), "")
-    _write(folder, content, made)
+    _write(folder, content, written)
     _remove_old(folder, {content, *request["kept"]})
     (folder / FAILED_FILE).unlink(missing_ok=True)
     return COMPILED

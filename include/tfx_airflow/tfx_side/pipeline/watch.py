@@ -73,7 +73,7 @@ class Watch:
         elif event == "sqlite3.connect":
             self._note("file", arguments[0])
         elif event in effects.EVENTS:
-            self._note(effects.EVENTS[event], arguments[0])
+            self._note(effects.EVENTS[event], effects.noted(event, arguments))
         elif event == "import":
             self._note("import", arguments[0])
             if not self._tensorflow_wrapped and "tensorflow" in sys.modules:
@@ -152,7 +152,7 @@ class Watch:
 
     def effects(self) -> effects.Effects:
         """What the user's code did besides reading."""
-        return effects.of(self._seen)
+        return effects.of(self._seen, self._written)
 
 
 def _frames() -> Frames:
