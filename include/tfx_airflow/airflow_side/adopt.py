@@ -32,6 +32,7 @@ def adopt(
     environment: Mapping[str, str] | None = None,
     ignore: Collection[str] = (),
     folders: Collection[str | os.PathLike[str]] = (),
+    working_folder: str | os.PathLike[str] = "",
 ) -> list[DAG]:
     """Makes the DAGs of a file, or of all files of a folder, that were written for TFX's Airflow runner.
 
@@ -49,6 +50,9 @@ def adopt(
       ignore: Names of what the files ask for and Airflow 3 cannot do, such as `sla`, to do without it.
       folders: More folders from which the files import, written like `path`. Each file's own folder, and a folder that is
         the `path`, are such already.
+      working_folder: The working directory for the files and for all nodes of their DAGs, written like `path`; relative
+        paths in them are meant from there. Airflow 2 had that in which its scheduler was started. The bundle's root if it
+        is not given, and relative paths of TFX's components are then refused.
 
     Returns:
       The DAGs. Airflow finds them by itself; they need no variable.
@@ -62,7 +66,7 @@ def adopt(
     settings = read_settings()
     machines.check_parse(settings)
     given = {key: str(value) for key, value in (environment or {}).items()}
-    files, helpers = LegacyFiles(path, folders), []
+    files, helpers = LegacyFiles(path, folders, working_folder), []
     found: list[Compiled] = []
     for file in files:
         try:

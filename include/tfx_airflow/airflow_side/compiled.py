@@ -149,7 +149,10 @@ def load_file(
     """
     reference = fingerprint.abstract(file.path, settings.roots())
     folders = [fingerprint.abstract(folder, settings.roots()) for folder in file.folders]
-    key = fingerprint.arguments_key(reference, {"folders": folders, "environment": dict(environment)}, FORMAT)
+    given: dict[str, Any] = {"folders": folders, "environment": dict(environment)}
+    if file.working_folder:
+        given["working_folder"] = fingerprint.abstract(file.working_folder, settings.roots())
+    key = fingerprint.arguments_key(reference, given, FORMAT)
     # Many such files look there for their data. A child has no other variable of Airflow's.
     source = Source(reference, file=file, environment={"AIRFLOW_HOME": AIRFLOW_HOME, **environment})
     first = _load(source, settings.compiled / f"{file.module}-{key}", settings, patience, force)

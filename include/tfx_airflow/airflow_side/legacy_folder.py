@@ -21,12 +21,18 @@ class LegacyFiles:
     be named in a comment.
     """
 
-    def __init__(self, path: str | os.PathLike[str], folders: Collection[str | os.PathLike[str]] = ()):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        folders: Collection[str | os.PathLike[str]] = (),
+        working_folder: str | os.PathLike[str] = "",
+    ):
         """Looks for the files.
 
         Args:
           path: As for `adopt`.
           folders: As for `adopt`.
+          working_folder: As for `adopt`.
 
         Raises:
           ConfigError: There are none, or there is no such folder.
@@ -41,6 +47,12 @@ class LegacyFiles:
             raise ConfigError(
                 f"adopt({str(path)!r}): folders names {missing}, and there is no such folder; give absolute paths, or "
                 "paths from the bundle's root."
+            )
+        self._working_folder = str(_absolute(working_folder)) if str(working_folder) else ""
+        if self._working_folder and not os.path.isdir(self._working_folder):
+            raise ConfigError(
+                f"adopt({str(path)!r}): working_folder is {str(working_folder)!r}, and there is no such folder; give an "
+                "absolute path, or one from the bundle's root."
             )
         self.is_folder = place.is_dir()
         self._sources: dict[Path, bytes] = {}
@@ -65,7 +77,8 @@ class LegacyFiles:
 
     def __iter__(self) -> Iterator[LegacyFile]:
         for path in self._paths:  # which grows meanwhile
-            yield LegacyFile(str(path), tuple(dict.fromkeys(map(str, [path.parent, *self._folders]))))
+            folders = tuple(dict.fromkeys(map(str, [path.parent, *self._folders])))
+            yield LegacyFile(str(path), folders, working_folder=self._working_folder)
 
     def add_importers_of(self, file: LegacyFile) -> None:
         """Adds the files that import one which makes no DAG: they may."""

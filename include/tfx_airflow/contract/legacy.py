@@ -30,17 +30,19 @@ class LegacyFile:
       folders: From which it may import: its own folder, and those that were given to `adopt`.
       variables: Values of the Airflow Variables that it asks for; None for one that does not exist.
       first: Folders that come before Python's own library on `sys.path`, because the file has put them there.
+      working_folder: In which it is executed, and its nodes work; "" for the bundle's root.
     """
 
     path: str
     folders: tuple[str, ...]
     variables: Mapping[str, str | None] = dataclasses.field(default_factory=dict, repr=False)
     first: tuple[str, ...] = ()
+    working_folder: str = ""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> LegacyFile:
         """Makes it again from what `dataclasses.asdict` and JSON have made of it."""
-        return cls(data["path"], tuple(data["folders"]), dict(data["variables"]), tuple(data["first"]))
+        return cls(**{**data, "folders": tuple(data["folders"]), "first": tuple(data["first"])})
 
     @property
     def module(self) -> str:

@@ -36,7 +36,14 @@ for name in ("north", "south"):
 def _compile(path: Path, home: Path, **file: Any) -> tuple[int, Path]:
     folder = home / "compiled" / "flow"
     folder.mkdir(parents=True)
-    legacy = {"path": str(path), "folders": [str(path.parent)], "variables": {}, "first": [], **file}
+    legacy = {
+        "path": str(path),
+        "folders": [str(path.parent)],
+        "variables": {},
+        "first": [],
+        "working_folder": "",
+        **file,
+    }
     request = {
         "reference": str(path),
         "arguments": {},

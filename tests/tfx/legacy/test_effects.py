@@ -131,12 +131,37 @@ def test_when_it_is_gone_the_file_is_executed_again() -> None:
     assert effects.inputs({"/tmp/x1": many}) == {"exists:/tmp/x1"}
 
 
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ("import os\nos.getcwd()\n", True),
+        ("import os\nos.path.abspath('data')\n", True),
+        ("from pathlib import Path\nPath.cwd()\n", True),
+        ("import os\nos.path.exists('data')\n", True),
+        ("open('after.txt', 'w').close()\n", True),
+        ("import os\nos.path.abspath(__file__)\n", False),
+        ("from pathlib import Path\nPath(__file__).resolve().parent.exists()\n", False),
+        ("import logging, subprocess, requests\n", False),
+    ],
+)
+def test_a_file_that_asks_for_the_working_directory_is_told(tmp_path: Path, code: str, asks: bool) -> None:
+    found = _effects(tmp_path, code, "sorted(found.asked_for_folder)")
+    assert found == ([str(tmp_path / "flow.py")] if asks else [])
+
+
+def test_the_working_directory_is_noted_unless_it_was_given() -> None:
+    done = effects.Effects(asked_for_folder={"/srv/dags/flow.py"})
+    [note] = done.notes([], "")
+    assert note.startswith("flow.py asks for the working directory") and "working_folder=" in note
+    assert not list(done.notes([], "/srv"))
+
+
 def test_what_happens_once_is_noted() -> None:
     done = effects.Effects(hosts={"example.org"})
-    network, temporary = done.notes(["/tmp/x1", "/srv/data"])
+    network, temporary = done.notes(["/tmp/x1", "/srv/data"], "")
     assert "connects to example.org" in network
     assert "makes /tmp/x1, which the pipeline uses" in temporary
-    assert not list(effects.Effects().notes(["/srv/data"]))
+    assert not list(effects.Effects().notes(["/srv/data"], ""))
 
 
 @pytest.mark.parametrize(

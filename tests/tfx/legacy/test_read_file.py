@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tfx
@@ -16,10 +18,11 @@ from tfx.orchestration import pipeline as pipeline_lib
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.legacy import read_file, secret_values
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
-from include.tfx_airflow.tfx_side.pipeline import ir
+from include.tfx_airflow.tfx_side.pipeline import binding, ir
 from tests.bundle import ROOT
 
 _LEGACY = ROOT / "tests" / "legacy"
@@ -34,8 +37,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     placed = []
 
-    def made(path: Path, **variables: str | None) -> list[tuple[LegacyDag, pipeline_lib.Pipeline]]:
-        file = LegacyFile(str(path), (str(path.parent),), variables)
+    def made(
+        path: Path, working_folder: Path | str = "", **variables: str | None
+    ) -> list[tuple[LegacyDag, pipeline_lib.Pipeline]]:
+        file = LegacyFile(str(path), (str(path.parent),), variables, working_folder=str(working_folder))
         placed.append(StandIns(file))
         return read_file.read(file, placed[-1])
 
@@ -441,6 +446,73 @@ def test_in_a_node_these_folders_are_where_the_file_puts_them(
     assert os.environ["PYTHONPATH"] == f"{front}:/srv/bundle:{back}"
     placed.remove()
     assert sys.path == before
+
+
+_RELATIVE = """
+import os
+from tfx.components import CsvExampleGen, Pusher
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import data_types, pipeline
+from tfx.proto import pusher_pb2
+from tfx.types.standard_artifacts import Model
+
+names = open("names.txt").read().split()
+model = Importer(source_uri="model", artifact_type=Model)
+root = data_types.RuntimeParameter("root", str, "./data")
+folder = pusher_pb2.PushDestination.Filesystem(base_directory="serving/" + names[0])
+AirflowDagRunner().run(pipeline.Pipeline("relative", pipeline_root="./out", components=[
+    CsvExampleGen(input_base="data"), CsvExampleGen(input_base=root).with_id("Other"), model,
+    Pusher(model=model.outputs["result"], push_destination=pusher_pb2.PushDestination(filesystem=folder))]))
+"""
+
+
+def test_relative_paths_are_meant_from_the_working_folder(
+    read: Read, tmp_path: Path, roots: dict[str, str], address: dict[str, Any]
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "names.txt").write_text("taxi")
+    before = os.getcwd()
+    path = _write(tmp_path, _RELATIVE)
+    [(_, pipeline)] = read(path, working_folder=work)
+    file = LegacyFile(str(path), (str(tmp_path),), working_folder=str(work))
+    _, text = ir.compile_pipeline(pipeline, "flow.py", "", roots, {}, file)
+    assert f'"{work}/out"' in text and f'"stringValue": "{work}/data"' in text
+    assert f"{work}/serving/taxi" in text and f'"{work}/model"' in text
+    compiled = ir.read_ir(text, roots)
+    request = NodeRequest(
+        ir="",
+        node_id="Other",
+        run="a:b",
+        task={},
+        parameters={"root": "./data"},
+        mlmd=address,
+        roots=roots,
+        legacy=dataclasses.asdict(file),
+    )
+    binding.bind(compiled, request)
+    [other] = [e.pipeline_node for e in compiled.nodes if e.pipeline_node.node_info.id == "Other"]
+    assert other.parameters.parameters["input_base"].field_value.string_value == f"{work}/data"
+    assert os.getcwd() == str(work) != before
+
+
+def test_a_file_that_changes_the_working_directory_says_so(read: Read, tmp_path: Path) -> None:
+    text = f"import os\nos.chdir({str(tmp_path)!r})\nAirflowDagRunner().run(small.write_and_read())\n"
+    [(dag, _)] = read(_write(tmp_path, text))
+    [note] = dag.notes
+    assert f"adopt(..., working_folder={str(tmp_path)!r})" in note
+
+
+def test_without_a_working_folder_the_error_names_it(
+    read: Read, tmp_path: Path, roots: dict[str, str]
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, _RELATIVE))
+    assert "line 11: there is no 'names.txt', which is meant from the working directory" in str(caught.value)
+    path = _write(tmp_path, _RELATIVE.replace('open("names.txt").read().split()', '["a"]'), "other.py")
+    [(_, pipeline)] = read(path)
+    with pytest.raises(UnsupportedNodeError, match=r"relative path './out'.*working_folder='/srv/airflow'"):
+        ir.compile_pipeline(pipeline, "flow.py", "", roots, {}, LegacyFile(str(path), ()))
 
 
 def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:

@@ -363,6 +363,16 @@ def test_a_file_may_import_from_more_folders(file: Path) -> None:
     assert second.folders == (str(file.parent), str(deep.parent))
 
 
+def test_a_working_folder_is_for_the_file_and_its_nodes(file: Path, tmp_path: Path) -> None:
+    _compiled(file, _dag("taxi"))
+    with pytest.raises(SettingsError, match="no TFX interpreter"):  # compiled again in another folder
+        adopt.adopt(file, working_folder=tmp_path)
+    [found] = LegacyFiles(file, working_folder="tests")
+    assert found.working_folder == str(BUNDLE_ROOT / "tests")
+    with pytest.raises(ConfigError, match="working_folder is 'nowhere', and there is no such folder"):
+        adopt.adopt(file, working_folder="nowhere")
+
+
 def test_a_folder_that_is_not_there_is_refused_by_name(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"folders names \['.*/legcay'\], and there is no such folder"):
         LegacyFiles(file, [file.parent, "legcay"])

@@ -106,6 +106,6 @@ def test_what_an_earlier_version_told_is_not_taken() -> None:
 def test_a_file_becomes_a_module_that_hides_no_other() -> None:
     assert LegacyFile("/srv/legacy/tfx.py", ("/srv/legacy",)).module == "dag_file_tfx"
     assert LegacyFile("/srv/legacy/taxi-2.v1.py", ("/srv/legacy",)).module == "dag_file_taxi_2_v1"
-    file = LegacyFile("/a.py", ("/",), {"key": "secret"}, ("/srv",))
+    file = LegacyFile("/a.py", ("/",), {"key": "secret"}, ("/srv",), "/srv/work")
     assert "secret" not in repr(file)
     assert LegacyFile.of(json.loads(json.dumps(dataclasses.asdict(file)))) == file

@@ -30,7 +30,7 @@ def explain(error: Exception, file: LegacyFile) -> str:
     """
     frame = _users_frame(error)
     sentence = str(error) if isinstance(error, RefusedError) else dropped_names.explain(error, frame[2])
-    sentence = sentence or _missing_module(error, file)
+    sentence = sentence or _missing_module(error, file) or _missing_file(error, file)
     if not sentence:
         return ""
     path, line, _ = frame
@@ -83,4 +83,16 @@ def _missing_module(error: Exception, file: LegacyFile) -> str:
     return (
         f"{looked}If it is yours, name the folder that it is in: adopt(..., folders=[...]); if it is a package, install it "
         "in that interpreter."
+    )
+
+
+def _missing_file(error: Exception, file: LegacyFile) -> str:
+    if not isinstance(error, FileNotFoundError) or file.working_folder:
+        return ""
+    path = error.filename
+    if not isinstance(path, str) or os.path.isabs(path) or "://" in path:
+        return ""
+    return (
+        f"there is no {path!r}, which is meant from the working directory: here the bundle's root, under Airflow 2 the "
+        "folder in which it was started. Name that folder: adopt(..., working_folder='/srv/airflow')."
     )

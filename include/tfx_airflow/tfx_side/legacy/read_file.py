@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
       UnsupportedNodeError: It uses what cannot be had here, or makes two DAGs of one id.
       Exception: Whatever the file raises.
     """
-    path, first = list(sys.path), import_folders.before_library()
+    path, first, folder = list(sys.path), import_folders.before_library(), os.getcwd()
     try:
         module = importlib.import_module(file.module)
     except Exception as error:
@@ -72,7 +73,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     new_first, new = import_folders.added(path, first)
-    notes = tuple(moments.notes(Path(file.path).read_bytes()))
+    notes = (*moments.notes(Path(file.path).read_bytes()), *_moved(folder))
     result = []
     for made in found:
         dag = _told(made, module.__doc__ or "")
@@ -80,6 +81,14 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         dag = dataclasses.replace(dag, first=new_first, folders=new, notes=(*dag.notes, *of_file))
         result.append((dag, made.pipeline))
     return result
+
+
+def _moved(before: str) -> Iterator[str]:
+    if (now := os.getcwd()) != before:
+        yield (
+            f"the file changes the working directory to {now!r}, which its nodes do not: adopt(..., working_folder={now!r}) "
+            "does so for both."
+        )
 
 
 def _told(made: Made, doc: str) -> LegacyDag:

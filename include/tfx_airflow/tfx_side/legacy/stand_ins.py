@@ -1,4 +1,7 @@
-"""Makes a legacy DAG file importable: stand-ins for Airflow and TFX's Airflow runner, old arguments, its own folders."""
+"""Makes a legacy DAG file importable: stand-ins for Airflow and TFX's Airflow runner, old arguments, its own folders.
+
+They are as global as what they stand for: `sys.path`, the working directory and TFX's `Pipeline` are those of a process.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,9 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _add_dropped_names(sys.modules[name])
         self._refuse_old_arguments = old_arguments.accept()
+        self._before_folder = os.getcwd()
+        if file.working_folder:
+            os.chdir(file.working_folder)
         before = import_folders.before_library()
         first = [folder for folder in file.first if folder not in before]
         new = [folder for folder in file.folders if folder not in (*sys.path, *first)]
@@ -81,6 +87,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Takes them away again, and forgets what was imported meanwhile."""
         sys.meta_path.remove(self)
         self._refuse_old_arguments()
+        os.chdir(self._before_folder)
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _remove_dropped_names(sys.modules[name])
         added = filter(os.path.isabs, {*sys.path} - {*self._path})

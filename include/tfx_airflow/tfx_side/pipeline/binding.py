@@ -31,4 +31,6 @@ def bind(pipeline: pipeline_pb2.Pipeline, request: NodeRequest) -> None:
         pipeline.runtime_spec, {**run, constants.PIPELINE_ROOT_PARAMETER_NAME: root}
     )
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {**given, **run})
+    if folder := (request.legacy or {}).get("working_folder"):
+        paths.make_absolute(pipeline, folder)
     paths.refuse_relative_values(pipeline, request.node_id)

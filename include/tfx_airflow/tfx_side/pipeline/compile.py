@@ -160,7 +160,7 @@ def _legacy(request: dict[str, Any], watched: watch.Watch) -> tuple[list[_Part],
     # They stay until this process ends: what was imported through them is looked at later.
     found = read_file.read(file, stand_ins.StandIns(file))
     compiled = [
-        (dag, *ir.compile_pipeline(pipeline, request["reference"], "", roots, request["environment"]))
+        (dag, *ir.compile_pipeline(pipeline, request["reference"], "", roots, request["environment"], file))
         for dag, pipeline in found
     ]
     done = watched.effects()
@@ -168,7 +168,9 @@ def _legacy(request: dict[str, Any], watched: watch.Watch) -> tuple[list[_Part],
     variables = done.variables()
     parts: list[_Part] = []
     for dag, manifest, text in compiled:
-        notes = () if parts else tuple(done.notes(made))  # of the file: its first DAG says them
+        notes = (
+            () if parts else tuple(done.notes(made, file.working_folder))
+        )  # of the file: its first DAG says them
         dag = dataclasses.replace(dag, variables=variables, notes=(*dag.notes, *notes))
         parts.append((dag.with_texts(lambda text: fingerprint.abstract(text, roots)), manifest, text))
     return parts, effects.inputs(made)

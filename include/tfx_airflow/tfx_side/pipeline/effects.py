@@ -22,7 +22,8 @@ EVENTS = {
     "socket.getaddrinfo": _HOST,
     "socket.connect": _ADDRESS,
 }
-KINDS = frozenset(EVENTS.values())
+WORKING_FOLDER = "working folder"
+KINDS = frozenset({*EVENTS.values(), WORKING_FOLDER})
 # How far above a file that was made the pipeline may name a folder.
 _ABOVE = 3
 # More files than this are not looked for one by one.
@@ -46,11 +47,13 @@ class Effects:
       set_in: The files that set an environment variable, or removed it, by its name.
       hosts: Names, or addresses, of the machines that it connected to.
       made: Paths of files that were written and of folders that were made, by whomever.
+      asked_for_folder: The files that asked for the working directory.
     """
 
     set_in: dict[str, set[str]] = dataclasses.field(default_factory=dict)
     hosts: set[str] = dataclasses.field(default_factory=set)
     made: set[str] = dataclasses.field(default_factory=set)
+    asked_for_folder: set[str] = dataclasses.field(default_factory=set)
 
     def variables(self) -> dict[str, str]:
         """By the name of each variable that was set the file that sets it to a literal text.
@@ -76,12 +79,19 @@ class Effects:
                     break
         return found
 
-    def notes(self, made: Iterable[str]) -> Iterator[str]:
+    def notes(self, made: Iterable[str], working_folder: str) -> Iterator[str]:
         """What to say of it, besides of variables.
 
         Args:
           made: Paths that `made_for` found.
+          working_folder: That was given; "" for none.
         """
+        if self.asked_for_folder and not working_folder:
+            yield (
+                f"{', '.join(sorted(map(os.path.basename, self.asked_for_folder)))} asks for the working directory, or uses "
+                "relative paths: it was the folder in which Airflow 2 was started, and is the bundle's root here. Name the folder: "
+                "adopt(..., working_folder='/srv/airflow')."
+            )
         if self.hosts:
             yield (
                 f"executing the file connects to {', '.join(sorted(self.hosts))}: when it is compiled, and not at each "
@@ -140,9 +150,10 @@ def of(seen: Iterable[tuple[str, str, tuple[str, ...]]], written: Iterable[str])
     for kind, value, frames in seen:
         if kind == _MADE:
             found.made.add(value)
-        elif kind == _SET and frames and not ours.own(frames[0]):
-            found.set_in.setdefault(value, set()).add(os.path.abspath(frames[0]))
         elif kind in hosts and not all(map(ours.own, frames)):
             hosts[kind].add(value)
+        elif kind in (_SET, WORKING_FOLDER) and frames and not ours.own(frames[0]):
+            files = found.set_in.setdefault(value, set()) if kind == _SET else found.asked_for_folder
+            files.add(os.path.abspath(frames[0]))
     found.hosts = hosts[_HOST] or hosts[_ADDRESS]
     return found

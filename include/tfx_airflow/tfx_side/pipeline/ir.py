@@ -16,6 +16,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from include.tfx_airflow.contract import fingerprint
 from include.tfx_airflow.contract.errors import UnsupportedNodeError
+from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.contract.manifest import Manifest, Node
 from include.tfx_airflow.tfx_side import compat
 from include.tfx_airflow.tfx_side.pipeline import declared, embedded, paths, skippable, sql_slices
@@ -26,6 +27,9 @@ _TRIGGER_RULES = {
     _Strategy.ALL_UPSTREAM_NODES_SUCCEEDED: "all_success",
     _Strategy.ALL_UPSTREAM_NODES_COMPLETED: "all_done",
 }
+_WORKING_FOLDER = (
+    " Or name the folder that relative paths are meant from: adopt(..., working_folder='/srv/airflow')."
+)
 
 
 def compile_pipeline(
@@ -34,6 +38,7 @@ def compile_pipeline(
     doc: str,
     roots: Mapping[str, str],
     environment: dict[str, str],
+    file: LegacyFile | None = None,
 ) -> tuple[Callable[[tuple[str, ...]], Manifest], str]:
     """Compiles with TFX's own compiler, then removes what belongs to this machine.
 
@@ -43,6 +48,7 @@ def compile_pipeline(
       doc: Docstring of that function.
       roots: Folders whose paths become `${NAME}`.
       environment: TFX and Python version.
+      file: The legacy DAG file that the pipeline is from.
 
     Returns:
       A function from the tuple of compiled files to the manifest, and the IR as JSON text.
@@ -54,13 +60,15 @@ def compile_pipeline(
         raise UnsupportedNodeError(f"the function returned {pipeline!r}, not a tfx.dsl.Pipeline.")
     declared.make_texts(pipeline)
     _refuse_unsupported(pipeline)
-    _use_module_names(pipeline, roots)
+    _use_module_names(pipeline, roots, file)
     proto = compiler.Compiler().compile(pipeline)
     _refuse_merged_inputs(proto)
     _refuse_what_is_left_out(proto)
     _forget_mlmd_address(proto)
     found = declared.declarations(pipeline, proto)
-    paths.refuse_relative(proto)
+    if file and file.working_folder:
+        paths.make_absolute(proto, file.working_folder)
+    paths.refuse_relative(proto, _WORKING_FOLDER if file else "")
     nodes = skippable.with_trigger_rules(
         tuple(_node(pipeline, entry.pipeline_node, found) for entry in proto.nodes),
         {n.node_info.id for e in proto.nodes if skippable.may_skip_itself(n := e.pipeline_node)},
@@ -170,7 +178,9 @@ def _refuse_merged_inputs(proto: pipeline_pb2.Pipeline) -> None:
                     )
 
 
-def _use_module_names(pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str]) -> None:
+def _use_module_names(
+    pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str], file: LegacyFile | None
+) -> None:
     """Refers to user modules by import path where possible.
 
     TFX would package the file's folder as a wheel here and install it again for every execution. Nodes
@@ -185,7 +195,8 @@ def _use_module_names(pipeline: pipeline_lib.Pipeline, roots: Mapping[str, str])
         if not isinstance(path, str) or "://" in path or embedded.fragment(path):
             continue
         if not os.path.isfile(path):
-            raise FileNotFoundError(f"module file {path!r} of {node.id!r} does not exist")
+            cure = _WORKING_FOLDER if file and not os.path.isabs(path) else ""
+            raise FileNotFoundError(f"module file {path!r} of {node.id!r} does not exist.{cure}")
         name = _module_name(os.path.abspath(path), roots["BUNDLE_ROOT"])
         if name and "module_path" in node.spec.PARAMETERS:
             properties["module_file"], properties["module_path"] = None, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 from tfx.proto.orchestration import pipeline_pb2
@@ -47,8 +48,47 @@ def is_absolute(path: str) -> bool:
 _CURE = "start it with '/', '${TFX_AIRFLOW_HOME}/', '${BUNDLE_ROOT}/' or a scheme such as 's3://'"
 
 
-def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
+def make_absolute(pipeline: pipeline_pb2.Pipeline, folder: str) -> None:
+    """Makes the relative paths of a compiled pipeline, or of one with a run's values, absolute: from a folder."""
+    for value in (
+        pipeline.runtime_spec.pipeline_root.runtime_parameter.default_value,
+        pipeline.runtime_spec.pipeline_root.field_value,
+    ):
+        if value.string_value:
+            value.string_value = _from(folder, value.string_value)
+    for entry in pipeline.nodes:
+        parameters = entry.pipeline_node.parameters.parameters
+        for key, _ in list(_relative(entry.pipeline_node)):
+            field = parameters[key].field_value
+            if key == "push_destination":
+                field.string_value = _with_base_directory(field.string_value, folder)
+            else:
+                field.string_value = _from(folder, field.string_value)
+
+
+def _from(folder: str, path: str) -> str:
+    plain = embedded.without(path)
+    if is_absolute(plain):
+        return path
+    # What a parameter is in is no path yet.
+    return os.path.normpath(os.path.join(folder, path)) if plain == path else f"{folder}/{path}"
+
+
+def _with_base_directory(text: str, folder: str) -> str:
+    destination = json.loads(text)
+    filesystem = destination["filesystem"]
+    for key in ("base_directory", "baseDirectory"):
+        if filesystem.get(key):
+            filesystem[key] = _from(folder, filesystem[key])
+    return json.dumps(destination, sort_keys=True)
+
+
+def refuse_relative(pipeline: pipeline_pb2.Pipeline, cure: str = "") -> None:
     """Checks the paths of a compiled pipeline.
+
+    Args:
+      pipeline: The pipeline.
+      cure: What else than another path would help.
 
     Raises:
       UnsupportedNodeError: Its root, or a path of a node, is relative.
@@ -61,13 +101,13 @@ def refuse_relative(pipeline: pipeline_pb2.Pipeline) -> None:
         )
     if not is_absolute(embedded.without(root)):
         raise UnsupportedNodeError(
-            f"pipeline_root is the relative path {root!r}; {_CURE}, or leave it empty for [tfx_airflow] home."
+            f"pipeline_root is the relative path {root!r}; {_CURE}, or leave it empty for [tfx_airflow] home.{cure}"
         )
     for entry in pipeline.nodes:
         for key, path in _relative(entry.pipeline_node):
             raise UnsupportedNodeError(
                 f"{key!r} of {entry.pipeline_node.node_info.id!r} is the relative path {path!r}; {_CURE}. "
-                "For a path that is known only in a run, use a RuntimeParameter."
+                f"For a path that is known only in a run, use a RuntimeParameter.{cure}"
             )
 
 

@@ -39,6 +39,7 @@ class Watch:
         self._on = True
         sys.addaudithook(self._on_event)
         self._wrap_looks()
+        self._wrap_working_folder()
         self._wrap_variables()
         # `import tensorflow` takes seconds, so its file functions are wrapped once the pipeline itself has
         # imported it.
@@ -99,14 +100,19 @@ class Watch:
         return look
 
     def _wrap_looks(self) -> None:
-        import pathlib
-
         for name in ("stat", "lstat", "access"):
-            setattr(os, name, self._wrapped(getattr(os, name), "exists"))
-        accessor = getattr(pathlib, "_NormalAccessor", None)  # Python 3.10 keeps functions of its own
-        for name in ("stat", "lstat"):
-            if accessor and name in vars(accessor):
-                setattr(accessor, name, staticmethod(getattr(os, name)))
+            _replace_in_os(name, self._wrapped(getattr(os, name), "exists"))
+
+    def _wrap_working_folder(self) -> None:
+        """Sees `os.getcwd()`, which `os.path.abspath("data")` asks as well, and so does `_note` for relative paths."""
+        original = os.getcwd
+
+        def getcwd() -> str:
+            folder = original()
+            self._note(effects.WORKING_FOLDER, folder)
+            return folder
+
+        _replace_in_os("getcwd", getcwd)
 
     def _wrap_variables(self) -> None:
         note = self._note
@@ -153,6 +159,15 @@ class Watch:
     def effects(self) -> effects.Effects:
         """What the user's code did besides reading."""
         return effects.of(self._seen, self._written)
+
+
+def _replace_in_os(name: str, function: Callable[..., Any]) -> None:
+    import pathlib
+
+    setattr(os, name, function)
+    accessor = getattr(pathlib, "_NormalAccessor", None)  # Python 3.10 keeps functions of its own
+    if accessor and name in vars(accessor):
+        setattr(accessor, name, staticmethod(function))
 
 
 def _frames() -> Frames:
