@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 import tfx
+from tfx.components import Trainer
 from tfx.orchestration import pipeline as pipeline_lib
+from tfx.proto.orchestration import executable_spec_pb2
+from tfx.types import Channel, standard_artifacts
 
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
@@ -22,6 +25,7 @@ from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.legacy import read_file, secret_values
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
+from include.tfx_airflow.tfx_side.node import user_code
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 from tests.bundle import ROOT
 
@@ -446,6 +450,29 @@ def test_in_a_node_these_folders_are_where_the_file_puts_them(
     assert os.environ["PYTHONPATH"] == f"{front}:/srv/bundle:{back}"
     placed.remove()
     assert sys.path == before
+
+
+def test_a_module_file_in_the_bundle_keeps_its_siblings(
+    tmp_path: Path, roots: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("PYTHONPATH", "")
+    folder = tmp_path / "bundle" / "legacy" / "modules"
+    folder.mkdir(parents=True)
+    (folder / "taxi_model.py").write_text("import taxi_features\n")
+    (folder / "taxi_features.py").write_text("KEYS = []\n")
+    trainer = Trainer(
+        module_file=str(folder / "taxi_model.py"), examples=Channel(type=standard_artifacts.Examples)
+    )
+    flow = pipeline_lib.Pipeline("taxi", pipeline_root="/srv/x", components=[trainer])
+    file = LegacyFile(str(tmp_path / "bundle" / "legacy" / "flow.py"), (str(folder.parent),))
+    _, text = ir.compile_pipeline(flow, "flow.py", "", roots, {}, file)
+    [entry] = ir.read_ir(text, roots).nodes
+    spec = executable_spec_pb2.PythonClassExecutableSpec(class_path="tfx.components.trainer.executor.X")
+    code = user_code.prepare(entry.pipeline_node, spec, [roots["BUNDLE_ROOT"]], file)
+    assert entry.pipeline_node.parameters.parameters["module_path"].field_value.string_value == "taxi_model"
+    assert code and {path.name for path in code.modules} == {"taxi_model.py", "taxi_features.py"}
+    assert str(folder) in sys.path
 
 
 _RELATIVE = """

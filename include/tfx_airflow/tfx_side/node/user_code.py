@@ -74,7 +74,7 @@ def prepare(
     }
     path = text.get("module_file", "")
     if path and "://" not in path:
-        # Outside the bundle: as in TFX's wheel, the file and its siblings are top-level modules.
+        # Outside the bundle, or of a legacy DAG file: as in TFX's wheel, the file and its siblings are top-level modules.
         folder, name = os.path.split(os.path.abspath(path))
         sys.path.append(folder)
         # Beam's workers are processes of their own.

@@ -185,7 +185,7 @@ def _use_module_names(
 
     TFX would package the file's folder as a wheel here and install it again for every execution. Nodes
     run with the bundle root on `sys.path`, so a module name is enough and the IR holds no path. A file
-    elsewhere keeps its path, see `user_code.py`.
+    elsewhere, and that of a legacy DAG file, keeps its path, see `user_code.py`.
     """
     for node in pipeline.components:
         if not isinstance(node, base_component.BaseComponent):
@@ -197,7 +197,8 @@ def _use_module_names(
         if not os.path.isfile(path):
             cure = _WORKING_FOLDER if file and not os.path.isabs(path) else ""
             raise FileNotFoundError(f"module file {path!r} of {node.id!r} does not exist.{cure}")
-        name = _module_name(os.path.abspath(path), roots["BUNDLE_ROOT"])
+        # Those of a legacy file import their siblings by name alone: TFX's wheel made them top-level modules.
+        name = "" if file else _module_name(os.path.abspath(path), roots["BUNDLE_ROOT"])
         if name and "module_path" in node.spec.PARAMETERS:
             properties["module_file"], properties["module_path"] = None, name
         else:
