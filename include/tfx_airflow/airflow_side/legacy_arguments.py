@@ -137,6 +137,8 @@ def _store(address: str) -> list[str]:
     if not address:
         return []
     kind, _, rest = address.partition("://")
+    if "://" in rest:  # of no file: the address of a server, as the path of SQLite
+        kind = ""
     server, _, database = rest.partition("/")
     host, _, port = server.partition(":")
     how = {
@@ -206,8 +208,21 @@ def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str])
     given = {name: config[name] for name in _SCHEDULES if name in config}
     if "schedule" in ignore or "schedule_interval" in ignore:
         return
-    if not given:
+    has_start = _start_date(found.arguments) is not None
+    if not given and has_start:
         found.notes.append("no schedule is given: it runs every day, as was Airflow 2's default.")
+    elif not given:
+        found.arguments["schedule"] = None
+        found.notes.append(
+            "neither a schedule nor a start_date is given: Airflow 2 refused such a DAG, or never ran it by itself, and so "
+            "it runs when it is triggered. Give both to adopt in configs=... to have it run every day."
+        )
+        return
+    elif not has_start and any(value not in (None, "None") for value in given.values()):
+        found.notes.append(
+            "no start_date is given, for which Airflow 2 refused a DAG with a schedule; Airflow 3 runs it from now on. Give "
+            "one to adopt in configs=... to choose."
+        )
     if len(given) > 1:
         found.refused_names["schedule"] = (
             f"{' and '.join(sorted(given))} are both given; a DAG has one schedule."
@@ -232,14 +247,18 @@ def _zone(arguments: Mapping[str, Any]) -> Any:
     """The time zone of a DAG with these arguments, as Airflow finds it."""
     import pendulum
 
-    defaults = arguments.get("default_args")
-    start = arguments.get("start_date") or (
-        defaults.get("start_date") if isinstance(defaults, Mapping) else None
-    )
+    start = _start_date(arguments)
     if isinstance(start, datetime.datetime) and start.tzinfo:
         return pendulum.instance(start).timezone
     name = conf.get("core", "default_timezone")
     return pendulum.tz.get_local_timezone() if name == "system" else span_number.zone_of(name)
+
+
+def _start_date(arguments: Mapping[str, Any]) -> Any:
+    defaults = arguments.get("default_args")
+    return arguments.get("start_date") or (
+        defaults.get("start_date") if isinstance(defaults, Mapping) else None
+    )
 
 
 def _with_functions(name: str, value: Any, found: Mapped) -> Any:

@@ -588,16 +588,66 @@ def test_pipelines_take_no_old_arguments_once_the_file_was_read() -> None:
         pipeline_lib.Pipeline(pipeline_name="new", additional_pipeline_args={})
 
 
-def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "store"),
+    [
+        ("mysql_metadata_connection_config('db', 3307, 'mlmd', 'u', 'hunter22')", "mysql://db:3307/mlmd"),
+        ("mysql_metadata_connection_config('u:hunter22@db', 3307, 'mlmd', 'u', '')", "mysql://db:3307/mlmd"),
+        ("sqlite_metadata_connection_config('/srv/a.db')", "sqlite:////srv/a.db"),
+        (
+            "sqlite_metadata_connection_config('mysql://u:hunt/er@22@db:3306/m')",
+            "sqlite:///mysql://db:3306/m",
+        ),
+        ("sqlite_metadata_connection_config('mysql://u:hunter22://@db/m')", "sqlite:///mysql://db/m"),
+        ("sqlite_metadata_connection_config('/srv/a.db?key=hunter22')", "sqlite:////srv/a.db"),
+    ],
+)
+def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path, config: str, store: str) -> None:
     text = (
         "from tfx.orchestration import metadata\n"
         "p = small.write_and_read()\n"
-        "p.metadata_connection_config = metadata.mysql_metadata_connection_config("
-        "host='db', port=3307, database='mlmd', username='u', password='secret')\n"
+        f"p.metadata_connection_config = metadata.{config}\n"
         "AirflowDagRunner().run(p)\n"
     )
     [(dag, _)] = read(_write(tmp_path, text))
-    assert dag.store == "mysql://db:3307/mlmd"
+    assert dag.store == store
+
+
+def test_a_class_inside_a_function_is_refused_with_its_place(
+    read: Read, tmp_path: Path, roots: dict[str, str]
+) -> None:
+    text = """
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.orchestration import pipeline
+
+def make():
+    class Tell(base_executor.BaseExecutor):
+        def Do(self, *arguments): ...
+    class Spec(types.ComponentSpec):
+        PARAMETERS, INPUTS, OUTPUTS = {}, {}, {}
+    class Teller(base_component.BaseComponent):
+        SPEC_CLASS = Spec
+        EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Tell)
+    return pipeline.Pipeline("tell", pipeline_root="/srv/x", components=[Teller(spec=Spec())])
+
+AirflowDagRunner().run(make())
+"""
+    [(_, flow)] = read(_write(tmp_path, text))
+    with pytest.raises(UnsupportedNodeError) as caught:
+        ir.compile_pipeline(flow, "flow.py", "", roots, {})
+    assert "the executor of 'Teller', 'Tell', is a class inside the function 'make'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["OF_THE_TEAM", "AIRFLOW_OF_THE_TEAM"])
+def test_a_variable_that_is_not_set_is_told_with_the_cure(read: Read, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, f"import os\nos.environ[{name!r}]\n"))
+    assert f"line 4: there is no environment variable {name!r}" in str(caught.value)
+    assert f"environment={{{name!r}: ...}}" in str(caught.value)
+    assert ("begin with AIRFLOW" in str(caught.value)) == name.startswith("AIRFLOW")
+    with pytest.raises(KeyError):
+        read(_write(tmp_path, f"{{}}[{name!r}]\n", "other.py"))
 
 
 def test_nothing_is_left_beside_the_file(read: Read, tmp_path: Path) -> None:

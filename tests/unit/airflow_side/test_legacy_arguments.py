@@ -95,6 +95,26 @@ def test_without_a_schedule_it_runs_daily_as_in_airflow_2_and_says_so() -> None:
     assert any("every day" in note for note in found.notes)
 
 
+def test_without_a_schedule_and_a_start_date_it_never_runs_by_itself_as_in_airflow_2() -> None:
+    for given in ({}, {"default_args": {"retries": 1}}):
+        found = _mapped(**given)
+        assert found.arguments["schedule"] is None
+        assert any("neither a schedule nor a start_date is given" in note for note in found.notes)
+    found = _mapped(given={"start_date": _START})
+    assert found.arguments["schedule"].delta == datetime.timedelta(days=1)
+
+
+@pytest.mark.parametrize(("schedule", "said"), [("@daily", True), (None, False), ("None", False)])
+def test_a_schedule_without_a_start_date_is_noted(schedule: Any, said: bool) -> None:
+    for start, more in (
+        ({}, False),
+        ({"start_date": _START}, True),
+        ({"default_args": {"start_date": _START}}, True),
+    ):
+        notes = _mapped(schedule_interval=schedule, **start).notes
+        assert any("no start_date is given" in note for note in notes) == (said and not more)
+
+
 def test_arguments_of_the_same_name_stay() -> None:
     found = _mapped(
         schedule_interval=None,
@@ -266,6 +286,11 @@ def test_a_callback_that_airflow_cannot_import_is_refused_by_reference(tmp_path:
 def test_the_store_of_the_file_is_named_with_the_connection_to_make(store: str, cure: str) -> None:
     [note] = _mapped(schedule_interval=None, catchup=False, store=store).notes
     assert f"metadata_connection_config ({store}) is ignored" in note and cure in note
+
+
+def test_for_a_store_that_is_no_file_no_connection_is_made_up() -> None:
+    [note] = _mapped(schedule_interval=None, catchup=False, store="sqlite:///mysql://db/mlmd").notes
+    assert "(sqlite:///mysql://db/mlmd) is ignored" in note and "connections add" not in note
 
 
 def test_templates_keep_the_names_of_airflow_2() -> None:

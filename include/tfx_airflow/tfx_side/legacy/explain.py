@@ -30,7 +30,9 @@ def explain(error: Exception, file: LegacyFile) -> str:
     """
     frame = _users_frame(error)
     sentence = str(error) if isinstance(error, RefusedError) else dropped_names.explain(error, frame[2])
-    sentence = sentence or _missing_module(error, file) or _missing_file(error, file)
+    sentence = (
+        sentence or _missing_module(error, file) or _missing_file(error, file) or _missing_variable(error)
+    )
     if not sentence:
         return ""
     path, line, _ = frame
@@ -95,4 +97,16 @@ def _missing_file(error: Exception, file: LegacyFile) -> str:
     return (
         f"there is no {path!r}, which is meant from the working directory: here the bundle's root, under Airflow 2 the "
         "folder in which it was started. Name that folder: adopt(..., working_folder='/srv/airflow')."
+    )
+
+
+def _missing_variable(error: Exception) -> str:
+    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+    if not isinstance(error, KeyError) or innermost not in (os.__file__, "<frozen os>"):
+        return ""
+    name = error.args[0]
+    kept = " (those whose names begin with AIRFLOW are kept from it)" if name.startswith("AIRFLOW") else ""
+    return (
+        f"there is no environment variable {name!r} where the file is executed{kept}: give it to adopt in "
+        f"environment={{{name!r}: ...}}, or set it for Airflow."
     )

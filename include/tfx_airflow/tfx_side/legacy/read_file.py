@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tfx.orchestration import pipeline as pipeline_lib
 
@@ -24,6 +23,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     no_dag,
     old_arguments,
     property_templates,
+    store_address,
 )
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
@@ -100,25 +100,10 @@ def _told(made: Made, doc: str) -> LegacyDag:
         line=made.line,
         config=config,
         templates=property_templates.take(made.pipeline),
-        store=_store(made.pipeline.metadata_connection_config),
+        store=store_address.of(made.pipeline.metadata_connection_config),
         notes=tuple(old_arguments.notes(made.pipeline)),
         refused=dict(_refused(made)),
     )
-
-
-def _store(config: Any) -> str:
-    """Names a store without user and password."""
-    if config is None:
-        return ""
-    kind = config.WhichOneof("config") if hasattr(config, "WhichOneof") else None
-    if kind == "sqlite":
-        return f"sqlite:///{config.sqlite.filename_uri}"
-    if kind in ("mysql", "postgresql"):
-        server = getattr(config, kind)
-        database = server.database if kind == "mysql" else server.dbname
-        port = f":{server.port}" if int(server.port or 0) else ""
-        return f"{kind}://{server.host}{port}/{database}"
-    return str(kind or type(config).__name__)
 
 
 def _refused(made: Made) -> Iterator[tuple[str, str]]:

@@ -126,6 +126,7 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
                 f"{node.id!r} is in a ForEach, whose number of iterations is known only in the run; "
                 "take it out of the ForEach."
             )
+        _refuse_local_class(node)
         if isinstance(node, base_component.BaseComponent):
             spec = node.executor_spec.encode(component_spec=node.spec)
             if isinstance(spec, executable_spec_pb2.ContainerExecutableSpec):
@@ -143,6 +144,17 @@ def _refuse_unsupported(pipeline: pipeline_lib.Pipeline) -> None:
                 f"{node.id!r} has the execution options {options!r}; of these only the trigger strategies "
                 "ALL_UPSTREAM_NODES_SUCCEEDED and ALL_UPSTREAM_NODES_COMPLETED have an Airflow trigger rule."
             )
+
+
+def _refuse_local_class(node: base_node.BaseNode) -> None:
+    """Refuses an executor that TFX itself would only say to have no qualified name."""
+    kind = getattr(node.executor_spec, "executor_class", None)
+    if kind is not None and "<locals>" in kind.__qualname__:
+        function, _, name = kind.__qualname__.rpartition(".<locals>.")
+        raise UnsupportedNodeError(
+            f"the executor of {node.id!r}, {name!r}, is a class inside the function {function!r} of {kind.__module__!r}; its "
+            "node is a process of its own, which imports the class by name: define it at the top level of a module."
+        )
 
 
 def _refuse_what_is_left_out(proto: pipeline_pb2.Pipeline) -> None:
