@@ -542,6 +542,12 @@ def test_without_a_working_folder_the_error_names_it(
         ir.compile_pipeline(pipeline, "flow.py", "", roots, {}, LegacyFile(str(path), ()))
 
 
+@pytest.mark.parametrize("name", ["tfx_pipeline", "pipeline"])
+def test_a_runner_takes_the_pipeline_by_either_name(read: Read, tmp_path: Path, name: str) -> None:
+    [(dag, _)] = read(_write(tmp_path, f"AirflowDagRunner().run({name}=small.write_and_read())\n"))
+    assert dag.dag_id == "write_and_read"
+
+
 def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration.config.base_component_config import BaseComponentConfig\n"

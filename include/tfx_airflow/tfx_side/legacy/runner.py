@@ -64,8 +64,9 @@ def modules(file: LegacyFile, made: list[Made]) -> dict[str, ModuleType]:
                 config = AirflowPipelineConfig(airflow_dag_config=dict(config or {}))
             super().__init__(config)
 
-        def run(self, tfx_pipeline: pipeline_lib.Pipeline) -> DAG:
-            """Keeps the pipeline; returns what stands for its DAG."""
+        def run(self, tfx_pipeline: Any = None, *, pipeline: Any = None) -> DAG:
+            """Keeps the pipeline, which is `pipeline` for older runners; returns what stands for its DAG."""
+            tfx_pipeline = pipeline if tfx_pipeline is None else tfx_pipeline
             if not isinstance(tfx_pipeline, pipeline_lib.Pipeline):
                 raise RefusedError(f"AirflowDagRunner.run() was given {tfx_pipeline!r}, not a TFX pipeline.")
             assert isinstance(self._config, AirflowPipelineConfig)
