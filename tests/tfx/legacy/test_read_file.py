@@ -293,6 +293,31 @@ def test_what_is_used_of_airflow_is_refused_where_it_is_used(
     assert name in str(caught.value) and "of Airflow is not known" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        (
+            "from airflow.operators.bash import BashOperator\nBashOperator()\n",
+            "[dag] = adopt(...), then dag.get",
+        ),
+        (
+            "AirflowDagRunner().run(small.write_and_read()).get_task('Write')\n",
+            "[dag] = adopt(...), then dag.get",
+        ),
+        (
+            "from airflow.hooks.base import BaseHook\nBaseHook.get_connection('a')\n",
+            "environment={...} of adopt",
+        ),
+        ("from airflow.configuration import conf\nconf.get('a', 'b')\n", "environment={...} of adopt"),
+        ("from airflow.models import Connection\nConnection('a')\n", "environment={...} of adopt"),
+    ],
+)
+def test_the_cure_is_that_of_the_name(read: Read, tmp_path: Path, text: str, cure: str) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert cure in str(caught.value)
+
+
 def test_of_names_that_a_file_tries_it_gets_the_last_one(read: Read, tmp_path: Path) -> None:
     text = (
         "try:\n    from airflow.operators.bash import BashOperator\n"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from airflow.configuration import AIRFLOW_HOME
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
+from airflow.serialization.serialized_objects import DagSerialization
 
 from include.tfx_airflow.airflow_side import adopt, legacy_environment, legacy_imports
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
@@ -167,6 +168,18 @@ def test_nodes_import_from_the_folders_that_the_file_adds(file: Path) -> None:
     source = found.task_dict["Gen"].compiled.source
     assert source.file and source.file.first == ("/srv/a",)
     assert source.file.folders == (str(file.parent), "/srv/b")
+
+
+def test_other_tasks_are_added_to_the_dag_that_adopt_returns(file: Path) -> None:
+    _compiled(file, _dag("taxi"))
+    [dag] = adopt.adopt(file)
+    before = BaseOperator(task_id="sync_data", dag=dag)
+    after = BaseOperator(task_id="sync_model", dag=dag)
+    before >> dag.get_task("Gen")
+    dag.get_task("Use") >> after
+    assert dag.task_dict["Gen"].upstream_task_ids == {"sync_data"}
+    assert after.upstream_task_ids == {"Use"}
+    assert list(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_dict) == list(dag.task_dict)
 
 
 def test_a_template_of_a_property_is_computed_and_no_param(file: Path) -> None:

@@ -18,9 +18,25 @@ from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables, RefusedE
 
 _MISSING = object()
 _UTC = datetime.timezone.utc
-_NODES_ONLY = (
-    "an adopted file makes TFX pipelines only. Keep other tasks in a DAG file of their own, around "
-    "AirflowDagRunner().task_group(...), or before and after this DAG by Assets"
+_TASKS = (
+    "an adopted file makes TFX pipelines only. Leave these in it, and add other tasks where it is adopted, to Airflow's own "
+    "DAG: [dag] = adopt(...), then dag.get_task('Pusher') >> BashOperator(..., dag=dag)"
+)
+_VALUES = (
+    "an adopted file is executed without Airflow. Of what Airflow knows it may read Variables; give it other values in "
+    "environment={...} of adopt, and use connections where a task runs"
+)
+# Parts of the names of modules that hold neither tasks nor what is around them.
+_OF_VALUES = (
+    "configuration",
+    "hooks",
+    "settings",
+    "secrets",
+    "session",
+    "db",
+    "connection",
+    "Connection",
+    "version",
 )
 
 
@@ -35,7 +51,7 @@ class DAG:
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """Refuses: only the runner makes DAGs here."""
-        raise RefusedError(f"DAG(...) of Airflow makes a DAG without a TFX pipeline; {_NODES_ONLY}.")
+        raise RefusedError(f"DAG(...) of Airflow makes a DAG without a TFX pipeline; {_TASKS}.")
 
     @classmethod
     def of_pipeline(cls, dag_id: str, config: Mapping[str, Any]) -> DAG:
@@ -50,7 +66,7 @@ class DAG:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_NODES_ONLY}.")
+        raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_TASKS}.")
 
 
 class TriggerRule(str, enum.Enum):
@@ -174,7 +190,8 @@ class AirflowModule(ModuleType):
             return importlib.import_module(full)
         if name.startswith("__"):
             raise AttributeError(name)
-        refusal = f"{full} of Airflow is not known where the file is executed; {_NODES_ONLY}."
+        cure = _VALUES if any(part in _OF_VALUES for part in full.split(".")) else _TASKS
+        refusal = f"{full} of Airflow is not known where the file is executed; {cure}."
         # A file that knows Airflow 3 as well is to take what it has for Airflow 2.
         if full.startswith("airflow.sdk.") or is_tried():
             raise RefusedError(refusal)
