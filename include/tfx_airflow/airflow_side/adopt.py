@@ -66,8 +66,9 @@ def adopt(
     settings = read_settings()
     machines.check_parse(settings)
     given = {key: str(value) for key, value in (environment or {}).items()}
-    files, helpers = LegacyFiles(path, folders, working_folder), []
+    files = LegacyFiles(path, folders, working_folder)
     found: list[Compiled] = []
+    helpers: list[str] = []
     for file in files:
         try:
             found += load_file(file, settings, given, patience=parse_seconds())

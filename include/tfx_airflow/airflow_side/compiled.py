@@ -287,7 +287,7 @@ def _raise_known_failure(source: Source, folder: Path, settings: Settings) -> No
             failure["installed"],
             failure["variables"],
             settings,
-            failure["environment"],
+            failure.get("environment", {}),
             own_environment=source.environment,
             names=failure["airflow_variables"],
         )

@@ -16,6 +16,7 @@ from tests.bundle import ROOT
 _FLOW = """
 import os, sys, tempfile
 from tfx.components import CsvExampleGen
+from tfx.components.trainer.executor import Executor, GenericExecutor  # the first, unused, is no more
 from tfx.orchestration import pipeline
 from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner
 

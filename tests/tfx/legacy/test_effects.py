@@ -23,7 +23,7 @@ watched = watch.Watch()
 watched.start()
 import flow
 watched.stop()
-found = watched.effects()
+found = watched.side_effects()
 print("RESULT" + json.dumps({expression}))
 """
 

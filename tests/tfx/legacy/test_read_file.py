@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 import tfx
+from ml_metadata.proto import metadata_store_pb2
 from tfx.components import Trainer
 from tfx.orchestration import pipeline as pipeline_lib
-from tfx.proto.orchestration import executable_spec_pb2
+from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 from tfx.types import Channel, standard_artifacts
 
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.node import NodeRequest
-from include.tfx_airflow.tfx_side.legacy import read_file, secret_values
+from include.tfx_airflow.tfx_side.legacy import read_file, secret_values, store_address
 from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 from include.tfx_airflow.tfx_side.node import user_code
@@ -278,7 +279,7 @@ def test_what_is_imported_from_airflow_and_not_used_does_no_harm(
         ("from airflow.operators.python import PythonOperator as P\nP(task_id='a')\n", "operators.python."),
         ("from airflow.models import BaseOperator\nclass Mine(BaseOperator):\n    pass\n", "models.BaseOp"),
         ("from airflow.configuration import conf\nconf.get('core', 'x')\n", "configuration.conf"),
-        ("from airflow.decorators import task\n@task\ndef f(): ...\n", "decorators.task"),
+        ("from airflow.decorators import task\nf = task(print)\n", "decorators.task"),
         ("from airflow.models import BaseOperator\nisinstance(1, BaseOperator)\n", "models.BaseOperator"),
         ("from airflow.utils.weight_rule import WeightRule\nWeightRule.ABSOLUTE\n", "weight_rule.WeightRule"),
         ("import airflow.operators.python\nairflow.operators.python.PythonOperator()\n", "operators.python."),
@@ -310,6 +311,7 @@ def test_what_is_used_of_airflow_is_refused_where_it_is_used(
         ),
         ("from airflow.configuration import conf\nconf.get('a', 'b')\n", "environment={...} of adopt"),
         ("from airflow.models import Connection\nConnection('a')\n", "environment={...} of adopt"),
+        ("from airflow.models.param import Param\nParam(1)\n", "'airflow_dag_config': {...}"),
     ],
 )
 def test_the_cure_is_that_of_the_name(read: Read, tmp_path: Path, text: str, cure: str) -> None:
@@ -414,7 +416,7 @@ def test_a_dropped_name_that_many_files_import_does_no_harm_unless_it_is_used(
     assert len(read(_write(tmp_path, text))) == 1
 
 
-def test_tfx_has_the_dropped_name_only_while_a_file_is_read(read: Read, tmp_path: Path) -> None:
+def test_tfx_has_the_dropped_name_only_while_a_file_is_read() -> None:
     from tfx.components.trainer import executor
 
     assert not hasattr(executor, "Executor")
@@ -475,6 +477,18 @@ def test_in_a_node_these_folders_are_where_the_file_puts_them(
     assert os.environ["PYTHONPATH"] == f"{front}:/srv/bundle:{back}"
     placed.remove()
     assert sys.path == before
+
+
+def test_code_in_folders_that_the_file_adds_is_in_the_cache_key(tmp_path: Path) -> None:
+    for folder in ("front", "own"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "team_steps.py").write_text(f"WHERE = {folder!r}\n")
+    file = LegacyFile(
+        str(tmp_path / "own" / "flow.py"), (str(tmp_path / "own"),), first=(str(tmp_path / "front"),)
+    )
+    spec = executable_spec_pb2.PythonClassExecutableSpec(class_path="team_steps.Executor")
+    code = user_code.prepare(pipeline_pb2.PipelineNode(), spec, [str(tmp_path)], file)
+    assert code and list(code.modules) == [tmp_path / "front" / "team_steps.py"]
 
 
 def test_a_module_file_in_the_bundle_keeps_its_siblings(
@@ -619,29 +633,38 @@ def test_pipelines_take_no_old_arguments_once_the_file_was_read() -> None:
         pipeline_lib.Pipeline(pipeline_name="new", additional_pipeline_args={})
 
 
-@pytest.mark.parametrize(
-    ("config", "store"),
-    [
-        ("mysql_metadata_connection_config('db', 3307, 'mlmd', 'u', 'hunter22')", "mysql://db:3307/mlmd"),
-        ("mysql_metadata_connection_config('u:hunter22@db', 3307, 'mlmd', 'u', '')", "mysql://db:3307/mlmd"),
-        ("sqlite_metadata_connection_config('/srv/a.db')", "sqlite:////srv/a.db"),
-        (
-            "sqlite_metadata_connection_config('mysql://u:hunt/er@22@db:3306/m')",
-            "sqlite:///mysql://db:3306/m",
-        ),
-        ("sqlite_metadata_connection_config('mysql://u:hunter22://@db/m')", "sqlite:///mysql://db/m"),
-        ("sqlite_metadata_connection_config('/srv/a.db?key=hunter22')", "sqlite:////srv/a.db"),
-    ],
-)
-def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path, config: str, store: str) -> None:
+def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.orchestration import metadata\n"
         "p = small.write_and_read()\n"
-        f"p.metadata_connection_config = metadata.{config}\n"
+        "p.metadata_connection_config = metadata.mysql_metadata_connection_config("
+        "host='db', port=3307, database='mlmd', username='u', password='secret')\n"
         "AirflowDagRunner().run(p)\n"
     )
     [(dag, _)] = read(_write(tmp_path, text))
-    assert dag.store == store
+    assert dag.store == "mysql://db:3307/mlmd"
+
+
+@pytest.mark.parametrize(
+    ("path", "store"),
+    [
+        ("/srv/a.db", "sqlite:////srv/a.db"),
+        ("/srv/of@team/a.db", "sqlite:////srv/of@team/a.db"),
+        ("/srv/a.db?key=hunter22", "sqlite:////srv/a.db"),
+        ("mysql://u:hunt/er@22@db:3306/m", "sqlite:///mysql://db:3306/m"),
+        ("mysql://u:hunter22://@db/m?ssl=hunter22", "sqlite:///mysql://db/m"),
+    ],
+)
+def test_a_path_of_a_store_shows_no_password(path: str, store: str) -> None:
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = path
+    assert store_address.of(config) == store
+
+
+def test_a_host_of_a_store_shows_no_password() -> None:
+    config = metadata_store_pb2.ConnectionConfig()
+    config.mysql.host, config.mysql.database = "u:hunter22@db", "mlmd"
+    assert store_address.of(config) == "mysql://db/mlmd"
 
 
 def test_a_class_inside_a_function_is_refused_with_its_place(
@@ -679,6 +702,18 @@ def test_a_variable_that_is_not_set_is_told_with_the_cure(read: Read, tmp_path: 
     assert ("begin with AIRFLOW" in str(caught.value)) == name.startswith("AIRFLOW")
     with pytest.raises(KeyError):
         read(_write(tmp_path, f"{{}}[{name!r}]\n", "other.py"))
+
+
+def test_no_folder_is_made_for_a_store_that_is_not_used(read: Read, tmp_path: Path) -> None:
+    path = str(tmp_path / "store" / "metadata.db")
+    text = (
+        "from tfx import v1 as tfx\nfrom tfx.orchestration import metadata\n"
+        f"metadata.sqlite_metadata_connection_config({path!r})\n"
+        f"tfx.orchestration.metadata.sqlite_metadata_connection_config({path!r})\n"
+        "AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    read(_write(tmp_path, text))
+    assert not (tmp_path / "store").exists()
 
 
 def test_nothing_is_left_beside_the_file(read: Read, tmp_path: Path) -> None:

@@ -26,18 +26,15 @@ _VALUES = (
     "an adopted file is executed without Airflow. Of what Airflow knows it may read Variables; give it other values in "
     "environment={...} of adopt, and use connections where a task runs"
 )
-# Parts of the names of modules that hold neither tasks nor what is around them.
-_OF_VALUES = (
-    "configuration",
-    "hooks",
-    "settings",
-    "secrets",
-    "session",
-    "db",
-    "connection",
-    "Connection",
-    "version",
+_ARGUMENTS = (
+    "an adopted file is executed without Airflow. Give what it is for to adopt, in "
+    "configs={'taxi': {'airflow_dag_config': {...}}}, where Airflow is at hand"
 )
+# By parts of a full name, the first that is among them.
+_CURES = {
+    _TASKS: "operators sensors transfers decorators task_group baseoperator BaseOperator helpers xcom_arg",
+    _VALUES: "configuration hooks settings secrets session db connection Connection version",
+}
 
 
 class DAG:
@@ -190,7 +187,8 @@ class AirflowModule(ModuleType):
             return importlib.import_module(full)
         if name.startswith("__"):
             raise AttributeError(name)
-        cure = _VALUES if any(part in _OF_VALUES for part in full.split(".")) else _TASKS
+        parts = set(full.split("."))
+        cure = next((cure for cure, of in _CURES.items() if parts & {*of.split()}), _ARGUMENTS)
         refusal = f"{full} of Airflow is not known where the file is executed; {cure}."
         # A file that knows Airflow 3 as well is to take what it has for Airflow 2.
         if full.startswith("airflow.sdk.") or is_tried():

@@ -72,5 +72,7 @@ def _tries(path: str) -> list[tuple[int, int]]:
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(kind is None or getattr(kind, "attr", getattr(kind, "id", "")) in _NOT_THERE for kind in kinds)
+    return any(getattr(kind, "attr", getattr(kind, "id", "")) in _NOT_THERE for kind in kinds)

@@ -74,7 +74,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     new_first, new = import_folders.added(path, first)
     notes = (*moments.notes(Path(file.path).read_bytes()), *_moved(folder))
-    result = []
+    result: list[tuple[LegacyDag, pipeline_lib.Pipeline]] = []
     for made in found:
         dag = _told(made, module.__doc__ or "")
         of_file = () if result else notes  # its first DAG says them

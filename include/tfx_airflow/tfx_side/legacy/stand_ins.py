@@ -20,6 +20,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     import_folders,
     old_arguments,
     runner,
+    store_folder,
 )
 from include.tfx_airflow.tfx_side.legacy.placeholder import Placeholder
 
@@ -71,7 +72,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._looking = False
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _add_dropped_names(sys.modules[name])
-        self._refuse_old_arguments = old_arguments.accept()
+        self._undo = [old_arguments.accept(), store_folder.leave_out()]
         self._before_folder = os.getcwd()
         if file.working_folder:
             os.chdir(file.working_folder)
@@ -86,7 +87,8 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def remove(self) -> None:
         """Takes them away again, and forgets what was imported meanwhile."""
         sys.meta_path.remove(self)
-        self._refuse_old_arguments()
+        for undo in self._undo:
+            undo()
         os.chdir(self._before_folder)
         for name in filter(sys.modules.get, dropped_names.UNUSED):
             _remove_dropped_names(sys.modules[name])

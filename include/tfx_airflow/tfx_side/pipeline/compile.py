@@ -163,14 +163,14 @@ def _legacy(request: dict[str, Any], watched: watch.Watch) -> tuple[list[_Part],
         (dag, *ir.compile_pipeline(pipeline, request["reference"], "", roots, request["environment"], file))
         for dag, pipeline in found
     ]
-    done = watched.effects()
+    watched.stop()
+    done = watched.side_effects()
     made = done.made_for((text for _, _, text in compiled), roots)
     variables = done.variables()
     parts: list[_Part] = []
     for dag, manifest, text in compiled:
-        notes = (
-            () if parts else tuple(done.notes(made, file.working_folder))
-        )  # of the file: its first DAG says them
+        # Those of the file, which its first DAG says.
+        notes = () if parts else tuple(done.notes(made, file.working_folder))
         dag = dataclasses.replace(dag, variables=variables, notes=(*dag.notes, *notes))
         parts.append((dag.with_texts(lambda text: fingerprint.abstract(text, roots)), manifest, text))
     return parts, effects.inputs(made)

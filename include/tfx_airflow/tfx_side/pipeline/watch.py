@@ -156,8 +156,8 @@ class Watch:
                 sorter.take(kind, value, frames)
         return sorter.found
 
-    def effects(self) -> effects.Effects:
-        """What the user's code did besides reading."""
+    def side_effects(self) -> effects.Effects:
+        """What the user's code did besides reading; to be asked once watching has stopped."""
         return effects.of(self._seen, self._written)
 
 
