@@ -77,7 +77,8 @@ class LegacyFiles:
 
     def __iter__(self) -> Iterator[LegacyFile]:
         for path in self._paths:  # which grows meanwhile
-            folders = tuple(dict.fromkeys(map(str, [path.parent, *self._folders])))
+            # Its own comes last: Airflow 2 had the DAG folder only, where a package may have the name of a module in it.
+            folders = tuple(dict.fromkeys(map(str, [*self._folders, path.parent])))
             yield LegacyFile(str(path), folders, working_folder=self._working_folder)
 
     def add_importers_of(self, file: LegacyFile) -> None:

@@ -139,7 +139,7 @@ def _names(files: list[LegacyFile]) -> list[str]:
     for file, path in zip(files, paths, strict=True):
         stem = path.stem
         if [other.stem for other in paths].count(stem) > 1:
-            stem = "_".join(path.relative_to(file.folders[-1]).with_suffix("").parts)
+            stem = "_".join(path.relative_to(file.folders[0]).with_suffix("").parts)
         numbered = (f"adopted_{stem}_{number}" for number in itertools.count(2))
         tries = (f"dags/{name}.py" for name in itertools.chain([stem, f"adopted_{stem}"], numbered))
         names.append(next(name for name in tries if name not in names and not (BUNDLE_ROOT / name).exists()))
@@ -148,7 +148,8 @@ def _names(files: list[LegacyFile]) -> list[str]:
 
 def _dag_file(name: str, report: Report) -> list[str]:
     path = adopt.shown(report.file.path)
-    folders = [adopt.shown(folder) for folder in report.file.folders[1:]]
+    own = str(Path(report.file.path).parent)
+    folders = [adopt.shown(folder) for folder in report.file.folders if folder != own]
     more = f", folders={json.dumps(folders, ensure_ascii=False)}" if folders else ""
     more += f", ignore={sorted(report.ignore)!r}" if report.ignore else ""
     return [

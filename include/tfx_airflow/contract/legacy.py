@@ -27,7 +27,7 @@ class LegacyFile:
 
     Attributes:
       path: Of the file, absolute.
-      folders: From which it may import: its own folder, and those that were given to `adopt`.
+      folders: From which it may import: those that were given to `adopt`, and its own.
       variables: Values of the Airflow Variables that it asks for; None for one that does not exist.
       first: Folders that come before Python's own library on `sys.path`, because the file has put them there.
       working_folder: In which it is executed, and its nodes work; "" for the bundle's root.

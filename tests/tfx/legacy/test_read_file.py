@@ -466,6 +466,22 @@ def test_folders_that_the_file_adds_are_told_for_its_nodes(read: Read, tmp_path:
     assert dag.folders == (str(tmp_path / "back"),)
 
 
+def test_a_file_may_have_the_name_of_the_package_that_it_is_in(tmp_path: Path) -> None:
+    folder = tmp_path / "dag_makers"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "steps.py").write_text("from tests.pipelines import small\n")
+    path = _write(
+        folder, "import dag_makers.steps\nAirflowDagRunner().run(small.write_and_read())\n", "dag_makers.py"
+    )
+    file = LegacyFile(str(path), (str(tmp_path), str(folder)))
+    placed = StandIns(file)
+    try:
+        assert len(read_file.read(file, placed)) == 1
+    finally:
+        placed.remove()
+
+
 def test_in_a_node_these_folders_are_where_the_file_puts_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

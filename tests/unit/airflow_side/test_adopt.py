@@ -59,7 +59,7 @@ def _content(path: Path) -> str:
 def _place(path: Path, folders: tuple[Path, ...], environment: dict[str, str] | None = None) -> Path:
     """Where it is kept what was compiled from a file."""
     arguments = {
-        "folders": [str(folder) for folder in dict.fromkeys((path.parent, *folders))],
+        "folders": [str(folder) for folder in dict.fromkeys((*folders, path.parent))],
         "environment": environment or {},
     }
     key = fingerprint.arguments_key(str(path), arguments, FORMAT)
@@ -286,7 +286,7 @@ def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None
     (file.parent / "helpers.py").write_text("X = 1\n")
     found = list(LegacyFiles(file.parent))
     assert [one.path for one in found] == [str(deep), str(file)]
-    assert found[0].folders == (str(deep.parent), str(file.parent))
+    assert found[0].folders == (str(file.parent), str(deep.parent))
 
 
 def _factory(file: Path) -> tuple[Path, Path]:
@@ -371,7 +371,7 @@ def test_a_file_may_import_from_more_folders(file: Path) -> None:
     _compiled(deep, _dag("flow"), folders=(file.parent,))
     [dag] = adopt.adopt(deep, folders=[file.parent])
     source = dag.task_dict["Gen"].compiled.source
-    assert source.file and source.file.folders == (str(deep.parent), str(file.parent))
+    assert source.file and source.file.folders == (str(file.parent), str(deep.parent))
     [_, second] = LegacyFiles(file.parent, [deep.parent, file.parent])
     assert second.folders == (str(file.parent), str(deep.parent))
 
