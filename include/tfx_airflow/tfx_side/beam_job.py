@@ -17,7 +17,7 @@ import threading
 from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.tfx_side import compat, workers
-from include.tfx_airflow.tfx_side.beam import arguments
+from include.tfx_airflow.tfx_side.beam import arguments, cancel
 
 
 def _end_with_the_task(asking: int, target: BeamTarget, seconds: float, given: list[str]) -> None:
@@ -52,16 +52,11 @@ if __name__ == "__main__":
     threading.Thread(target=_end_with_the_task, args=ending, daemon=True).start()
     compat.keep_beam_in_this_process()
     try:
-        # Each imports libraries that the others have no use for.
         if target.of.uses_job_server:
-            from include.tfx_airflow.tfx_side.beam import job_server_runner, job_service
+            from include.tfx_airflow.tfx_side.beam import job_server_runner  # which others have no use for
 
             job_server_runner.use(target)
-            job_service.cancel_earlier(target)
-        elif target.of.kind == "dataflow":
-            from include.tfx_airflow.tfx_side.beam import dataflow_jobs
-
-            dataflow_jobs.cancel_earlier(target, sys.argv[1:])
+        cancel.cancel_earlier(target, sys.argv[1:])
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except BeamError as error:  # says all that its frames would
         sys.exit(str(error))

@@ -190,26 +190,17 @@ def _cancel_one(name: str, end: Callable[[], Any]) -> None:
         log.info("Beam job %r: %s", name, reason(error))
 
 
+_Jobs = list[tuple[str, str, Callable[[], Any]]]
+
+
 def _at_work(
     target: BeamTarget, jobs: beam_job_api_pb2_grpc.JobServiceStub | None, wanted: Callable[[str], bool]
-) -> tuple[list[tuple[str, str, Callable[[], Any]]], set[str]]:
+) -> tuple[_Jobs, set[str]]:
     """(key, name, how to cancel it) of each job that has not ended, and names of those that may still come to Flink.
 
     Without a job server, those that Flink tells.
     """
-    found: list[tuple[str, str, Callable[[], Any]]] = []
-    coming = set()
-    everything = beam_job_api_pb2.GetJobsRequest()
-    for job in jobs.GetJobs(everything, timeout=_ANSWER_SECONDS).job_info if jobs else ():
-        if not wanted(job.job_name):
-            continue
-        if job.state not in ENDED:
-            assert jobs
-            request = beam_job_api_pb2.CancelJobRequest(job_id=job.job_id)
-            end = functools.partial(jobs.Cancel, request, timeout=_ANSWER_SECONDS)
-            found.append((job.job_id, job.job_name, end))
-        elif job.state == _JobState.CANCELLED and _seconds_ago(jobs, job.job_id) < _COMING_SECONDS:
-            coming.add(job.job_name)
+    found, coming = _at_server(jobs, wanted) if jobs else ([], set())
     if not _is_flink(target):
         return found, set()
     for one in flink_rest.jobs(target.ui):
@@ -218,6 +209,24 @@ def _at_work(
             end = functools.partial(flink_rest.cancel, target.ui, one["jid"])
             found.append((one["jid"], one["name"], end))
     return found, coming
+
+
+def _at_server(
+    jobs: beam_job_api_pb2_grpc.JobServiceStub, wanted: Callable[[str], bool]
+) -> tuple[_Jobs, set[str]]:
+    """What a job server runs, and names of the jobs that were cancelled a moment ago; as `_at_work`."""
+    found: _Jobs = []
+    cancelled = set()
+    for job in jobs.GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=_ANSWER_SECONDS).job_info:
+        if not wanted(job.job_name):
+            continue
+        if job.state not in ENDED:
+            request = beam_job_api_pb2.CancelJobRequest(job_id=job.job_id)
+            end = functools.partial(jobs.Cancel, request, timeout=_ANSWER_SECONDS)
+            found.append((job.job_id, job.job_name, end))
+        elif job.state == _JobState.CANCELLED and _seconds_ago(jobs, job.job_id) < _COMING_SECONDS:
+            cancelled.add(job.job_name)
+    return found, cancelled
 
 
 def _is_flink(target: BeamTarget) -> bool:

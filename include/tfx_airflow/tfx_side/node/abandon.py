@@ -15,6 +15,7 @@ from include.tfx_airflow.contract import identity
 from include.tfx_airflow.contract.beam_runner import BeamTarget, joined
 from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.contract.node import NodeRequest
+from include.tfx_airflow.tfx_side.beam import cancel
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
 
@@ -34,16 +35,8 @@ def abandon(request: NodeRequest, reason: str, last: Callable[[], None] = lambda
 def cancel_jobs(request: NodeRequest) -> None:
     """Cancels the Beam jobs of the request's try; prints what cannot be done."""
     target = BeamTarget(**request.beam)
-    # Not for every node: they import Beam.
     try:
-        if target.of.uses_job_server:
-            from include.tfx_airflow.tfx_side.beam.cancel import cancel_try
-
-            cancel_try(target, seconds=90)
-        elif target.of.kind == "dataflow":
-            from include.tfx_airflow.tfx_side.beam import dataflow_jobs
-
-            dataflow_jobs.cancel_try(target, _beam_arguments(request, target), seconds=90)
+        cancel.cancel_try(target, _beam_arguments(request, target), seconds=90)
     except BeamError as error:
         print(error)
 

@@ -15,7 +15,7 @@ from tfx.orchestration.portable import beam_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, placeholder_pb2
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
-from include.tfx_airflow.tfx_side.beam import arguments, job_server_runner, job_service
+from include.tfx_airflow.tfx_side.beam import arguments, cancel, job_server_runner
 
 
 def operators(target: BeamTarget | None) -> dict[Any, Callable[..., Any]]:
@@ -54,14 +54,9 @@ class BeamExecutorOperator(beam_executor_operator.BeamExecutorOperator):
         ]
         if self.target.of.uses_job_server:
             job_server_runner.use(self.target)
-            job_service.cancel_earlier(self.target)
         node = execution_info.pipeline_node.node_info.id
         of_node = arguments.of_node(self.target, given, node)
-        if self.target.of.kind == "dataflow":
-            # Google's libraries are imported for it.
-            from include.tfx_airflow.tfx_side.beam import dataflow_jobs
-
-            dataflow_jobs.cancel_earlier(self.target, of_node)
+        cancel.cancel_earlier(self.target, of_node)
         self.beam_pipeline_args = [_literal(argument) for argument in of_node]
         return super().run_executor(execution_info, make_beam_pipeline_fn)
 
