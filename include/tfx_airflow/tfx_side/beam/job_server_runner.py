@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -102,43 +102,9 @@ class JobServerRunner(portable_runner.PortableRunner):
         handle = _JobServiceHandle(target, name, options)
         workers = getattr(self, "_workers", None)
         stop = [lambda: workers.stop(1)] if workers else []
-        proto = self._optimize_pipeline(pipeline, options)
-        result = JobResult(handle.job_service, "", iter(()), iter(()), stop)
-        result.target, result.name = target, name
-        result.hand_over = lambda: _hand_over(handle, proto, result)
+        result = JobResult(target, name, handle, self._optimize_pipeline(pipeline, options), stop)
         result.hand_over()
         return result
-
-
-def _hand_over(handle: _JobServiceHandle, proto: Any, result: JobResult) -> None:
-    """Gives a job to the job server, for the first time or again.
-
-    Raises:
-      BeamError: It does not take the job.
-    """
-    target, name = result.target, result.name
-    spark = target.of.kind == "spark"
-    try:
-        with spark_turn.taken(target, handle.job_service, name) if spark else contextlib.nullcontext():
-            result.begins()
-            _handing_over.add(name)
-            result.runs(*handle.submit(proto))
-            if result not in _started:
-                _started.append(result)
-    except grpc.RpcError as error:
-        raise BeamError(
-            f"the job server of runner {target.name!r} at {target.job_endpoint} did not take job {name!r}: "
-            f"{job_service.reason(error)}."
-        ) from None
-    finally:
-        _handing_over.discard(name)
-    log.info(
-        "Beam job %r (%s) runs on %r%s.",
-        name,
-        result.described()["id"],
-        target.name,
-        f": {target.ui}" if target.ui else "",
-    )
 
 
 class _JobServiceHandle(portable_runner.JobServiceHandle):
@@ -179,26 +145,67 @@ class JobResult(portable_runner.PipelineResult):
       stages: Name and seconds of each of its stages, as the cluster tells them; empty when it does not.
       link: Address of its page; "" when that is unknown.
       has_gone: Whether it was cancelled and has ended.
-      hand_over: Gives it to the job server once more.
     """
 
-    target: BeamTarget
-    name: str
-    hand_over: Callable[[], None]
-    began: float = 0.0
+    began: float
     seconds: float | None = None
     stages: Iterable[tuple[str, float]] = ()
     link: str = ""
     has_gone: bool = False
 
-    def begins(self) -> None:
-        """From now on it is handed over."""
-        self.began = time.monotonic()
+    def __init__(
+        self,
+        target: BeamTarget,
+        name: str,
+        handle: _JobServiceHandle,
+        proto: Any,
+        stop: Sequence[Callable[[], None]],
+    ):
+        """Describes a job that is not handed over yet.
 
-    def runs(self, job_id: str, messages: Iterable[Any], states: Iterable[Any]) -> None:
-        """It was handed over: its id at the job server, and what that says of it."""
-        self._job_id, self._message_stream, self._state_stream = job_id, messages, states
-        self._messages: list[Any] = []
+        Args:
+          target: Where it is to run.
+          name: Of the job.
+          handle: The job server, with the job's options.
+          proto: The pipeline.
+          stop: Called when it has ended.
+        """
+        super().__init__(handle.job_service, "", iter(()), iter(()), stop)
+        self.target, self.name, self._handle, self._proto = target, name, handle, proto
+
+    def hand_over(self) -> None:
+        """Gives it to the job server, for the first time or again.
+
+        Raises:
+          BeamError: It does not take the job.
+        """
+        spark, ui = self.target.of.kind == "spark", self.target.ui
+        try:
+            with (
+                spark_turn.taken(self.target, self._handle.job_service, self.name)
+                if spark
+                else contextlib.nullcontext()
+            ):
+                self.began = time.monotonic()
+                self._messages: list[Any] = []
+                _handing_over.add(self.name)
+                self._job_id, self._message_stream, self._state_stream = self._handle.submit(self._proto)
+                if self not in _started:
+                    _started.append(self)
+        except grpc.RpcError as error:
+            raise BeamError(
+                f"the job server of runner {self.target.name!r} at {self.target.job_endpoint} did not take job {self.name!r}: "
+                f"{job_service.reason(error)}."
+            ) from None
+        finally:
+            _handing_over.discard(self.name)
+        log.info(
+            "Beam job %r (%s) runs on %r%s.",
+            self.name,
+            self._job_id,
+            self.target.name,
+            f": {ui}" if ui else "",
+        )
 
     @property
     def state(self) -> str:
