@@ -22,6 +22,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from include.tfx_airflow.tfx_side.node_server import forked
 from tests.bundle import ROOT, TFX_PYTHON
 
 _SECONDS = 600
@@ -94,7 +95,7 @@ def _serve() -> NoReturn:
             sys.stdout.flush()
             pid = os.fork()
             if not pid:
-                _run_as_main(asked)
+                forked.end_after(functools.partial(_run_as_main, asked))
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
     except Exception:
         traceback.print_exc()
@@ -118,27 +119,14 @@ def _import(module: str) -> None:
     gc.enable()
 
 
-def _run_as_main(asked: dict[str, Any]) -> NoReturn:
-    """Runs the module as the program of this fork, and ends it."""
-    code = 1
-    try:
-        _move(os.open(asked["stdin"], os.O_RDONLY), 0)
-        sys.stdin = open(0, closefd=False)  # the old one is in the middle of its lines
-        name = f"tests.panel.{asked['module']}"
-        del sys.modules[name]  # so that it is run, and not found
-        sys.argv[:] = [name, *asked["arguments"]]
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
+def _run_as_main(asked: dict[str, Any]) -> None:
+    """Runs the module as the program of this fork."""
+    _move(os.open(asked["stdin"], os.O_RDONLY), 0)
+    sys.stdin = open(0, closefd=False)  # the old one is in the middle of its lines
+    name = f"tests.panel.{asked['module']}"
+    del sys.modules[name]  # so that it is run, and not found
+    sys.argv[:] = [name, *asked["arguments"]]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

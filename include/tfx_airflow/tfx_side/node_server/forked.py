@@ -33,8 +33,8 @@ def run_as_main(message: Mapping[str, Any], files: list[int], set_by_imports: Ma
         gets as its argument.
       set_by_imports: Environment variables that importing TFX has set, as it would in a new process.
     """
-    code = 1
-    try:
+
+    def run() -> None:
         os.setsid()  # a process group that can be killed as one
         signal.set_wakeup_fd(-1)
         for number, handler in _HANDLERS.items():
@@ -50,6 +50,15 @@ def run_as_main(message: Mapping[str, Any], files: list[int], set_by_imports: Ma
         module = message["module"]
         sys.argv[:] = [module, str(_EXTRA)]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+    end_after(run)
+
+
+def end_after(run: Callable[[], object]) -> NoReturn:
+    """Calls a function and ends this forked process, with the exit code of a program that does the same."""
+    code = 1
+    try:
+        run()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
