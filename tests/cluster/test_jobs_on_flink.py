@@ -92,31 +92,30 @@ def _harnesses() -> list[int]:
     return [int(pid) for pid in forked[1:]]
 
 
-def test_a_killed_tasks_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
-    _write(bundle, "killed", "sleep")
-    task = bundle.start_dags_test("killed")
+def _kill_at_work(bundle: Bundle, flink: Flink, dag_id: str) -> None:
+    """Runs a DAG, kills it while its job is under way, and waits for the job's end."""
+    task = bundle.start_dags_test(dag_id)
     try:
-        _runs(flink, "killed")
+        _runs(flink, dag_id)
     finally:
         task.kill()
         task.wait()
     wait_until(
-        lambda: _job(flink, "killed")["state"] == "CANCELED", 30, "the job to end with its task", every=1
+        lambda: _job(flink, dag_id)["state"] == "CANCELED", 30, "the job to end with its task", every=1
     )
+
+
+def test_a_killed_tasks_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
+    _write(bundle, "killed", "sleep")
+    _kill_at_work(bundle, flink, "killed")
     wait_until(lambda: not _harnesses(), 60, "the harness to end with its job", every=1)
 
 
-def test_a_node_killeds_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
+def test_a_killed_nodes_job_is_cancelled(bundle: Bundle, flink: Flink) -> None:
     (bundle.folder / "dags" / "node_killed.py").write_text(
         _NODE.format(dag_id="node_killed", function="sleep")
     )
-    task = bundle.start_dags_test("node_killed")
-    try:
-        _runs(flink, "node_killed")
-    finally:
-        task.kill()
-        task.wait()
-    wait_until(lambda: _job(flink, "node_killed")["state"] == "CANCELED", 30, "the job's end", every=1)
+    _kill_at_work(bundle, flink, "node_killed")
 
 
 def test_a_job_whose_job_server_dies_ends_with_its_task(
