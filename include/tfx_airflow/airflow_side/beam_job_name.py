@@ -1,4 +1,4 @@
-"""Names the Beam jobs of a task, so that its later tries find them on the cluster, and nobody else takes them for his own."""
+"""Names the Beam jobs of a task, so that its later tries find them on the cluster, and no other task takes them for its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEY = "tfx_airflow_beam_jobs"
 def of_task(runner: str, what: str, task: Mapping[str, Any], states: Any) -> str:
     """Beginning of the names of a try's jobs; "" of a runner whose work is done in the task's own processes.
 
-    Several deployments may use one cluster, with the same DAGs and run ids: a number by chance tells their jobs apart. It is
+    Several deployments may use one cluster, with the same DAGs and run ids: a random number tells their jobs apart. It is
     kept in the task's state, which all tries of a task instance share.
 
     Args:

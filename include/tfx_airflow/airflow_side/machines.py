@@ -126,20 +126,21 @@ def check_home(settings: Settings, what: str) -> None:
         raise SettingsError(
             f"{found[0]} runs tasks on several machines, but [{SECTION}] home = {settings.home!r} on {socket.gethostname()!r} is "
             f"not the DAG processor's folder (it has no file {MARK!r}), and {what}; mount one shared folder at that path on all "
-            "machines, or, if it is one and the DAG processor may not write to it, create the file yourself."
+            "machines. If it is one, and the DAG processor may not write to it, write the file yourself, with a text of its own "
+            "in it."
         )
 
 
 def check_node(settings: Settings, ir: Path, parameters: Mapping[str, Any]) -> str:
     """Checks `home`, where tasks run on several machines, for the nodes of a pipeline that has artifacts or paths in it.
 
-    Returns:
-      What the DAG processor's mark there says; "" where there is nothing to check.
-
     Args:
       settings: Say where it is.
       ir: The compiled pipeline.
       parameters: Values of the node's RuntimeParameters.
+
+    Returns:
+      What the DAG processor's mark there says; "" where there is nothing to check.
 
     Raises:
       SettingsError: See `check_home`.

@@ -17,6 +17,8 @@ from fastapi.testclient import TestClient
 from mlmd_panel import airflow_diff, airflow_tasks
 from mlmd_panel.airflow_tasks import EvaluationDiffNotifier, EvaluationDiffOperator
 from mlmd_panel.errors import BadQuery, StoreError
+from mlmd_panel.evaluation import verdicts
+from mlmd_panel.evaluation.comparability import NOT_COMPARABLE
 from mlmd_panel.evaluation.compare import SCOPES
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.store import address
@@ -182,8 +184,17 @@ def test_an_outcome_that_there_is_not_is_refused_at_the_parse(outcomes: Any) -> 
         EvaluationDiffNotifier(outcomes=outcomes)
 
 
-def test_scopes_are_those_of_the_comparison() -> None:
+def test_scopes_and_outcomes_are_those_of_the_comparison() -> None:
     assert airflow_tasks._SCOPES == tuple(SCOPES)
+    of_verdicts = {
+        verdicts.WORSE,
+        verdicts.SUSPECT,
+        verdicts.BETTER,
+        verdicts.UNCHANGED,
+        verdicts.INCONCLUSIVE,
+    }
+    others = {NOT_COMPARABLE, airflow_diff.NO_BASELINE, airflow_diff.UNKNOWN}
+    assert set(airflow_tasks._OUTCOMES) == of_verdicts | others
 
 
 def test_a_fail_on_that_is_none_is_refused_at_the_parse() -> None:

@@ -130,7 +130,7 @@ def _names(text: str, path: str) -> bool:
 def _literal_in(files: Iterable[str], name: str) -> str:
     for path in sorted(files):
         try:
-            if literal_variables.in_file(path).get(name) == os.environ.get(name) is not None:
+            if name in os.environ and literal_variables.in_file(path).get(name) == os.environ[name]:
                 return path
         except (OSError, SyntaxError, ValueError):
             continue  # in a zip, or no source
