@@ -42,11 +42,10 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
 
 
 def in_xcom(work: Mapping[str, Any]) -> dict[str, Any]:
-    """Runner and jobs, for later tasks; {} when none was named."""
+    """Runner, and jobs with their stages, for later tasks; {} when none was named."""
     if not work.get("runner"):
         return {}
-    jobs = [{key: job[key] for key in ("name", "id", "seconds", "link")} for job in work.get("jobs", ())]
-    return {"beam": {"runner": work["runner"], "jobs": jobs}}
+    return {"beam": {"runner": work["runner"], "jobs": list(work.get("jobs", ()))}}
 
 
 def _steps(work: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -68,6 +68,5 @@ def test_the_runner_and_its_jobs_are_told_with_their_page_and_stages() -> None:
         "Job tfx-a-try1-1 (tfx-a_7), 9.5 s: http://flink/#/job/5e",
         "  7.0 s  stage Map",
     ]
-    told = {name: job[name] for name in ("name", "id", "seconds", "link")}
-    assert in_xcom(work) == {"beam": {"runner": "flink", "jobs": [told]}}
+    assert in_xcom(work) == {"beam": {"runner": "flink", "jobs": [job]}}
     assert in_xcom({**work, "runner": ""}) == {}
