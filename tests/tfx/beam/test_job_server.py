@@ -7,7 +7,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from tfx import v1 as tfx
 
 from include.tfx_airflow.contract.beam_runner import BeamRunner, BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
+from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.beam import arguments, job_server_runner, job_service
+from include.tfx_airflow.tfx_side.node import node
 from include.tfx_airflow.tfx_side.node.beam_work import BeamWork
 from tests.pipelines import on_workers
 from tests.tfx.beam import servers
@@ -133,6 +136,35 @@ def test_a_later_try_cancels_what_the_earlier_one_left(tmp_path: Path, job_serve
     later = dataclasses.replace(target, job_name="tfx-test-0123456789-try2")
     assert job_service.cancel_earlier(later) == [left.name]
     assert job_service.cancel_earlier(later) == []
+
+
+def test_a_later_try_from_the_cache_cancels_it_too(
+    tmp_path: Path,
+    job_server: str,
+    pool: str,
+    make_request: Callable[..., NodeRequest],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("x\n" + "1\n" * 9)
+    gen = tfx.components.CsvExampleGen(input_base=str(tmp_path / "data"))
+    pipeline = tfx.dsl.Pipeline("gen", pipeline_root="", components=[gen], enable_cache=True)
+    assert node.run(make_request(pipeline, "CsvExampleGen")).state == "executed"
+    target = _target(tmp_path, job_server, pool)
+    job = beam.Pipeline(options=PipelineOptions(_arguments(target)))
+    _ = job | beam.Create([1]) | beam.Map(on_workers.sleep)
+    left = job.run()
+
+    def second_try(run: str, address: str) -> str:
+        later = dataclasses.replace(target, job_endpoint=address, job_name="tfx-test-0123456789-try2")
+        request = make_request(pipeline, "CsvExampleGen", run=run, try_number=2)
+        return node.run(dataclasses.replace(request, beam=dataclasses.asdict(later))).state
+
+    assert second_try("second", "127.0.0.1:9") == "cached"
+    assert "may have left a job at work: the job server of Beam runner 'flink' does not answer" in caplog.text
+    assert left.state not in ("CANCELLED", "FAILED", "DONE")
+    assert second_try("third", job_server) == "cached"
+    assert left.state == "CANCELLED"
 
 
 def _on_spark(target: BeamTarget) -> BeamTarget:

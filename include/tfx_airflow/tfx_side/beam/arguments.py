@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget, contradictions, joined, named
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
@@ -37,6 +39,19 @@ def of_node(target: BeamTarget, given: Iterable[str], node: str) -> list[str]:
     if runner.kind != "dataflow" and not any(name in _TFX_IS_THERE for name, _ in named(arguments)):
         arguments.append("--sdk_container_image=unused")
     return arguments
+
+
+def as_compiled(target: BeamTarget, ir: str, node: str) -> list[str]:
+    """The arguments that say where a node's jobs are, without those that were placeholders when it was compiled.
+
+    Args:
+      target: Where its pipelines run.
+      ir: Path of the compiled `pipeline.json`.
+      node: Its id.
+    """
+    deployed = json.loads(Path(ir).read_text(encoding="utf-8"))["deploymentConfig"]
+    given = deployed["executorSpecs"].get(node, {}).get("beamPipelineArgs", ())
+    return joined(target.of, [argument for argument in given if argument.startswith("--")])
 
 
 def of_code(target: BeamTarget) -> list[str]:

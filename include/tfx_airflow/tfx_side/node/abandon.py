@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from include.tfx_airflow.contract import identity
-from include.tfx_airflow.contract.beam_runner import BeamTarget, joined
+from include.tfx_airflow.contract.beam_runner import BeamTarget
 from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.contract.node import NodeRequest
-from include.tfx_airflow.tfx_side.beam import cancel
+from include.tfx_airflow.tfx_side.beam import arguments, cancel
 from include.tfx_airflow.tfx_side.mlmd import mlmd_store
 
 
@@ -36,16 +35,9 @@ def cancel_jobs(request: NodeRequest) -> None:
     """Cancels the Beam jobs of the request's try; prints what cannot be done."""
     target = BeamTarget(**request.beam)
     try:
-        cancel.cancel_try(target, _beam_arguments(request, target), seconds=90)
+        cancel.cancel_try(target, arguments.as_compiled(target, request.ir, request.node_id), seconds=90)
     except BeamError as error:
         print(error)
-
-
-def _beam_arguments(request: NodeRequest, target: BeamTarget) -> list[str]:
-    """Beam's arguments of a node, without those that were placeholders when it was compiled."""
-    deployed = json.loads(Path(request.ir).read_text(encoding="utf-8"))["deploymentConfig"]
-    given = deployed["executorSpecs"].get(request.node_id, {}).get("beamPipelineArgs", ())
-    return joined(target.of, [argument for argument in given if argument.startswith("--")])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ part of the cache key.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,10 @@ from tfx.orchestration.portable import beam_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2, placeholder_pb2
 
 from include.tfx_airflow.contract.beam_runner import BeamTarget
+from include.tfx_airflow.contract.errors import BeamError
 from include.tfx_airflow.tfx_side.beam import arguments, cancel, job_server_runner
+
+log = logging.getLogger(__name__)
 
 
 def operators(target: BeamTarget | None) -> dict[Any, Callable[..., Any]]:
@@ -59,6 +63,22 @@ class BeamExecutorOperator(beam_executor_operator.BeamExecutorOperator):
         cancel.cancel_earlier(self.target, of_node)
         self.beam_pipeline_args = [_literal(argument) for argument in of_node]
         return super().run_executor(execution_info, make_beam_pipeline_fn)
+
+
+def cancel_left(target: BeamTarget, ir: str, node: str) -> None:
+    """Cancels what earlier tries have left at work of a node that came from the cache and so needs no cluster.
+
+    What cannot be cancelled is logged.
+
+    Args:
+      target: Where its pipelines would run.
+      ir: Path of the compiled `pipeline.json`.
+      node: Its id.
+    """
+    try:
+        cancel.cancel_earlier(target, arguments.as_compiled(target, ir, node))
+    except BeamError as error:
+        log.warning("An earlier try of this task may have left a job at work: %s", error)
 
 
 def _literal(text: str) -> placeholder_pb2.PlaceholderExpression:

@@ -145,6 +145,8 @@ def _run(request: NodeRequest, given_up: threading.Event, ended: contextlib.Exit
                 result.lineage.update(found)
             except Exception:  # a catalogue is no reason to fail
                 log.warning("What the node read and made cannot be described for OpenLineage.", exc_info=True)
+    if target and result.state == "cached" and request.task["try_number"] > 1:
+        beam_executor.cancel_left(target, request.ir, request.node_id)
     if result.summary.get("infra_blessed") is False and only_logged.why_not_blessed:
         result.summary["infra_failure"] = only_logged.why_not_blessed
     return result
