@@ -82,6 +82,11 @@ def test_a_job_has_the_bundles_code_and_says_where_it_ran(tmp_path: Path, job_se
     assert 0 < job["seconds"] < 60 and found["seconds"] == job["seconds"]
 
 
+def test_workers_in_the_task_have_its_own_modules(tmp_path: Path, job_server: str) -> None:
+    _run(_target(tmp_path, job_server), beam.Map(on_workers.write_number_and_module, str(tmp_path)))
+    assert {(tmp_path / name).read_text() for name in "123"} == {on_workers.worker.__file__}
+
+
 def test_no_option_of_a_job_has_an_address_or_a_token(tmp_path: Path, job_server: str, pool: str) -> None:
     target = _target(tmp_path, job_server, pool, token="s3cret-for-the-job-server")
     options = PipelineOptions(_arguments(target))
