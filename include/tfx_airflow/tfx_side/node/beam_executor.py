@@ -78,7 +78,7 @@ def cancel_left(target: BeamTarget, ir: str, node: str) -> None:
     try:
         cancel.cancel_earlier(target, arguments.as_compiled(target, ir, node))
     except BeamError as error:
-        log.warning("An earlier try of this task may have left a job at work: %s", error)
+        log.warning("A job that an earlier try has left may still be at work. %s", error)
 
 
 def _literal(text: str) -> placeholder_pb2.PlaceholderExpression:
