@@ -2,7 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-STATE ?= $(CURDIR)/.state
+# TFX_STATE names another one, as it does to the scripts.
+STATE ?= $(or $(TFX_STATE),$(CURDIR)/.state)
 export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"
 DAG ?= taxi
