@@ -74,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         help="report what becomes of a DAG file, or a folder of them, written for TFX's Airflow runner",
     )
     adopt.add_argument("path", metavar="FILE|FOLDER")
+    adopt.add_argument(
+        "--working-folder",
+        default="",
+        metavar="FOLDER",
+        help="from which relative paths in the files are meant, as a rule where Airflow 2 was started; default: the "
+        "bundle's root, and relative paths are refused",
+    )
     commands.add_parser("doctor", help="show what is configured, found and missing")
     mlmd = commands.add_parser(
         "mlmd", help="create the schema of the ML Metadata store, or show what it holds"
@@ -192,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "adopt":
             from include.tfx_airflow.commands import adopt
 
-            return adopt.main(arguments.path)
+            return adopt.main(arguments.path, arguments.working_folder)
         if arguments.command == "doctor":
             from include.tfx_airflow.commands import doctor
 

@@ -38,10 +38,16 @@ class Report:
     is_helper: bool = False
 
 
-def main(path: str) -> int:
-    """Compiles the files of a path, which may be one, and prints the report; returns 1 if one cannot be adopted."""
+def main(path: str, working_folder: str = "") -> int:
+    """Compiles the files of a path, which may be one, and prints the report; returns 1 if one cannot be adopted.
+
+    Args:
+      path: Of the file or folder, from the current directory.
+      working_folder: As for `adopt`, from the current directory; "" for none.
+    """
     settings = read_settings()
-    files = LegacyFiles(Path(path).absolute())
+    work = str(Path(working_folder).absolute()) if working_folder else ""
+    files = LegacyFiles(Path(path).absolute(), working_folder=work)
     reports = []
     for file in files:
         reports.append(of_file(file, settings, files.is_folder))
@@ -152,6 +158,8 @@ def _dag_file(name: str, report: Report) -> list[str]:
     folders = [adopt.shown(folder) for folder in report.file.folders if folder != own]
     more = f", folders={json.dumps(folders, ensure_ascii=False)}" if folders else ""
     more += f", ignore={sorted(report.ignore)!r}" if report.ignore else ""
+    if report.file.working_folder:
+        more += f", working_folder={json.dumps(adopt.shown(report.file.working_folder), ensure_ascii=False)}"
     return [
         f"Write {name}:",
         f'    """The DAGs of {path}, which was written for TFX\'s Airflow runner."""',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,19 @@ def _content(path: Path) -> str:
     return content
 
 
-def _place(path: Path, folders: tuple[Path, ...], environment: dict[str, str] | None = None) -> Path:
+def _place(
+    path: Path,
+    folders: tuple[Path, ...],
+    environment: dict[str, str] | None = None,
+    working_folder: Path | None = None,
+) -> Path:
     """Where it is kept what was compiled from a file."""
-    arguments = {
+    arguments: dict[str, Any] = {
         "folders": [str(folder) for folder in dict.fromkeys((*folders, path.parent))],
         "environment": environment or {},
     }
+    if working_folder:
+        arguments["working_folder"] = fingerprint.abstract(str(working_folder), read_settings().roots())
     key = fingerprint.arguments_key(str(path), arguments, FORMAT)
     return read_settings().compiled / f"{LegacyFile(str(path), ()).module}-{key}"
 
@@ -86,10 +94,14 @@ def _without_dag(path: Path, *folders: Path) -> None:
 
 
 def _compiled(
-    path: Path, *dags: LegacyDag, environment: dict[str, str] | None = None, folders: tuple[Path, ...] = ()
+    path: Path,
+    *dags: LegacyDag,
+    environment: dict[str, str] | None = None,
+    folders: tuple[Path, ...] = (),
+    working_folder: Path | None = None,
 ) -> Path:
     """Writes what the TFX interpreter would have made of a file."""
-    entry = _place(path, folders, environment) / _content(path)
+    entry = _place(path, folders, environment, working_folder) / _content(path)
     nodes = (
         Node(id="Gen", kind="Gen", type="Gen"),
         Node(id="Use", kind="Use", type="Use", upstream=("Gen",)),
@@ -429,3 +441,26 @@ def test_the_dag_files_to_write_adopt_what_was_compiled_and_have_names_of_their_
         "dags/adopted_report_2.py": ["report"],
         "dags/north.py": ["north"],
     }
+
+
+def test_the_dag_file_to_write_has_the_working_folder_of_the_command(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = tmp_path / "airflow 2"
+    work.mkdir()
+    monkeypatch.chdir(tmp_path)
+    for folder, shown in ((work, str(work)), (BUNDLE_ROOT / "tests", "tests"), (BUNDLE_ROOT, ".")):
+        _compiled(file, _dag("taxi"), working_folder=folder)
+        assert command.main("legacy/taxi.py", os.path.relpath(folder)) == 0
+        text = capsys.readouterr().out
+        assert f'working_folder="{shown}")' in text
+        [[dag]] = _written(text).values()
+        source = dag.task_dict["Gen"].compiled.source
+        assert source.file and source.file.working_folder == str(folder)
+
+
+def test_a_working_folder_that_is_not_there_is_refused_by_the_command(file: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=f"working_folder is '{BUNDLE_ROOT}.*nowhere', and there is no such"
+    ):
+        command.main(str(file), str(BUNDLE_ROOT / "nowhere"))
