@@ -6,21 +6,19 @@ import dataclasses
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
 
-from include.tfx_airflow.airflow_side import legacy_arguments, legacy_environment, machines
-from include.tfx_airflow.airflow_side.compiled import Compiled, Source, load_file
+from include.tfx_airflow.airflow_side import legacy_arguments, legacy_environment, legacy_loading, machines
+from include.tfx_airflow.airflow_side.compiled import Compiled, Source
 from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
 from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
-from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
+from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles, shown
 from include.tfx_airflow.contract import fingerprint
-from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, NoDagError
+from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.legacy import LegacyDag
-from include.tfx_airflow.settings import parse_seconds, read_settings
+from include.tfx_airflow.settings import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -58,36 +56,21 @@ def adopt(
       The DAGs. Airflow finds them by itself; they need no variable.
 
     Raises:
-      CompileError: The file cannot be executed here, makes no DAG, or a pipeline does not compile.
-      ConfigError: There is no such file; no file of the folder makes a DAG; a file asks for what cannot be honoured; two
-        files make a DAG of one id; or `configs` does not fit the DAGs.
+      CompileError: The file cannot be executed here, makes no DAG, or its pipeline does not compile.
+      ConfigError: There is no such file; it asks for what cannot be honoured; or `configs` does not fit the DAGs. Of a
+        folder: a file cannot be adopted, all such files are named; none makes a DAG; or two make a DAG of one id.
       SettingsError: It is not compiled yet and there is no TFX interpreter.
     """
     settings = read_settings()
     machines.check_parse(settings)
     given = {key: str(value) for key, value in (environment or {}).items()}
     files = LegacyFiles(path, folders, working_folder)
-    found: list[Compiled] = []
-    helpers: list[str] = []
-    for file in files:
-        try:
-            found += load_file(file, settings, given, patience=parse_seconds())
-        except NoDagError as error:
-            if not files.is_folder:
-                raise
-            files.add_importers_of(file)
-            helpers.append(str(error))
-            log.info("%s", error)
-    if not found:
-        raise ConfigError(
-            f"adopt({str(path)!r}): none of the files there that use AirflowDagRunner makes a DAG:"
-            + "".join(f"\n  {text}" for text in helpers)
-        )
-    if twice := same_ids((_file(compiled), compiled.manifest.pipeline_name) for compiled in found):
-        raise ConfigError(f"adopt({str(path)!r}): {' '.join(twice.values())}")
+    loaded = legacy_loading.load(str(path), files, settings, given)
+    found = loaded.found
     own = {dag_id: AirflowPipelineConfig.of(config) for dag_id, config in (configs or {}).items()}
     known = [compiled.manifest.pipeline_name for compiled in found]
-    if unknown := sorted(set(own) - set(known)):
+    unknown = sorted(set(own) - set(known))
+    if unknown and not loaded.broken and not loaded.later:  # they may make it
         raise ConfigError(
             f"configs of adopt({str(path)!r}) names {unknown}; the DAGs there are {sorted(known)}."
         )
@@ -97,9 +80,18 @@ def adopt(
             "DAG file reads are noticed."
         )
     roots = settings.roots()
-    return [
-        _dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, given, roots) for compiled in found
-    ]
+    dags = []
+    for compiled in found:
+        try:
+            dags.append(_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, given, roots))
+        except ConfigError as error:
+            if not files.is_folder:
+                raise
+            loaded.add_broken(_file(compiled), error)
+    twice = same_ids((_file(compiled), compiled.manifest.pipeline_name) for compiled in found)
+    if refusal := loaded.refusal(str(path), str(working_folder), twice.values()):
+        raise ConfigError(refusal)
+    return dags
 
 
 def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -121,12 +113,6 @@ def same_ids(dags: Iterable[tuple[str, str]]) -> dict[str, str]:
         for dag_id, made_by in paths.items()
         if len(made_by) > 1
     }
-
-
-def shown(path: str) -> str:
-    """A path as a DAG file names it: from the bundle's root where it is below that."""
-    inside = Path(path).is_relative_to(BUNDLE_ROOT)
-    return Path(path).relative_to(BUNDLE_ROOT).as_posix() if inside else path
 
 
 def _file(compiled: Compiled) -> str:

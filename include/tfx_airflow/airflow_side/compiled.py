@@ -32,6 +32,7 @@ from include.tfx_airflow.contract.errors import (
     CompileError,
     ManifestError,
     NoDagError,
+    StillCompilingError,
     UnsupportedNodeError,
 )
 from include.tfx_airflow.contract.manifest import (
@@ -377,7 +378,7 @@ def _compile(
 
 
 def _raise_still_compiling(reference: str) -> NoReturn:
-    raise CompileError(
+    raise StillCompilingError(
         f"{reference!r} is still being compiled, and Airflow's dagbag_import_timeout does not let a DAG file "
         "wait longer. Compiling continues in the background and a later parse finds the result; you need not "
         "do anything. To compile ahead of time, run 'python -m include.tfx_airflow compile'."

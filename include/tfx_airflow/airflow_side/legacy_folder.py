@@ -94,3 +94,9 @@ def _is_test(path: Path) -> bool:
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(BUNDLE_ROOT / Path(path)))
+
+
+def shown(path: str) -> str:
+    """A path as a DAG file names it: from the bundle's root where it is below that."""
+    inside = Path(path).is_relative_to(BUNDLE_ROOT)
+    return Path(path).relative_to(BUNDLE_ROOT).as_posix() if inside else path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from include.tfx_airflow.airflow_side import adopt, legacy_arguments, legacy_environment
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
-from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
+from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles, shown
 from include.tfx_airflow.contract import fingerprint, legacy
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import NoDagError, TfxAirflowError
@@ -69,7 +69,7 @@ def main(path: str, working_folder: str = "") -> int:
 
 def of_file(file: LegacyFile, settings: Settings, of_folder: bool = False) -> Report:
     """Compiles one file and reports on it; of a folder, it may be a helper of others."""
-    report = Report(file, [adopt.shown(file.path)])
+    report = Report(file, [shown(file.path)])
     try:
         found = load_file(file, settings, {}, force=True)
     except TfxAirflowError as error:
@@ -107,7 +107,7 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
     if variables := legacy_environment.for_nodes(dag, ()):
         report.lines.append(f"  ok    its nodes have {', '.join(variables)} as the file sets them")
     if folders := [*dag.first, *dag.folders]:
-        report.lines.append(f"  ok    its nodes import from {', '.join(map(adopt.shown, folders))} as well")
+        report.lines.append(f"  ok    its nodes import from {', '.join(map(shown, folders))} as well")
     notes = [*mapped.notes, *legacy_environment.notes(dag, manifest.variables, ())]
     report.lines += [f"  note  {note}" for note in notes]
     report.lines += [f"  NO    {sentence}" for sentence in mapped.refused]
@@ -153,13 +153,13 @@ def _names(files: list[LegacyFile]) -> list[str]:
 
 
 def _dag_file(name: str, report: Report) -> list[str]:
-    path = adopt.shown(report.file.path)
+    path = shown(report.file.path)
     own = str(Path(report.file.path).parent)
-    folders = [adopt.shown(folder) for folder in report.file.folders if folder != own]
+    folders = [shown(folder) for folder in report.file.folders if folder != own]
     more = f", folders={json.dumps(folders, ensure_ascii=False)}" if folders else ""
     more += f", ignore={sorted(report.ignore)!r}" if report.ignore else ""
     if report.file.working_folder:
-        more += f", working_folder={json.dumps(adopt.shown(report.file.working_folder), ensure_ascii=False)}"
+        more += f", working_folder={json.dumps(shown(report.file.working_folder), ensure_ascii=False)}"
     return [
         f"Write {name}:",
         f'    """The DAGs of {path}, which was written for TFX\'s Airflow runner."""',

@@ -31,6 +31,10 @@ class CompileError(TfxAirflowError):
     headline = "Pipeline did not compile"
 
 
+class StillCompilingError(CompileError):
+    """A pipeline is still being compiled; a later parse finds the result."""
+
+
 class UnsupportedNodeError(CompileError):
     """A pipeline uses something that cannot run as one Airflow task per node."""
 

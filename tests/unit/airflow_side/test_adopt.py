@@ -15,12 +15,18 @@ from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import DAG, BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
-from include.tfx_airflow.airflow_side import adopt, legacy_environment, legacy_imports
+from include.tfx_airflow.airflow_side import adopt, legacy_environment, legacy_imports, legacy_loading
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles
 from include.tfx_airflow.commands import adopt as command
 from include.tfx_airflow.contract import fingerprint, legacy
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
-from include.tfx_airflow.contract.errors import ConfigError, NoDagError, SettingsError
+from include.tfx_airflow.contract.errors import (
+    CompileError,
+    ConfigError,
+    NoDagError,
+    SettingsError,
+    StillCompilingError,
+)
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.manifest import (
     FAILED_FILE,
@@ -245,6 +251,55 @@ def _beside(file: Path, name: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(file.read_text())
     return path
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, errors: dict[Path, CompileError]) -> list[str]:
+    """Makes some files end in an error when they are compiled; returns the files that were asked for, as it grows."""
+    original, asked = legacy_loading.load_file, list[str]()
+
+    def load_file(file: LegacyFile, *arguments: Any, **keywords: Any) -> Any:
+        asked.append(file.path)
+        if error := errors.get(Path(file.path)):
+            raise error
+        return original(file, *arguments, **keywords)
+
+    monkeypatch.setattr(legacy_loading, "load_file", load_file)
+    return asked
+
+
+def test_of_a_folder_all_files_that_cannot_be_adopted_are_in_one_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, slow, good = (_beside(file, name) for name in ("broken.py", "slow.py", "north.py"))
+    _compiled(file, _dag("taxi", retires=3))
+    _compiled(slow, _dag("slow", sla=datetime.timedelta(1), default_args={"sla": datetime.timedelta(1)}))
+    _compiled(good, _dag("north"))
+    _failing(monkeypatch, {broken: CompileError(f"'{broken}': line 3: 'ResolverNode' is dropped by TFX.")})
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file.parent, configs={"of_the_broken_one": {}})
+    text = str(caught.value)
+    assert "  Pipeline did not compile: '" in text and "line 3: 'ResolverNode' is dropped" in text
+    assert "DAG 'slow' asks for" in text and "DAG 'taxi' asks for" in text and "retires = 3" in text
+    last = text.splitlines()[-1]
+    assert last.startswith(f"Mend {broken}, {slow}, {file}; or give each file its own DAG file")
+    assert last.endswith(f"python -m include.tfx_airflow adopt {file.parent}")
+    assert str(good) not in text
+    assert len(adopt.adopt(good, folders=[file.parent])) == 1
+
+
+def test_of_a_folder_no_more_files_are_compiled_when_the_time_of_a_dag_file_is_up(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = _beside(file, "north.py"), _beside(file, "west.py")
+    monkeypatch.setattr(legacy_loading, "parse_seconds", lambda: 1e-9)
+    asked = _failing(monkeypatch, {first: StillCompilingError(f"'{first}' is still being compiled.")})
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file.parent)
+    assert asked == [str(first)]
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        f"Pipeline did not compile: '{first}' is still being compiled.",
+        *(f"'{one}' is not read yet; a later parse does so." for one in (file, last)),
+    ]
 
 
 def test_two_files_with_a_dag_of_one_id_are_refused_by_name(file: Path) -> None:
