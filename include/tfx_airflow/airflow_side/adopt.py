@@ -16,7 +16,7 @@ from include.tfx_airflow.airflow_side.config import AirflowPipelineConfig
 from include.tfx_airflow.airflow_side.dag import AirflowDagRunner
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles, shown
 from include.tfx_airflow.contract import fingerprint
-from include.tfx_airflow.contract.errors import ConfigError
+from include.tfx_airflow.contract.errors import ConfigError, TfxAirflowError
 from include.tfx_airflow.contract.legacy import LegacyDag
 from include.tfx_airflow.settings import read_settings
 
@@ -146,9 +146,17 @@ def _dag(
         runtime_parameters={**mapped.runtime_parameters(compiled.manifest), **own.runtime_parameters},
         computed_parameters={**mapped.templates, **own.computed_parameters},
     )
-    return AirflowDagRunner(config).dag(
-        dataclasses.replace(compiled, source=_for_nodes(compiled.source, legacy, given))
-    )
+    source = _for_nodes(compiled.source, legacy, given)
+    try:
+        return AirflowDagRunner(config).dag(dataclasses.replace(compiled, source=source))
+    except TfxAirflowError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{compiled.source.reference}, line {legacy.line}, DAG {legacy.dag_id!r} gives Airflow what it does not take: "
+            f"{type(error).__name__}: {error} To replace it, give another value in adopt(..., "
+            f"configs={{{legacy.dag_id!r}: {{'airflow_dag_config': {{...}}}}}})."
+        ) from error
 
 
 def _for_nodes(source: Source, legacy: LegacyDag, given: Mapping[str, str]) -> Source:

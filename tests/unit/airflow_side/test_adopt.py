@@ -245,6 +245,16 @@ def test_all_that_is_refused_is_in_one_error_with_the_cure(file: Path) -> None:
     assert len(adopt.adopt(file, ignore=["retires", "sla"])) == 1
 
 
+def test_what_airflow_does_not_take_is_told_with_the_dag_and_the_cure(file: Path) -> None:
+    _compiled(file, _dag("taxi", max_active_runs="many"))
+    with pytest.raises(ConfigError) as caught:
+        adopt.adopt(file)
+    assert "line 7, DAG 'taxi' gives Airflow what it does not take: TypeError" in str(caught.value)
+    configs = {"taxi": {"airflow_dag_config": {"max_active_runs": 1}}}
+    assert "configs={'taxi': {'airflow_dag_config'" in str(caught.value)
+    assert len(adopt.adopt(file, configs=configs)) == 1
+
+
 def _beside(file: Path, name: str) -> Path:
     """Another file, in the same folder or a folder in it."""
     path = file.parent / name
