@@ -61,7 +61,8 @@ class LegacyFiles:
             self._paths = [place]
         elif self.is_folder:
             self._folders = [place, *more]
-            self._sources = {file: file.read_bytes() for file in sorted(place.rglob("*.py"))}
+            found = filter(Path.is_file, sorted(place.rglob("*.py")))  # not an editor's dangling lock
+            self._sources = {file: file.read_bytes() for file in found}
             self._paths = [
                 file for file, source in self._sources.items() if any(n in source for n in _RUNNER)
             ]

@@ -312,6 +312,13 @@ def test_of_a_folder_no_more_files_are_compiled_when_the_time_of_a_dag_file_is_u
     ]
 
 
+def test_what_an_editor_leaves_in_a_folder_is_no_file(file: Path) -> None:
+    (file.parent / ".#taxi.py").symlink_to("ann@machine.42")
+    (file.parent / "package.py").mkdir()
+    _compiled(file, _dag("taxi"))
+    assert [dag.dag_id for dag in adopt.adopt(file.parent)] == ["taxi"]
+
+
 def test_two_files_with_a_dag_of_one_id_are_refused_by_name(file: Path) -> None:
     other = _beside(file, "taxi_v2.py")
     _compiled(file, _dag("taxi"), _dag("north"))
