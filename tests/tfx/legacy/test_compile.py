@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from include.tfx_airflow.contract import fingerprint
+from include.tfx_airflow.contract.manifest import FAILED_FILE, PIPELINE_ERROR
 from tests.bundle import ROOT
 
 _FLOW = """
@@ -89,3 +92,30 @@ def test_the_manifest_tells_what_executing_the_file_does(tmp_path: Path) -> None
     before = fingerprint.content_key(first["files"], roots, {})
     shutil.rmtree(made[0].removeprefix("exists:"))
     assert fingerprint.content_key(first["files"], roots, {}) != before
+
+
+def test_an_error_of_the_file_is_told_with_its_line_and_the_lines_of_the_users(tmp_path: Path) -> None:
+    path = tmp_path / "flow.py"
+    path.write_text("def rate(count):\n    return 1 / count\n\nrate(0)\n")
+    code, folder = _compile(path, tmp_path / "home")
+    assert code == PIPELINE_ERROR
+    failure = json.loads((folder / FAILED_FILE).read_text())
+    assert failure["message"] == "line 2: ZeroDivisionError: division by zero"
+    assert failure["traceback"].count("File ") == 2 and "    return 1 / count\n" in failure["traceback"]
+
+
+@pytest.mark.long
+def test_the_nodes_of_a_cycle_are_named_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "flow.py"
+    path.write_text(
+        "from tests.pipelines import small\n"
+        "from tfx.orchestration.pipeline import Pipeline\n"
+        "first, second = small.Write(message='a').with_id('A'), small.Write(message='b').with_id('B')\n"
+        "first.add_upstream_node(second)\n"
+        "second.add_upstream_node(first)\n"
+        "Pipeline('round', pipeline_root='/srv/x', components=[first, second])\n"
+    )
+    code, folder = _compile(path, tmp_path / "home")
+    assert code == PIPELINE_ERROR
+    message = json.loads((folder / FAILED_FILE).read_text())["message"]
+    assert message.startswith("line 6: it has a cycle: ") and "A -> B" in message

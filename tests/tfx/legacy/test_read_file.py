@@ -24,7 +24,7 @@ from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
 from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.legacy import read_file, secret_values, store_address
-from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
+from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 from include.tfx_airflow.tfx_side.node import user_code
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
@@ -114,10 +114,18 @@ def test_variables_have_their_values_or_the_default_of_the_file(read: Read) -> N
     assert legacy.live(dag.config["start_date"]).tzinfo.key == "Europe/Amsterdam"
 
 
-def test_a_variable_that_airflow_does_not_have_is_a_key_error(read: Read, tmp_path: Path) -> None:
+def test_a_variable_that_airflow_does_not_have_is_told_with_the_cure_or_caught(
+    read: Read, tmp_path: Path
+) -> None:
     path = _write(tmp_path, "from airflow.models import Variable\nVariable.get('a_b')\n")
-    with pytest.raises(KeyError, match="airflow variables set a_b"):
+    with pytest.raises(UnsupportedNodeError) as caught:
         read(path, a_b=None)
+    assert "line 4: Airflow has no Variable 'a_b'; create it with 'airflow variables set a_b VALUE'." in str(
+        caught.value
+    )
+    text = "try:\n    Variable.get('a_b')\nexcept KeyError:\n    AirflowDagRunner().run(small.write_and_read())\n"
+    path = _write(tmp_path, f"from airflow.models import Variable\n{text}", "other.py")
+    assert len(read(path, a_b=None)) == 1
 
 
 def test_a_template_in_a_property_becomes_a_parameter_that_no_run_chooses(
@@ -348,9 +356,30 @@ def test_a_file_that_tries_names_of_several_versions_goes_on(read: Read, tmp_pat
     assert len(read(_write(tmp_path, text))) == 1
 
 
-def test_an_error_of_the_file_itself_stays_as_it_is(read: Read, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        read(_write(tmp_path, "1 / 0\n"))
+def test_an_error_of_the_file_itself_is_told_with_the_lines_of_the_users(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "rates.py").write_text("import json\ndef of(text):\n    return json.loads(text)\n")
+    with pytest.raises(FailedError) as caught:
+        read(_write(tmp_path, "import rates\nrates.of('no json')\n"))
+    assert caught.value.place == "rates.py, line 3: "
+    lines = caught.value.lines.splitlines()
+    assert [line.strip() for line in lines if "File " not in line][1:3] == [
+        "rates.of('no json')",
+        "return json.loads(text)",
+    ]
+    # Of the library there is the line that failed, and no other.
+    assert [line.count("/json/") for line in lines if "File " in line] == [0, 0, 1]
+    assert lines[-1].startswith("json.decoder.JSONDecodeError: ")
+
+
+def test_what_an_error_comes_from_is_told_too(read: Read, tmp_path: Path) -> None:
+    text = "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('no rate') from error\n"
+    with pytest.raises(FailedError) as caught:
+        read(_write(tmp_path, text))
+    assert caught.value.place == "line 6: "
+    assert (
+        "ZeroDivisionError: division by zero\n\nThe above exception was the direct cause"
+        in caught.value.lines
+    )
 
 
 def test_all_dropped_names_of_a_file_are_in_one_error(read: Read, tmp_path: Path) -> None:
@@ -423,7 +452,7 @@ def test_tfx_has_the_dropped_name_only_while_a_file_is_read() -> None:
 
 
 def test_an_argument_of_the_users_own_function_is_not_tfxs(read: Read, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="train_steps"):
+    with pytest.raises(FailedError, match="train_steps"):
         read(_write(tmp_path, "def f(): ...\nf(train_steps=1)\n"))
 
 
@@ -716,8 +745,59 @@ def test_a_variable_that_is_not_set_is_told_with_the_cure(read: Read, tmp_path: 
     assert f"line 4: there is no environment variable {name!r}" in str(caught.value)
     assert f"environment={{{name!r}: ...}}" in str(caught.value)
     assert ("begin with AIRFLOW" in str(caught.value)) == name.startswith("AIRFLOW")
-    with pytest.raises(KeyError):
+    with pytest.raises(FailedError):
         read(_write(tmp_path, f"{{}}[{name!r}]\n", "other.py"))
+
+
+def test_a_variable_that_is_not_set_is_told_where_it_is_used_as_a_text(read: Read, tmp_path: Path) -> None:
+    text = "import os\nroot = os.environ.get('OF_THE_TEAM')\nos.environ.get('HOME')\nos.path.join(root, 'data')\n"
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert "line 6: TypeError: " in str(caught.value) and "'HOME'" not in str(caught.value)
+    assert "there is no environment variable 'OF_THE_TEAM' where the file is executed" in str(caught.value)
+
+
+def test_old_paths_that_tfx_still_has_are_taken(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.components.base import base_component, base_driver, base_executor, executor_spec\n"
+        "class Tell(base_executor.BaseExecutor):\n    def Do(self, *arguments): ...\n"
+        "executor_spec.ExecutorClassSpec(Tell)\n"
+        "AirflowDagRunner().run(small.write_and_read())\n"
+    )
+    assert len(read(_write(tmp_path, text))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("open('names.txt')\n", "there is no 'names.txt', which is meant from the working directory"),
+        (
+            "from tfx.dsl.io import fileio\nfileio.open('names.txt').read()\n",
+            "there is no 'names.txt', which is meant from",
+        ),
+        ("open('/nowhere/names.txt')\n", "copy it to the machine of Airflow's DAG processor"),
+        ("import subprocess\nsubprocess.run(['taxi-names'])\n", "there is no program 'taxi-names'"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_the_cure(
+    read: Read, tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert f"line {2 + text.count(chr(10))}: " in str(caught.value) and sentence in str(caught.value)
+
+
+def test_a_file_that_is_not_in_the_working_folder_is_told_with_it(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, "open('names.txt')\n"), working_folder=tmp_path)
+    assert f"line 3: there is no 'names.txt' in the working folder {str(tmp_path)!r}" in str(caught.value)
+
+
+def test_a_file_that_ends_the_process_is_told_with_the_line(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(
+        UnsupportedNodeError, match=r"line 4: it ends the process that reads it \(SystemExit: 2\)"
+    ):
+        read(_write(tmp_path, "import sys\nsys.exit(2)\n"))
 
 
 def test_no_folder_is_made_for_a_store_that_is_not_used(read: Read, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.tfx_side.legacy.placeholder import Placeholder, is_tried
-from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables, RefusedError
+from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables, NoVariableError, RefusedError
 
 _MISSING = object()
 _UTC = datetime.timezone.utc
@@ -124,9 +124,7 @@ def variable_class(file: LegacyFile) -> type:
             if value is None:
                 default = keywords.get("default", default_var)
                 if default is _MISSING:
-                    raise KeyError(
-                        f"Airflow has no Variable {key!r}; create it with 'airflow variables set {key} VALUE'"
-                    )
+                    raise NoVariableError(key)
                 return default
             return json.loads(value) if deserialize_json else value
 

@@ -24,7 +24,9 @@ from include.tfx_airflow.tfx_side.legacy import (
     old_arguments,
     property_templates,
     store_address,
+    users_frames,
 )
+from include.tfx_airflow.tfx_side.legacy.refused import FailedError
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 
@@ -44,12 +46,12 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
       NoDagError: It makes no DAG. As for Airflow 2, one that is made by a module it imports is its own only if one of its
         names stands for it.
       UnsupportedNodeError: It uses what cannot be had here, or makes two DAGs of one id.
-      Exception: Whatever the file raises.
+      FailedError: It raises something else.
     """
     path, first, folder = list(sys.path), import_folders.before_library(), os.getcwd()
     try:
         module = importlib.import_module(file.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if "attempted relative import" in str(error) and explain.is_in_file(error, file):
             raise NoDagError(
                 f"{explain.place(error, file)}it makes no DAG: it imports relatively, as a part of a package, which a DAG "
@@ -57,7 +59,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
             ) from None
         if sentence := explain.explain(error, file):
             raise UnsupportedNodeError(sentence) from None
-        raise
+        raise FailedError(explain.place(error, file), users_frames.text(error, file)) from error
     names = list(vars(module).values())
     found = [made for made in stand_ins.made if made.line or any(value is made.dag for value in names)]
     if not found:

@@ -39,7 +39,7 @@ from include.tfx_airflow.contract.manifest import (
     Manifest,
 )
 from include.tfx_airflow.tfx_side.legacy import secret_values
-from include.tfx_airflow.tfx_side.legacy.refused import NeedsVariables
+from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables
 from include.tfx_airflow.tfx_side.pipeline import effects, watch
 from include.tfx_airflow.tfx_side.pipeline.tfx_packages import OWN
 
@@ -188,8 +188,6 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     """
     folder, roots = Path(request["folder"]), request["roots"]
     started = time.time()
-    from tfx.utils import topsort  # a light module, unlike those of the compiler
-
     try:
         parts, made = _legacy(request, watched) if request["legacy"] else ([_of_function(request)], set())
         watched.stop()
@@ -199,14 +197,12 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
     except LookupError as error:
         if type(error) is LookupError:
             return _fail(folder, request, watched, "reference", str(error), "")
-        return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
+        return _fail(folder, request, watched, "error", *_told(error))
     except UnsupportedNodeError as error:
         kind = NO_DAG if isinstance(error, NoDagError) else "unsupported"
         return _fail(folder, request, watched, kind, str(error).split(": ", 1)[1], "")
-    except topsort.InvalidDAGError as error:
-        return _fail(folder, request, watched, "error", _cycle(error), "")
     except (Exception, SystemExit) as error:
-        return _fail(folder, request, watched, "error", _last_line(error), _own_traceback())
+        return _fail(folder, request, watched, "error", *_told(error))
     inputs = user_inputs(watched, request)
     inputs["files"] = sorted({*inputs["files"], *made})
     # mtime is only a warning sign and in no key: a file saved while TFX was being imported may have been
@@ -262,7 +258,18 @@ def _remove_old(folder: Path, kept: set[str]) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
-def _cycle(error: Exception) -> str:
+def _told(error: BaseException) -> tuple[str, str]:
+    """Message and traceback of the current error, or of what it comes from."""
+    if isinstance(error, FailedError):
+        assert error.__cause__
+        message, lines = _told(error.__cause__)
+        return error.place + message, lines and error.lines
+    if type(error).__module__ == "tfx.utils.topsort":
+        return _cycle(error), ""
+    return _last_line(error), _own_traceback()
+
+
+def _cycle(error: BaseException) -> str:
     """Names the nodes of a cycle: TFX says only that there is one, but knows its components."""
     frames = error.__traceback__
     while frames:
