@@ -757,6 +757,56 @@ def test_a_variable_that_is_not_set_is_told_where_it_is_used_as_a_text(read: Rea
     assert "there is no environment variable 'OF_THE_TEAM' where the file is executed" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "from tensorflow.contrib import lookup\n",
+            "'tensorflow.contrib' is dropped by TensorFlow: it went with",
+        ),
+        (
+            "import tensorflow as tf\ntf.contrib\n",
+            "'tensorflow.contrib' is dropped by TensorFlow: it went with",
+        ),
+        (
+            "import tensorflow as tf\ntf.estimator.Estimator\n",
+            "Estimators went with TensorFlow 2.16; write a Keras",
+        ),
+        ("import tensorflow as tf\ntf.Session()\n", "It is 'tf.compat.v1.Session' now."),
+        (
+            "from tensorflow.keras.wrappers.scikit_learn import KerasClassifier\n",
+            "'tensorflow.keras.wrappers.scikit_learn' is dropped by TensorFlow: the package 'scikeras' is its heir.",
+        ),
+        ("import tensorflow as tf\ntf.keras.experimental\n", "environment={'TF_USE_LEGACY_KERAS': '1'}"),
+        (
+            "import tensorflow_model_analysis as tfma\ntfma.SlicingSpecs()\n",
+            "has no 'tensorflow_model_analysis.SlicingSpecs'; the file is written for another version. It has "
+            "'tensorflow_model_analysis.SlicingSpec'.",
+        ),
+        (
+            "import tensorflow_data_validation as tfdv\ntfdv.validate_everything()\n",
+            "has no 'tensorflow_data_validation.validate_everything'; the file is written for another version. Write",
+        ),
+        (
+            "from tfx.utils.io import io_utils\n",
+            "has no 'tfx.utils.io'; the file is written for another version.",
+        ),
+        ("from tfx.utils import channel_utils\n", "It has 'tfx.types.channel_utils'."),
+        (
+            "import wsgiref\nwsgiref.handlers\n",
+            "is a module, and not imported: write 'import wsgiref.handlers'",
+        ),
+    ],
+)
+def test_a_name_that_an_installed_package_lacks_is_told_with_its_heir(
+    read: Read, tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert f"line {2 + text.count(chr(10))}: " in str(caught.value) and sentence in str(caught.value)
+    assert "adopt(..., folders=" not in str(caught.value)
+
+
 def test_old_paths_that_tfx_still_has_are_taken(read: Read, tmp_path: Path) -> None:
     text = (
         "from tfx.components.base import base_component, base_driver, base_executor, executor_spec\n"

@@ -1,9 +1,11 @@
-"""Names that TFX itself has dropped, with their heirs: files for old versions of TFX fail on them."""
+"""Names that TFX and TensorFlow have dropped, with their heirs: files for old versions of TFX fail on them."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+
+from include.tfx_airflow.tfx_side.legacy import missing_names
 
 if TYPE_CHECKING:
     from tfx.orchestration import pipeline as pipeline_lib
@@ -13,6 +15,7 @@ _RESOLVER = (
 )
 _INPUT = "pass the folder itself: CsvExampleGen(input_base='/data')"
 _RUNNER = "use 'AirflowDagRunner' of 'tfx.orchestration.airflow.airflow_dag_runner'"
+_ESTIMATOR = "Estimators went with TensorFlow 2.16; write a Keras model, in the run_fn of a module file"
 # Heir by module; the longest first, because each is looked for in the message of the error.
 MODULES = {
     "tfx.components.common_nodes.resolver_node": _RESOLVER,
@@ -22,6 +25,10 @@ MODULES = {
     "tfx.components.config": "pass the component its arguments directly",
     "tfx.orchestration.airflow.airflow_pipeline": "use 'tfx.orchestration.pipeline.Pipeline'",
     "tfx.runtimes": _RUNNER,
+    "tensorflow.contrib": "it went with TensorFlow 1; https://www.tensorflow.org/guide/migrate names what replaces its parts",
+    "tensorflow.estimator": _ESTIMATOR,
+    "tensorflow.compat.v1.estimator": _ESTIMATOR,
+    "tensorflow.keras.wrappers.scikit_learn": "the package 'scikeras' is its heir",
 }
 # Heir by name, of whatever module of TFX.
 NAMES = {
@@ -88,7 +95,8 @@ _TFMA = "tensorflow_model_analysis"
 def of_name(name: str) -> str:
     """The sentence on a dropped module or name."""
     heir = MODULES.get(name) or NAMES.get(name) or COMPONENTS.get(name)
-    return f"{name!r} is dropped by TFX: {heir}."
+    owner = "TensorFlow" if name.startswith("tensorflow.") else "TFX"
+    return f"{name!r} is dropped by {owner}: {heir}."
 
 
 def of_unused(module: str, name: str) -> str:
@@ -128,6 +136,10 @@ def explain(error: BaseException, line: str = "") -> str:
         return of_output(found[1]) if f"outputs.{found[1]}" in line else ""
     if f"module '{_TFMA}' has no attribute 'config'" in text or f"No module named '{_TFMA}.config'" in text:
         return of_tfma_config()
+    missing = missing_names.full_name(error)
+    for name in MODULES:
+        if f"{missing}.".startswith(f"{name}."):
+            return of_name(name)
     for name in (*MODULES, *NAMES):
         if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", text):
             return of_name(name)

@@ -95,6 +95,8 @@ def _of_expression(node: ast.Name | ast.Attribute, full: str) -> Iterator[tuple[
             yield node.lineno, dropped_names.of_output(node.attr)
         if _is_dropped(full):
             yield node.lineno, dropped_names.of_name(name)
+        if full.startswith("tensorflow.") and full in dropped_names.MODULES:
+            yield node.lineno, dropped_names.of_name(full)
         if full == "tensorflow_model_analysis.config":
             yield node.lineno, dropped_names.of_tfma_config()
     if name in dropped_names.UNUSED.get(module, {}):

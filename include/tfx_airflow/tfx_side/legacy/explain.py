@@ -12,6 +12,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     dropped_names,
     dropped_uses,
     missing_files,
+    missing_names,
     missing_variables,
     users_frames,
 )
@@ -70,6 +71,7 @@ def _sentence(error: BaseException, file: LegacyFile, frame: tuple[str, int, str
         return ""  # of a text that the file reads, or of an installed module
     return (
         dropped_names.explain(error, line)
+        or missing_names.explain(error, users_frames.asker(error, file))
         or _missing_module(error, file)
         or missing_files.explain(error, file)
         or missing_variables.explain(error, path)
