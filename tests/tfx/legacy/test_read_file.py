@@ -820,6 +820,30 @@ def test_old_paths_that_tfx_still_has_are_taken(read: Read, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "print 'taxi'\n",
+            "cannot read \"print 'taxi'\", which is Python 2: rewrite the file, as 2to3 does.",
+        ),
+        ("if True:\n", ": expected an indented block after 'if' statement on line 3."),
+        ("import urllib2\n", "'urllib2' is a module of Python 2: it is 'urllib.request' now."),
+        ("unicode('taxi')\n", "'unicode' is a name of Python 2: write 'str'."),
+        ("{}.iteritems()\n", "'.iteritems()' is a method of Python 2: write '.items()'."),
+    ],
+)
+def test_what_python_cannot_read_or_has_dropped_is_told_with_its_line(
+    read: Read, tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(_write(tmp_path, text))
+    assert ": line 3: " in str(caught.value) and sentence in str(caught.value)
+    _write(tmp_path, text, "old_steps.py")
+    with pytest.raises(UnsupportedNodeError, match=r"old_steps\.py, line 3: "):
+        read(_write(tmp_path, "import old_steps\n", "other.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
         ("open('names.txt')\n", "there is no 'names.txt', which is meant from the working directory"),
         (
             "from tfx.dsl.io import fileio\nfileio.open('names.txt').read()\n",

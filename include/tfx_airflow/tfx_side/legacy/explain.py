@@ -14,6 +14,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     missing_files,
     missing_names,
     missing_variables,
+    python_2,
     users_frames,
 )
 from include.tfx_airflow.tfx_side.legacy.refused import NoVariableError, RefusedError
@@ -71,6 +72,7 @@ def _sentence(error: BaseException, file: LegacyFile, frame: tuple[str, int, str
         return ""  # of a text that the file reads, or of an installed module
     return (
         dropped_names.explain(error, line)
+        or python_2.explain(error)
         or missing_names.explain(error, users_frames.asker(error, file))
         or _missing_module(error, file)
         or missing_files.explain(error, file)
