@@ -161,6 +161,13 @@ def test_the_report_on_a_folder_says_what_becomes_of_each_file(bundle: Bundle) -
         'dags = adopt("tests/legacy/with_helpers/reporting.py", folders=["tests/legacy"])',
     ):
         assert text in done.stdout, f"{text}\n{done.stdout}"
+    # As DAGs all of them are refused, in one error.
+    error = bundle.import_error(_adopt("tests/legacy"), AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="0")
+    for sentence in _DROPPED.values():
+        assert sentence in error
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("Mend tests/legacy/old/external_input.py, tests/legacy/old/model_validator.py, ")
+    assert last.endswith("run: python -m include.tfx_airflow adopt tests/legacy")
 
 
 def test_doctor_says_which_files_airflow_passes_over_and_which_need_adopting(
