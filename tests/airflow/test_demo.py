@@ -30,8 +30,9 @@ trips = [
     example(fare=7.0),
 ]
 signature = model.signatures["serving_default"]
-print("SHAPE", *signature(examples=tf.constant(trips))["outputs"].shape)
-print("OUTPUTS", *(f"{float(x):.6f}" for x in signature(examples=tf.constant(trips))["outputs"]))
+outputs = signature(examples=tf.constant(trips))["outputs"].numpy()
+print("SHAPE", *outputs.shape)
+print("OUTPUTS", *(f"{x:.6f}" for x in outputs.ravel()))
 """
 
 
