@@ -11,24 +11,6 @@ from tests.bundle import Bundle
 _DAG = "from include.tfx_airflow import AirflowDagRunner\ndag = AirflowDagRunner().run({reference!r})\n"
 
 
-def test_a_syntax_error_in_the_pipeline_ends_with_that_traceback(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "crooked.py").write_text("def create(:\n    pass\n")
-    environment = {"AIRFLOW__TFX_AIRFLOW__PYTHONPATH": str(tmp_path)}
-    text = _DAG.format(reference="crooked:create")
-    error = bundle.import_error(text, **environment).strip()
-    assert "Pipeline did not compile: 'crooked:create'" in error
-    assert error.endswith("SyntaxError: invalid syntax") and "crooked.py" in error
-    assert "def create(:" in error[-300:]
-
-    # The failure is remembered for what the files hold, and forgotten with an edit.
-    again = bundle.import_error(text, **environment).strip()
-    assert "_raise_known_failure" in again and again.endswith(
-        error[error.index("Pipeline did not compile") :]
-    )
-    (tmp_path / "crooked.py").write_text("from tests.pipelines.small import write_and_read as create\n")
-    assert bundle.import_error(text, **environment) == ""
-
-
 @pytest.mark.parametrize(
     ("reference", "sentence"),
     [

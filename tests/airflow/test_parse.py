@@ -164,6 +164,25 @@ def test_an_edit_of_the_pipeline_is_seen_and_of_another_file_is_not(bundle: Bund
     assert "already compiled" in said()
 
 
+def test_a_syntax_error_in_the_pipeline_ends_with_that_traceback(bundle: Bundle, folder: Path) -> None:
+    (folder / "crooked.py").write_text("def create(:\n    pass\n")
+    text = (
+        "from include.tfx_airflow import AirflowDagRunner\ndag = AirflowDagRunner().run('crooked:create')\n"
+    )
+    error = bundle.import_error(text, **_in(folder)).strip()
+    assert "Pipeline did not compile: 'crooked:create'" in error
+    assert error.endswith("SyntaxError: invalid syntax") and "crooked.py" in error
+    assert "def create(:" in error[-300:]
+
+    # The failure is remembered for what the files hold, and forgotten with an edit.
+    again = bundle.import_error(text, **_in(folder)).strip()
+    assert "_raise_known_failure" in again and again.endswith(
+        error[error.index("Pipeline did not compile") :]
+    )
+    (folder / "crooked.py").write_text("from tests.pipelines.small import write_and_read as create\n")
+    assert bundle.import_error(text, **_in(folder)) == ""
+
+
 _READS = """
 import os
 import tensorflow as tf
