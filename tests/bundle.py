@@ -284,6 +284,24 @@ class Bundle:
             yield lambda query, *arguments: connection.execute(query, arguments).fetchall()
 
 
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """What `make demo`'s command leaves behind: its Airflow, the run of the taxi pipeline, and what it printed."""
+
+    bundle: Bundle
+    run_id: str
+    said: str
+
+
+def run_demo(bundle: Bundle) -> str:
+    """Runs that command, on the bundle's own DAG files; returns what it printed."""
+    command = ("python", "-m", "include.tfx_airflow", "demo", "taxi")
+    done = bundle.run(*command, AIRFLOW__CORE__DAGS_FOLDER=str(ROOT))
+    print(done.stdout)
+    assert done.returncode == 0
+    return done.stdout
+
+
 def migrate(bundle: Bundle) -> None:
     """Makes the tables of Airflow's own database."""
     done = bundle.run("airflow", "db", "migrate")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bundle import LANE, Bundle, made
+from tests.bundle import LANE, Bundle, Demo, made, run_demo
 
 _of_other_lanes: list[str] = []
 
@@ -56,3 +56,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     """One Airflow for all tests that do not mind what others leave in it."""
     with made(tmp_path_factory.mktemp("bundle")) as bundle:
         yield bundle
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo in an Airflow of its own, as a new user has it."""
+    with made(tmp_path_factory.mktemp("demo")) as bundle:
+        said = run_demo(bundle)
+        [(run_id,)] = bundle.airflow_rows("select run_id from dag_run where dag_id = 'taxi'")
+        yield Demo(bundle, run_id, said)

@@ -1,12 +1,16 @@
-"""The main job as a new user runs it: `make demo`'s command, and what it leaves behind."""
+"""The main job as a new user runs it: `make demo`'s command, and what it leaves behind.
+
+A browser looks at that, too: tests/panel/mounts/test_browser_airflow.py.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.bundle import ROOT, Bundle
+from tests.bundle import Demo, dag_file, run_demo
 
 _PREDICT = """
 import glob, sys
@@ -36,26 +40,14 @@ print("OUTPUTS", *(f"{x:.6f}" for x in outputs.ravel()))
 """
 
 
-def _demo(bundle: Bundle) -> str:
-    command = ("python", "-m", "include.tfx_airflow", "demo", "taxi")
-    done = bundle.run(*command, AIRFLOW__CORE__DAGS_FOLDER=str(ROOT))
-    print(done.stdout)
-    assert done.returncode == 0
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def said(bundle: Bundle) -> str:
-    """What the first demo printed."""
-    return _demo(bundle)
-
-
-def test_the_demo_ends_with_a_blessed_pushed_model_that_predicts(bundle: Bundle, said: str) -> None:
+def test_the_demo_ends_with_a_blessed_pushed_model_that_predicts(demo: Demo) -> None:
+    bundle, said = demo.bundle, demo.said
     assert "Model: BLESSED" in said
     serving = bundle.home / "tfx" / "serving" / "taxi"
     assert f"Pushed: {serving}" in said
-    assert {e.state for e in bundle.executions("taxi")} == {"COMPLETE"}
-    assert len(bundle.executions("taxi")) == 9
+    executions = bundle.executions("taxi", demo.run_id)
+    assert {e.state for e in executions} == {"COMPLETE"}
+    assert len(executions) == 9
     auc = next(line.split() for line in said.splitlines() if line.strip().startswith("auc "))
     lower = float(auc[2].strip("[,"))
     assert lower > 0.85, auc
@@ -76,9 +68,10 @@ def test_the_demo_ends_with_a_blessed_pushed_model_that_predicts(bundle: Bundle,
 
 @pytest.mark.long
 def test_a_second_demo_compares_with_the_first_and_takes_the_rest_from_the_cache(
-    bundle: Bundle, said: str
+    demo: Demo,
 ) -> None:
-    _demo(bundle)
+    bundle = demo.bundle
+    run_demo(bundle)
     states = {e.node: e.state for e in bundle.executions("taxi")[9:]}
     assert states.pop("latest_blessed_model_resolver") == "COMPLETE"
     # The baseline is another one now, so the Evaluator compares; all that is before it comes from the cache.
@@ -88,11 +81,12 @@ def test_a_second_demo_compares_with_the_first_and_takes_the_rest_from_the_cache
     assert (bundle.home / "tfx" / "serving" / "taxi").is_dir()
 
 
-def test_a_failing_node_makes_the_demo_fail_and_shows_why(bundle: Bundle) -> None:
-    bundle.write_dag("demo_fails", "tests.pipelines.small:resolver_without_input")
-    folder = bundle.folder / "demo"
-    (folder / "dags").mkdir(parents=True)
-    (folder / "dags" / "demo_fails.py").write_text((bundle.folder / "dags" / "demo_fails.py").read_text())
-    done = bundle.command("demo", "demo_fails", AIRFLOW__CORE__DAGS_FOLDER=str(folder))
+def test_a_failing_node_makes_the_demo_fail_and_shows_why(demo: Demo, tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "demo_fails.py").write_text(
+        dag_file("demo_fails", "tests.pipelines.small:resolver_without_input")
+    )
+    command = ("python", "-m", "include.tfx_airflow", "demo", "demo_fails")
+    done = demo.bundle.run(*command, AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path))
     assert done.returncode != 0
     assert "latest ..." in done.stdout and "InputResolutionError" in done.stdout and "demo.log" in done.stdout

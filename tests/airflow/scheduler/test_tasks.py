@@ -34,7 +34,7 @@ def _started(bundle: Bundle, dag_id: str = "sleeper") -> Path:
     return bundle.folder / f"{dag_id}.pid"
 
 
-# A browser's tests start from such a run, too: tests/panel/mounts/test_browser_airflow.py.
+# What a browser looks at ends with such a run, too: tests/panel/mounts/test_browser_airflow.py.
 @pytest.mark.long
 def test_the_taxi_pipeline_runs_from_the_trigger_form_with_parallel_nodes(
     bundle: Bundle, scheduler: Scheduler, add_dags: Callable[[str, str], None]
