@@ -212,7 +212,8 @@ def _anomalies(folder: Path) -> dict[str, Any]:
         }
 
     return {
-        "table": {name.strip("'"): list(row.values()) for name, row in table.T.to_dict().items()},
+        # TFDV 1.21 has another column, with the types.
+        "table": {name.strip("'"): list(row.values())[:2] for name, row in table.T.to_dict().items()},
         "features": {
             ".".join(found.path.step) or name: of(found) for name, found in loaded.anomaly_info.items()
         },
