@@ -1,4 +1,4 @@
-"""The descriptors that protos.binpb holds, as the installed TFX says; run in the TFX interpreter.
+"""The descriptors that protos.binpb holds, as the installed TFX says; run in the interpreter of TFX 1.21.
 
 `python -m tests.panel.official_protos` writes plugins/mlmd_panel/files/protos.binpb anew;
 `python -m tests.panel.official_protos FILE` writes FILE.

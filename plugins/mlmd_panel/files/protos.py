@@ -1,6 +1,6 @@
 """Protocol buffer classes for TFX's files, made from the libraries' own descriptors in protos.binpb.
 
-They are in a separate descriptor pool, so they cannot collide with TensorFlow's or others in the same process. `python -m tests.panel.official_protos`, run where TFX is installed, writes protos.binpb anew.
+They are in a separate descriptor pool, so they cannot collide with TensorFlow's or others in the same process. `python -m tests.panel.official_protos`, run where TFX 1.21 is installed, writes protos.binpb anew.
 """
 
 from __future__ import annotations
