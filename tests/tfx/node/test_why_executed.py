@@ -74,6 +74,20 @@ def test_other_input_is_named_by_its_artifacts(run: Run, told: Told) -> None:
     assert (what, before[:8], now[:8]) == ("input text", "String #", "String #") and before != now
 
 
+def test_what_a_driver_finds_is_told(make_request: MakeRequest, tmp_path: Path, told: Told) -> None:
+    rows = tmp_path / "data" / "a.csv"
+    rows.parent.mkdir()
+    gen = tfx.components.CsvExampleGen(input_base=str(rows.parent))
+    pipeline = tfx.dsl.Pipeline("gen", pipeline_root="", components=[gen], enable_cache=True)
+    results = []
+    for number in range(2):
+        rows.write_text("x\n" + "1\n" * (9 + number))
+        results.append(node.run(make_request(pipeline, "CsvExampleGen", run=f"run {number}")))
+    ((what, before, now),) = told(results[1])["changes"]
+    assert what == "parameter input_fingerprint" and before != now
+    assert before.startswith("split:single_split") and now.startswith("split:single_split")
+
+
 def test_nearest_earlier_execution_is_told_not_the_last(run: Run, told: Told) -> None:
     near, far = run("Write", "near"), run("Write", "far", message="b")
     again = run("Write", "again", cache=False)

@@ -141,7 +141,7 @@ class Launcher(launcher.Launcher):
     def _run_executor(self, execution_info: Any) -> Any:
         with self._mlmd_connection as handle:
             gone_files.check_inputs(handle.store, execution_info.input_dict)
-            self._explain(handle.store, execution_info.execution_id)
+            self._explain(handle.store, execution_info.execution_id, execution_info.exec_properties)
         work = BeamWork(self.beam_runner)
         with workers.copies_end_here(), applied.applied(self.patches), work.observed():
             run = super()._run_executor
@@ -149,10 +149,12 @@ class Launcher(launcher.Launcher):
         self._beam_work = work.text()  # a cluster is asked, so not later, under the store's lock
         return result
 
-    def _explain(self, store: Any, execution_id: int) -> None:
+    def _explain(self, store: Any, execution_id: int, exec_properties: Mapping[str, Any]) -> None:
         """Says why the node runs, in its log and in MLMD."""
         try:
-            found = why_executed.explain(store, self._pipeline_node, execution_id, self.without_cache)
+            found = why_executed.explain(
+                store, self._pipeline_node, execution_id, exec_properties, self.without_cache
+            )
             why_executed.tell(found)
             [execution] = store.get_executions_by_id([execution_id])
             execution.custom_properties[why_executed.PROPERTY].string_value = json.dumps(found)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.io import fileio
+from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable.mlmd import event_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -51,7 +52,11 @@ def executor_hash(executor_spec: Any) -> str:
 
 
 def explain(
-    store: Any, node: pipeline_pb2.PipelineNode, execution_id: int, without_cache: str = ""
+    store: Any,
+    node: pipeline_pb2.PipelineNode,
+    execution_id: int,
+    exec_properties: Mapping[str, Any],
+    without_cache: str = "",
 ) -> dict[str, Any]:
     """Compares an execution with the nearest earlier one of its node.
 
@@ -59,6 +64,7 @@ def explain(
       store: Open `MetadataStore`.
       node: With the contexts of the execution.
       execution_id: It is registered, with its inputs, and about to run.
+      exec_properties: What it is given. A driver adds to it what TFX stores when the execution ends, such as the span.
       without_cache: Why the cache was not asked; "" when it was.
 
     Returns:
@@ -69,6 +75,9 @@ def explain(
     if not earlier:
         return {"reason": without_cache or "the node has not run before"}
     [execution] = store.get_executions_by_id([execution_id])
+    for name, value in exec_properties.items():
+        if value is not None and name not in execution.properties and name not in execution.custom_properties:
+            data_types_utils.set_metadata_value(execution.custom_properties[name], value)
     described = _Described(store, [execution, *earlier])
     # Of several that are as near, the first is the newest.
     compared = [(described.changes(other, execution), other) for other in earlier]
