@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the two interpreters of this bundle below the state folder, from the locked requirements:
 #   airflow/  Airflow 3.3.2, on any Python 3.10-3.13 that is there; `bootstrap.sh service` gives it what production needs beside it
-#   tfx/      TFX 1.16.0, on Python 3.10; with TFX=1.21 TFX 1.21.0, on any Python 3.11-3.13 that is there, where glibc is 2.39 or
-#             newer. This is remembered until TFX=auto.
+#   tfx/      TFX 1.21.0, on any Python 3.11-3.13 that is there, where glibc is 2.39 or newer; else TFX 1.16.0, on Python 3.10
+# TFX=1.16 or TFX=1.21 chooses otherwise, and is remembered until TFX=auto.
 # With EXTRAS=s3 or EXTRAS=gs both get the drivers of an object store; this is remembered until EXTRAS=none.
 # Needs a Python and network registries, and takes nothing from them whose hash is not in a lock. Run again, it changes nothing
 # and takes a moment.
@@ -117,25 +117,24 @@ beside() { # name, lock file
   echo "$sum" >"$state/$name/locked"
 }
 
-# Which TFX: the one asked for, now or earlier, else the one that all tests pass with.
+# Which TFX: the one asked for, now or earlier, else the newest that this machine's C library can run.
 choose_lane() {
-  local wanted=${TFX:-} glibc oldest why="TFX=1.21 asks for the newer one, with which not all tests pass yet"
+  local wanted=${TFX:-} glibc newest=1.16 why oldest
   glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || die "this machine's C library is not glibc, which the wheels of TFX need; use another machine or container."
   glibc=${glibc#glibc }
+  why="this machine has glibc $glibc, and TFX 1.21 needs 2.39"
   read -r oldest < <(printf '%s\n' 2.39 "$glibc" | sort -V)
+  if [ "$oldest" = 2.39 ]; then newest=1.21 why="this machine has glibc $glibc, which is new enough for it"; fi
   case "$wanted" in
     "" | auto | 1.16 | 1.21) ;;
-    *) die "TFX=$wanted: there are 1.16, 1.21, and auto for the one that is taken by itself." ;;
+    *) die "TFX=$wanted: there are 1.21, 1.16, and auto for the newest that this machine can run." ;;
   esac
   if [ "$wanted" = auto ]; then rm -f "$state/lane"; wanted=; fi
   if [ -z "$wanted" ] && [ -s "$state/lane" ]; then wanted=$(cat "$state/lane"); fi
-  lane=${wanted:-1.16}
-  if [ "$oldest" != 2.39 ]; then
-    [ "$lane" != 1.21 ] || die "TFX=1.21 cannot be had: this machine has glibc $glibc, and TFX 1.21 needs 2.39; use TFX=1.16, or a newer system (Debian 13, Ubuntu 24.04)."
-    why="this machine has glibc $glibc, and TFX 1.21 needs 2.39"
-  fi
+  lane=${wanted:-$newest}
+  [ "$lane" != 1.21 ] || [ $newest = 1.21 ] || die "TFX=1.21 cannot be had: $why; use TFX=1.16, or a newer system (Debian 13, Ubuntu 24.04)."
   [ -z "${TFX:-}" ] || [ -z "$wanted" ] || echo "$lane" >"$state/lane"
-  [ -z "$wanted" ] || why="as TFX=$lane asked for; TFX=auto takes 1.16"
+  [ -z "$wanted" ] || why="as TFX=$lane asked for; TFX=auto takes $newest here"
   case $lane in
     1.21) lane_lock=requirements-tfx lane_python='>=3.11,<3.14' lane_pyenv='3.1[1-3].*' lane_builds=packs ;;
     1.16) lane_lock=requirements-tfx-1.16 lane_python='>=3.10,<3.11' lane_pyenv='3.10.*' lane_builds=compiles ;;

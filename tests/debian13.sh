@@ -43,7 +43,7 @@ if [ ! -e "$old/done" ]; then
   touch "$old/done"
 fi
 environment=(HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  TFX_STATE="$state/debian13-state" TFX=1.21 OLD_HOME="$old" CI="${CI:-}"
+  TFX_STATE="$state/debian13-state" OLD_HOME="$old" CI="${CI:-}"
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt)
 for name in $(compgen -e | grep -E '^(UV|PIP)_.*INDEX' || true); do environment+=("$name=${!name}"); done
 [ $# != 0 ] || set -- make test-tfx

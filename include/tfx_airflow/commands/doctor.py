@@ -47,7 +47,7 @@ def _old_pythons(settings: Settings) -> list[str]:
     )
     newer = {
         "Airflow": "Airflow runs on Python 3.10 to 3.13: 'make clean setup' takes the first of them that is on PATH",
-        "TFX": "TFX 1.21 runs on Python 3.11 to 3.13, where glibc is 2.39 or newer: 'TFX=1.21 make setup'",
+        "TFX": "TFX 1.21 runs on Python 3.11 to 3.13, where glibc is 2.39 or newer: 'TFX=auto make setup'",
     }
     pythons = {"Airflow": f"{sys.version_info.major}.{sys.version_info.minor}", "TFX": tfx}
     return [

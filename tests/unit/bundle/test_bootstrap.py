@@ -208,14 +208,13 @@ def _with_glibc(machine: Path, said: str) -> None:
     [
         ("2.36", {}, "1.16", "this machine has glibc 2.36, and TFX 1.21 needs 2.39"),
         ("2.9", {}, "1.16", "this machine has glibc 2.9, and TFX 1.21 needs 2.39"),
-        ("2.39", {}, "1.16", "TFX=1.21 asks for the newer one, with which not all tests pass yet"),
-        ("2.39", {"TFX": "1.21"}, "1.21", "as TFX=1.21 asked for; TFX=auto takes 1.16"),
-        ("2.41", {"TFX": "1.16"}, "1.16", "as TFX=1.16 asked for; TFX=auto takes 1.16"),
+        ("2.39", {}, "1.21", "this machine has glibc 2.39, which is new enough for it"),
+        ("2.41", {"TFX": "1.16"}, "1.16", "as TFX=1.16 asked for; TFX=auto takes 1.21 here"),
         (
             "2.41",
             {"TFX": "auto"},
-            "1.16",
-            "TFX=1.21 asks for the newer one, with which not all tests pass yet",
+            "1.21",
+            "this machine has glibc 2.41, which is new enough for it",
         ),
     ],
 )
@@ -232,10 +231,10 @@ def test_setup_says_which_tfx_it_takes_and_why(
 
 def test_a_tfx_that_was_asked_for_is_remembered_until_auto(machine: Path) -> None:
     _with_glibc(machine, "echo glibc 2.41")
-    _have(machine, "tfx", _LOCKS["1.21"])
-    assert _run(machine, TFX="1.21").returncode == 0
-    assert (machine.parent / "state" / "lane").read_text() == "1.21\n"
-    assert "TFX 1.16: TFX=1.21 asks for the newer one" in _run(machine, TFX="auto").stderr
+    _have(machine, "tfx", _LOCKS["1.16"])
+    assert _run(machine, TFX="1.16").returncode == 0
+    assert (machine.parent / "state" / "lane").read_text() == "1.16\n"
+    assert "TFX 1.21: this machine has glibc 2.41" in _run(machine, TFX="auto").stderr
     assert not (machine.parent / "state" / "lane").exists()
 
 
@@ -247,7 +246,7 @@ def test_a_tfx_that_was_asked_for_is_remembered_until_auto(machine: Path) -> Non
             "1.21",
             "TFX=1.21 cannot be had: this machine has glibc 2.36, and TFX 1.21 needs 2.39; use",
         ),
-        ("echo glibc 2.41", "1.17", "TFX=1.17: there are 1.16, 1.21, and auto for the one"),
+        ("echo glibc 2.41", "1.17", "TFX=1.17: there are 1.21, 1.16, and auto for the newest"),
         ("exit 1", "", "this machine's C library is not glibc"),
     ],
 )
