@@ -81,9 +81,10 @@ if [ "${1:-}" = fast ]; then
   exit 0
 fi
 if [ "${1:-}" = tfx ]; then
-  tfx -q tests/tfx tests/taxi tests/components
-  panel -v tests/panel/{files,payloads,store} tests/panel/evaluation/test_{drift,rejudge}.py
-  airflow -v tests/airflow/test_{demo,kills,kinds,taxi_dags,upgrade}.py
+  names=()
+  lane tfx tfx -q tests/tfx tests/taxi tests/components
+  lane airflow airflow -v tests/airflow/test_{demo,kills,kinds,taxi_dags,upgrade}.py -- panel -v tests/panel/{files,payloads,store} tests/panel/evaluation/test_{drift,rejudge}.py
+  finish
   exit 0
 fi
 if [ "${1:-}" = long ]; then
