@@ -40,7 +40,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         lambda found: model.build_model(searched(found), fn_args.train_steps),
         keras_tuner.Objective("val_auc", "max"),
         max_trials=max_trials,
-        max_consecutive_failed_trials=1,  # else, of few trials, the settings of one that failed are the best
+        # By default three in a row: a shorter search would end well when all fail, with the settings of one of them.
+        max_consecutive_failed_trials=1,
         seed=_SEED,
         directory=fn_args.working_dir,
         project_name="taxi",
@@ -55,7 +56,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
             "validation_data": held_out,
             "validation_steps": fn_args.eval_steps,
             "verbose": 2,
-            "shuffle": False,  # they are shuffled
+            "shuffle": False,  # the rows are shuffled already
         },
     )
 

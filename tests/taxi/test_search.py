@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import keras
 import keras_tuner
 import pytest
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from include.taxi import search
 from include.taxi.hyperparameters import Hyperparameters
 from include.taxi.search import searched, tuner_fn
 
@@ -34,3 +38,17 @@ def test_what_the_tuner_writes_is_what_a_training_reads() -> None:
 def test_a_search_of_no_length_is_refused(train_steps: int | None, search: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tuner_fn(FnArgs(train_steps=train_steps, custom_config=search))
+
+
+def test_a_search_fails_with_its_first_failing_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untrainable(found: Hyperparameters, _: int) -> keras.Model:
+        network = keras.Sequential([keras.layers.Dense(1)])
+        network.compile(loss="binary_crossentropy")
+        return network
+
+    monkeypatch.setattr(search.tft, "TFTransformOutput", lambda _: None)
+    monkeypatch.setattr(search.model, "read_rows", lambda *_, **__: None)
+    monkeypatch.setattr(search.model, "build_model", untrainable)
+    fn_args = FnArgs(train_steps=5, custom_config={"max_trials": 2}, working_dir=str(tmp_path))
+    with pytest.raises(RuntimeError, match="consecutive failures exceeded the limit of 1"):
+        tuner_fn(fn_args).tuner.search(x="no rows")
