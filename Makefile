@@ -1,8 +1,8 @@
-# The commands of this bundle; `make` lists them. All state stays in .state/.
+# The commands of this bundle; `make` lists them. All state stays in one folder.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-# TFX_STATE names another one, as it does to the scripts.
+# In .state/, or the folder that TFX_STATE names, as for the scripts.
 STATE ?= $(or $(TFX_STATE),$(CURDIR)/.state)
 export TFX_STATE := $(STATE)
 ENV := eval "$$(include/env.sh)"

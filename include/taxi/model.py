@@ -187,7 +187,7 @@ def run_fn(fn_args: FnArgs) -> None:
         validation_data=eval_rows,
         validation_steps=fn_args.eval_steps,
         verbose=2,
-        shuffle=False,  # they are shuffled
+        shuffle=False,  # the rows are shuffled already
     )
     logging.info("Trained with %s: %s", hyperparameters, history.history)
     record = {"hyperparameters": dataclasses.asdict(hyperparameters), "warm_start": warm, **history.history}
