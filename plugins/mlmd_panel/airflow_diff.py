@@ -13,7 +13,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.engine import Engine
 
-from mlmd_panel.errors import BadQuery, NotFound, PanelError, SettingsError
+from mlmd_panel.errors import BadQuery, NotFound, PanelError, SettingsError, StoreEmpty
 from mlmd_panel.evaluation import reports
 from mlmd_panel.evaluation.baseline import OWN, choose
 from mlmd_panel.evaluation.diff import Diff, Options, diff
@@ -23,7 +23,7 @@ from mlmd_panel.files.allowed import Files
 from mlmd_panel.json_text import plain
 from mlmd_panel.settings import SECTION, Settings, read_settings
 from mlmd_panel.store import address
-from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.engine import TASK_PATIENCE, make_engine
 from mlmd_panel.store.run_references import only_branch
 from mlmd_panel.store.run_summaries import RunSummary, summaries
 from mlmd_panel.store.store import Store
@@ -90,7 +90,8 @@ def report(asked: Asked) -> Report:
     home = conf.get("tfx_airflow", "home", fallback=None) or Path(AIRFLOW_HOME) / "tfx"
     home = os.path.abspath(os.path.expanduser(home))
     name = settings.mlmd_conn_id or conf.get("tfx_airflow", "mlmd_conn_id", fallback=None)
-    engine = make_engine(address.in_airflow(settings.mlmd, name or "", home, _connection))
+    url = address.in_airflow(settings.mlmd, name or "", home, _connection)
+    engine = make_engine(url, patience=TASK_PATIENCE)
     try:
         files = Files(
             settings.root_list() or (home,),
@@ -99,6 +100,14 @@ def report(asked: Asked) -> Report:
             lambda protocol: _account(settings, protocol),
         )
         return _of_store(engine, files, asked, _RECENT)
+    except StoreEmpty as error:
+        # Of a run whose nodes were all skipped, before the first that was not. Where another store than theirs is read, its
+        # address may be wrong.
+        if settings.mlmd or settings.mlmd_conn_id:
+            raise
+        raise NoEvaluation(
+            f"Run {asked.run_id!r} of DAG {asked.dag_id!r} has no evaluation. {error}"
+        ) from None
     finally:
         engine.dispose()
 

@@ -24,6 +24,10 @@ class StoreError(PanelError):
     headline = "The ML Metadata store cannot be read"
 
 
+class StoreEmpty(StoreError):
+    """No node has run yet: the store's file does not exist, or its database has no tables of ML Metadata."""
+
+
 class NotFound(PanelError):
     """The object does not exist, or the user may not see it; the message does not tell which."""
 

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
             f"Other machines can reach --host {options.host}, and the standalone panel has no login: add "
             "--without-login if everyone who can reach this machine may see everything, or use the panel in Airflow."
         )
-    opened = store_options.opened(options)
+    opened = store_options.opened(options, pages=True)
     panel = Panel(opened.store, opened.files, title=opened.settings.title, repository=opened.repository)
     app = create_app(panel)
     app.add_middleware(GZipMiddleware)

@@ -60,18 +60,22 @@ def add_arguments(parser: argparse.ArgumentParser, *without: str) -> None:
             parser.add_argument(f"--{field.name.replace('_', '-')}", help=text)
 
 
-def opened(options: argparse.Namespace) -> Opened:
+def opened(options: argparse.Namespace, pages: bool = False) -> Opened:
     """Opens the store that the options and the environment name.
+
+    Args:
+      options: Of the command line.
+      pages: It is for pages, which do not wait long.
 
     Raises:
       SettingsError: None is named, or an option is not valid.
       StoreError: It cannot be read.
     """
-    from mlmd_panel.store.engine import make_engine
+    from mlmd_panel.store.engine import PAGE_PATIENCE, TASK_PATIENCE, make_engine
 
     settings = read_settings(lambda name: getattr(options, name, None))
     url = store_url(settings.mlmd, os.environ)
-    store = Store(make_engine(url))
+    store = Store(make_engine(url, patience=PAGE_PATIENCE if pages else TASK_PATIENCE))
     store.check()
     roots = settings.root_list() or default_roots(url)
     roots = tuple(root if "://" in root else os.path.abspath(os.path.expanduser(root)) for root in roots)

@@ -9,19 +9,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlmd_panel.errors import StoreError
+from mlmd_panel.errors import StoreEmpty, StoreError
 from mlmd_panel.store.mlmd_facts import SCHEMA_VERSION
 from mlmd_panel.store.tables import Tables
 
 log = logging.getLogger(__name__)
 
+_NO_TABLES = ("no such table", "doesn't exist", 'relation "')
 _SENTENCES = (
     (
         ("database is locked", "database table is locked", "lock wait timeout"),
         "The store is locked by a writer; reload the page in a moment.",
     ),
     (
-        ("no such table", "doesn't exist", "does not exist"),
+        _NO_TABLES,
         "The store has no ML Metadata schema yet. In an SQLite store the first node creates it; on a server, "
         "`python -m include.tfx_airflow mlmd init` does.",
     ),
@@ -52,6 +53,10 @@ _SENTENCES = (
         ),
         "The store's server took too long to answer.",
     ),
+    (
+        ("unknown database", "does not exist"),
+        "The store's server has no such database or user; check the store's address.",
+    ),
     (("queuepool limit",), "Too many pages are being loaded at once; reload the page in a moment."),
 )
 _OTHERWISE = "The store's server cannot be reached, or failed; see the web server's log."
@@ -69,15 +74,15 @@ def to_store_error(engine: Engine, error: SQLAlchemyError) -> StoreError:
     low = said.lower()
     for words, sentence in _SENTENCES:
         if any(word in low for word in words):
-            return StoreError(sentence)
+            return (StoreEmpty if words is _NO_TABLES else StoreError)(sentence)
     return StoreError(_OTHERWISE)
 
 
-def file_missing(engine: Engine) -> StoreError | None:
+def file_missing(engine: Engine) -> StoreEmpty | None:
     """An error if the store is a file that does not exist."""
     path = engine.get_execution_options().get("mlmd_path")
     if path and not os.path.exists(path):
-        return StoreError("The store's file does not exist yet; the first node creates it.")
+        return StoreEmpty("The store's file does not exist yet; the first node creates it.")
     return None
 
 

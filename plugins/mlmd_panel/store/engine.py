@@ -19,7 +19,9 @@ _FORMS = (
     "sqlite:////folder/metadata.db, mysql+pymysql://user:password@host/database or "
     "postgresql+psycopg2://user:password@host/database"
 )
-_LOCK_SECONDS = 2.0
+# How long the writer of an SQLite store is waited for: by a page, and by a task or a command, whose answer is final.
+PAGE_PATIENCE = 2.0
+TASK_PATIENCE = 60.0
 _CONNECT_SECONDS = 5
 _QUERY_SECONDS = 20
 _POOL = {
@@ -32,12 +34,15 @@ _POOL = {
 }
 
 
-def make_engine(url: str | URL, connect_args: dict[str, Any] | None = None) -> Engine:
+def make_engine(
+    url: str | URL, connect_args: dict[str, Any] | None = None, patience: float = PAGE_PATIENCE
+) -> Engine:
     """A read-only Engine, which does not connect yet.
 
     Args:
       url: sqlite:///<path>, or an address of MySQL, MariaDB or PostgreSQL.
       connect_args: Further arguments of the driver, such as TLS files.
+      patience: Seconds to wait for a writer of an SQLite store.
 
     Raises:
       SettingsError: The address is not valid; the message does not repeat it, as it may contain a password.
@@ -54,7 +59,7 @@ def make_engine(url: str | URL, connect_args: dict[str, Any] | None = None) -> E
             f"The panel cannot read a store of type {kind!r}; its address looks like {_FORMS}."
         )
     if kind == "sqlite":
-        return _sqlite(url)
+        return _sqlite(url, patience)
     try:
         url = url.set(drivername=_DRIVERS[kind])
         return _mysql(url, connect_args or {}) if kind == "mysql" else _postgresql(url, connect_args or {})
@@ -64,7 +69,7 @@ def make_engine(url: str | URL, connect_args: dict[str, Any] | None = None) -> E
         ) from None
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, patience: float) -> Engine:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise SettingsError(
             "The store's address has no file path; it looks like sqlite:////folder/metadata.db."
@@ -76,7 +81,7 @@ def _sqlite(url: URL) -> Engine:
         # mode creates a missing file.
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         uri = f"{path.as_uri()}?mode={'rw' if writable else 'ro'}"
-        connection = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
         connection.execute("pragma query_only = on")
         return connection
 

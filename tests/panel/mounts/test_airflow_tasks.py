@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +27,7 @@ from mlmd_panel.evaluation.comparability import NOT_COMPARABLE
 from mlmd_panel.evaluation.compare import SCOPES
 from mlmd_panel.files.allowed import Files
 from mlmd_panel.store import address
-from mlmd_panel.store.engine import make_engine
+from mlmd_panel.store.engine import PAGE_PATIENCE, make_engine
 from mlmd_panel.store.store import Store
 from mlmd_panel.web.app import Panel, create_app
 
@@ -155,6 +160,32 @@ def test_a_diff_that_cannot_be_made_is_unknown_and_a_failure_only_of_a_gate(
     assert value["outcome"] == "unknown" and "does not exist" in value["sentence"]
     with pytest.raises(StoreError):
         _executed("march", fail_on="worse")
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["no file", "no tables"])
+@pytest.mark.parametrize("fail_on", [None, "worse"])
+def test_before_any_node_has_run_there_is_no_store_and_the_task_is_skipped(
+    made: bool, fail_on: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AIRFLOW__MLMD_PANEL__MLMD")
+    monkeypatch.setenv("AIRFLOW__TFX_AIRFLOW__HOME", str(tmp_path))
+    if made:
+        (tmp_path / "mlmd").mkdir()
+        (tmp_path / "mlmd" / "metadata.db").touch()
+    with pytest.raises(AirflowSkipException, match="the first node creates it"):
+        _executed("march", fail_on=fail_on)
+
+
+def test_a_task_waits_longer_than_a_page_for_a_store_that_is_being_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = shutil.copy(judged() / "mlmd" / "metadata.db", tmp_path)
+    monkeypatch.setenv("AIRFLOW__MLMD_PANEL__MLMD", f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as writer:
+        writer.execute("begin exclusive")
+        threading.Timer(PAGE_PATIENCE + 1, writer.execute, ["rollback"]).start()
+        value, _ = _executed("march")
+    assert value["outcome"] == "worse"
 
 
 @pytest.mark.parametrize(

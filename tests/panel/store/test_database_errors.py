@@ -202,6 +202,13 @@ def test_a_server_says_what_is_wrong_and_never_its_password(
     address = server.address
     stopped = Store(make_engine(url({**address, "port": 1})))
     assert _said(stopped).startswith("The store's server cannot be reached")
+    other = _said(Store(make_engine(url({**address, "database": "another"}))))
+    # MariaDB tells whether there is such a database only to users who may use it.
+    assert other.startswith(
+        "The store's server has no such database"
+        if server.kind == "postgresql"
+        else "The store's server rejected the user name or password, or the user may not read"
+    )
     wrong = Store(make_engine(url({**address, "password": "another-w0rd"})))
     assert _said(wrong).startswith("The store's server rejected the user name or password")
     assert _said(Store(make_engine(url(address)))).startswith("The store has no ML Metadata schema yet")
