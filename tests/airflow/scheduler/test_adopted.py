@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.bundle import Bundle
+from tests.bundle import ROOT, Bundle
 from tests.scheduler import Scheduler
 
 # The DAGs of each file, in the styles found in public repositories.
@@ -54,6 +55,24 @@ def test_five_files_run_unchanged_under_the_scheduler(bundle: Bundle, scheduler:
     # Code of the file is in TFX's cache key.
     counted = next(e for e in bundle.executions("legacy_config_dict") if e.state == "COMPLETE")
     assert "code_fingerprint" in bundle.properties(counted.id)
+
+
+def test_a_callback_of_the_file_is_called_when_a_node_fails(
+    scheduler: Scheduler, add_dags: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(ROOT / "tests" / "legacy" / "with_helpers", tmp_path / "failing"))
+    path = folder / "reporting.py"
+    for file, old, new in (
+        (folder / "steps" / "words.py", "text.value = words", 'raise ValueError("no words")'),
+        (path, "legacy_with_helpers", "legacy_failing"),
+    ):
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+    add_dags("adopted_failing", f"from include.tfx_airflow import adopt\ndags = adopt({str(path)!r})\n")
+    run_id = scheduler.trigger("legacy_failing")
+    assert scheduler.wait_for_run("legacy_failing", run_id) == "failed"
+    log = scheduler.log("legacy_failing", run_id, "Say")
+    assert "no words" in log and "the team is told of Say" in log
 
 
 def test_what_airflow_shows_of_their_dags(scheduler: Scheduler) -> None:
