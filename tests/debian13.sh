@@ -22,6 +22,7 @@ if [ ! -x "$root/usr/bin/make" ]; then
 fi
 # What this machine knows of the network, and of the certificates that it trusts.
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
+if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$root/etc/"; fi
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 mounted=()
 trap 'for folder in "${mounted[@]}"; do umount --lazy "$folder"; done' EXIT
