@@ -44,7 +44,7 @@ test-tfx: setup ## of the tests, those that another version of TFX may change; t
 test-cluster: lint setup ## Beam on a real Flink and a real Spark, artifacts on an S3 server (needs Java 17)
 	@tests/run.sh cluster
 
-test-shipped: setup ## TFX's example pipeline, and the DAG files it ships for its Airflow runner, run to their ends
+test-shipped: setup ## TFX's example pipeline, and the DAG files it ships for its Airflow runner, run as far as they go
 	@include/bootstrap.sh tests
 	@$(STATE)/airflow/bin/python -m pytest -v tests/shipped
 
