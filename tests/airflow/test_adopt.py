@@ -92,6 +92,32 @@ def test_a_variable_that_airflow_masks_is_not_written_anywhere(bundle: Bundle, t
     assert not any(b"hunter22" in path.read_bytes() for path in written)
 
 
+def test_what_airflow_masks_inside_a_json_variable_is_not_written_anywhere(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    value = json.dumps({"db_password": "hunter2-secret", "root": "/srv/of-ours"})
+
+    def error_of(key: str) -> str:
+        path = tmp_path / f"with_{key}.py"
+        path.write_text(
+            "from airflow.models import Variable\n"
+            "from tests.pipelines import small\n"
+            "from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner\n"
+            "config = Variable.get('taxi_config', deserialize_json=True)\n"
+            f"DAG = AirflowDagRunner({{}}).run(small.write_and_read(message='/data/' + config['{key}']))\n"
+        )
+        return bundle.import_error(_adopt(path), AIRFLOW_VAR_TAXI_CONFIG=value)
+
+    assert error_of("root") == ""
+    assert "the value of the Airflow Variable \"taxi_config['db_password']\", which Airflow masks" in error_of(
+        "db_password"
+    )
+    folders = bundle.home.glob("tfx/compiled/dag_file_with_*")
+    written = [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert any(b"/data//srv/of-ours" in text for text in written)
+    assert not any(b"hunter2-secret" in text for text in written)
+
+
 _DROPPED = {
     "old/external_input.py": "line 6: 'tfx.utils.dsl_utils' is dropped by TFX",
     "old/resolver_node.py": "'ResolverNode' is dropped by TFX",

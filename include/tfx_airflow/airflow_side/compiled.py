@@ -329,7 +329,7 @@ def _compile(
             "reference": reference,
             "arguments": dict(source.arguments),
             "legacy": file,
-            "sensitive": airflow_variables.masked(names) if names else [],
+            "sensitive": airflow_variables.secrets(values),
             "roots": settings.roots(),
             "environment": tfx_environment.versions(python),
             "given": process.child_environment(settings, source.environment),

@@ -271,7 +271,7 @@ def test_child_gets_the_request_and_its_work_is_found(tmp_path: Path, source: Pa
         "roots": settings.roots(),
         "environment": ENVIRONMENT,
         "legacy": None,
-        "sensitive": [],
+        "sensitive": {},
         "given": process.child_environment(settings),
         "compiled_from": [],
         "folder": str(result.folder.parent),
