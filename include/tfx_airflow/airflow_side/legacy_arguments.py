@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+# Private, as in `airflow_variables`.
+from airflow._shared.secrets_masker import redact
 from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule
 from airflow.sdk.configuration import conf
 
@@ -111,13 +113,13 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
         elif name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
             continue
         elif name == "sla_miss_callback":
-            found.refused_names[name] = f"{name} = {_text(value)}: {_SLA}."
+            found.refused_names[name] = f"{name} = {text(value, name)}: {_SLA}."
         elif name in _DAG_WITHOUT_EFFECT:
-            found.notes.append(f"{name} = {_text(value)} has no effect: {_DAG_WITHOUT_EFFECT[name]}.")
+            found.notes.append(f"{name} = {text(value, name)} has no effect: {_DAG_WITHOUT_EFFECT[name]}.")
         elif name in _DAG_SAME or name in _DAG_RENAMED:
             _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
         else:
-            found.refused_names[name] = f"{name} = {_text(value)} is no argument of Airflow 3's DAG."
+            found.refused_names[name] = f"{name} = {text(value, name)} is no argument of Airflow 3's DAG."
     found.arguments |= given
     if defaults:
         found.arguments["default_args"] = defaults
@@ -164,9 +166,9 @@ def _take(name: str, new: str, value: Any, target: dict[str, Any], found: Mapped
         found.moved[where + name] = new
     if name in _WITH_FUNCTIONS:
         value = _with_functions(where + name, value, found)
-    if inside := _unknown(value):
+    if inside := _unknown(value, name):
         found.refused_names[name] = (
-            f"{where}{name} = {_text(value)}: {inside} cannot be passed to Airflow's interpreter; give it to adopt in "
+            f"{where}{name} = {text(value, name)}: {inside} cannot be passed to Airflow's interpreter; give it to adopt in "
             "configs=..."
         )
         return
@@ -181,10 +183,10 @@ def _task_defaults(values: Mapping[str, Any], found: Mapped, ignore: Collection[
             continue
         if name == "sla":
             if value is not None:
-                found.refused_names[name] = f"default_args['sla'] = {_text(value)}: {_SLA}."
+                found.refused_names[name] = f"default_args['sla'] = {text(value, name)}: {_SLA}."
         elif name in _TASK_REFUSED:
             found.refused_names[name] = (
-                f"default_args[{name!r}] = {_text(value)} cannot be a default of TFX nodes."
+                f"default_args[{name!r}] = {text(value, name)} cannot be a default of TFX nodes."
             )
         elif name == "trigger_rule":
             rule = _RULES_RENAMED.get(value, value) if isinstance(value, str) else value
@@ -192,14 +194,14 @@ def _task_defaults(values: Mapping[str, Any], found: Mapped, ignore: Collection[
                 target[name] = rule
             else:
                 found.refused_names[name] = (
-                    f"default_args[{name!r}] = {_text(value)} is no trigger rule of Airflow 3; it has "
+                    f"default_args[{name!r}] = {text(value, name)} is no trigger rule of Airflow 3; it has "
                     f"{[rule.value for rule in TriggerRule]}."
                 )
         elif name in _TASK_SAME or name in _TASK_RENAMED:
             _take(name, _TASK_RENAMED.get(name, name), value, target, found, "default_args.")
         else:
             found.notes.append(
-                f"default_args[{name!r}] = {_text(value)} has no effect, as under TFX's runner: its tasks had no such argument."
+                f"default_args[{name!r}] = {text(value, name)} has no effect, as under TFX's runner: its tasks had no such argument."
             )
     return target
 
@@ -239,7 +241,7 @@ def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str])
         found.arguments["schedule"] = DeltaDataIntervalTimetable(value)
     else:
         found.refused_names[name] = (
-            f"{name} = {_text(value)} cannot be passed to Airflow's interpreter; give a schedule to adopt in configs=..."
+            f"{name} = {text(value, name)} cannot be passed to Airflow's interpreter; give a schedule to adopt in configs=..."
         )
 
 
@@ -300,23 +302,28 @@ def _imported(function: Function) -> Callable[..., Any]:
     return result
 
 
-def _unknown(value: Any) -> str:
+def text(value: Any, name: str) -> str:
+    """A value to be read by people, without what Airflow masks: by its name, or by keys inside it."""
+    shown = redact(_readable(value), name)
+    return shown if isinstance(value, (Unknown, Function)) else repr(shown)
+
+
+def _unknown(value: Any, name: str) -> str:
     """Text of the first value in it that could not be told; empty if there is none."""
+    if isinstance(value, (Unknown, Function)):
+        return text(value, name)
+    if isinstance(value, Mapping):
+        return next(filter(None, (_unknown(item, key) for key, item in value.items())), "")
+    items = value if isinstance(value, (list, tuple)) else ()
+    return next(filter(None, (_unknown(item, name) for item in items)), "")
+
+
+def _readable(value: Any) -> Any:
+    """What stands for values that could not be told as text, also inside of others."""
     if isinstance(value, Unknown):
         return value.text
     if isinstance(value, Function):
         return value.reference
-    items = (
-        value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    )
-    return next(filter(None, map(_unknown, items)), "")
-
-
-def _text(value: Any) -> str:
-    return (
-        value.text
-        if isinstance(value, Unknown)
-        else value.reference
-        if isinstance(value, Function)
-        else repr(value)
-    )
+    if isinstance(value, Mapping):
+        return {key: _readable(item) for key, item in value.items()}
+    return [_readable(item) for item in value] if isinstance(value, list) else value

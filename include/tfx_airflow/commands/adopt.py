@@ -7,6 +7,9 @@ import itertools
 import json
 from pathlib import Path
 
+# Private, as in `airflow_variables`.
+from airflow._shared.secrets_masker import redact
+
 from include.tfx_airflow.airflow_side import adopt, legacy_arguments, legacy_environment
 from include.tfx_airflow.airflow_side.compiled import Compiled, load_file
 from include.tfx_airflow.airflow_side.legacy_folder import LegacyFiles, shown
@@ -101,7 +104,7 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
     report.lines.append(f"  nodes {', '.join(node.id for node in manifest.nodes)}")
     for parameter in manifest.runtime_parameters:
         if parameter.name not in dag.templates:
-            report.lines.append(f"  Param {parameter.name} = {parameter.default!r}")
+            report.lines.append(f"  Param {parameter.name} = {_text(parameter.default, parameter.name)}")
     report.lines += [f"  every run  {name} = {text}" for name, text in dag.templates.items()]
     report.lines += [f"  ok    {line}" for line in _kept(dag, mapped)]
     if variables := legacy_environment.for_nodes(dag, ()):
@@ -122,20 +125,22 @@ def _kept(dag: LegacyDag, mapped: legacy_arguments.Mapped) -> list[str]:
             continue
         if name == "default_args":
             given = mapped.arguments[name]
-            lines += [f"default_args[{key!r}] = {_text(one)}" for key, one in given.items()]
+            lines += [f"default_args[{key!r}] = {_text(one, key)}" for key, one in given.items()]
         elif new == "schedule":
             lines.append(
-                f"{name} = {_text(legacy.live(value))} becomes schedule = {_text(mapped.arguments[new])}"
+                f"{name} = {_text(legacy.live(value), name)} becomes schedule = {_text(mapped.arguments[new], new)}"
             )
         else:
-            lines.append(f"{name} = {_text(legacy.live(value))}" + (f" becomes {new}" if new != name else ""))
+            lines.append(f"{name} = {_text(legacy.live(value), name)}" + (f" becomes {new}" if new != name else ""))
     return lines
 
 
-def _text(value: object) -> str:
+def _text(value: object, name: str) -> str:
+    """A value without what Airflow masks."""
     if callable(value):
         return f"{value.__module__}:{getattr(value, '__qualname__', value)}"
-    return str(value) if not isinstance(value, str) else repr(value)
+    shown = redact(value, name)  # type: ignore[arg-type]
+    return str(shown) if not isinstance(shown, str) else repr(shown)
 
 
 def _names(files: list[LegacyFile]) -> list[str]:

@@ -343,6 +343,29 @@ def test_the_report_says_that_two_files_have_a_dag_of_one_id(
     assert "1 of 3 files can be adopted." in text and text.count("Write dags/") == 1
 
 
+def test_the_report_has_no_value_that_airflow_masks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "hunter2-secret"
+    config = {
+        "params": {"db_password": secret},
+        "default_args": {
+            "mysql_password": secret,
+            "params": {"api_key": secret},
+            "executor_config": {"env": {"AWS_SECRET_ACCESS_KEY": secret, "REGION": "eu"}},
+        },
+    }
+    _compiled(file, _dag("taxi", **config))
+    assert command.main(str(file)) == 0
+    text = capsys.readouterr().out
+    assert secret not in text
+    for line in (
+        "  ok    params = {'db_password': '***'}",
+        "  ok    default_args['params'] = {'api_key': '***'}",
+        "  ok    default_args['executor_config'] = {'env': {'AWS_SECRET_ACCESS_KEY': '***', 'REGION': 'eu'}}",
+        "  note  default_args['mysql_password'] = '***' has no effect",
+    ):
+        assert line in text
+
+
 def test_a_config_for_a_dag_that_is_not_there_is_refused(file: Path) -> None:
     _compiled(file, _dag("taxi"))
     with pytest.raises(ConfigError, match=r"names \['tax'\]; the DAGs there are \['taxi'\]"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,36 @@ def test_what_cannot_be_honoured_is_refused_by_name_with_its_value(
     assert len(found.refused) == 1 and sentence in found.refused[0]
     [name] = found.refused_names
     assert _mapped(ignore=(name, "schedule"), **config).refused == []
+
+
+def test_no_sentence_has_a_value_that_airflow_masks() -> None:
+    secret = "hunter2-secret"
+    opaque = functools.partial(print, secret)
+    found = _mapped(
+        api_key=secret,
+        access_token=[secret],
+        orientation={"password": secret},
+        params={"secret": opaque, "secrets": [opaque]},
+        default_args={
+            "mysql_password": secret,
+            "env": {"AWS_SECRET_ACCESS_KEY": secret, "REGION": "eu"},
+            "op_kwargs": {"password": secret},
+            "executor_config": {"passphrase": opaque},
+        },
+    )
+    text = "\n".join([*found.notes, *found.refused])
+    assert secret not in text
+    for sentence in (
+        "api_key = '***' is no argument",
+        "access_token = ['***'] is no argument",
+        "orientation = {'password': '***'} has no effect",
+        "params = {'secret': '***', 'secrets': ['***']}: *** cannot be passed",
+        "default_args['mysql_password'] = '***' has no effect",
+        "default_args['env'] = {'AWS_SECRET_ACCESS_KEY': '***', 'REGION': 'eu'} has no effect",
+        "default_args['op_kwargs'] = {'password': '***'} cannot be a default",
+        "default_args.executor_config = {'passphrase': '***'}: *** cannot be passed",
+    ):
+        assert sentence in text
 
 
 def test_what_cannot_be_passed_to_airflow_is_refused_with_the_cure() -> None:
