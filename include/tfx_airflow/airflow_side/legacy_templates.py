@@ -30,6 +30,13 @@ _NAMES = {
 }
 
 
+class _WithAnyName(dict[str, Any]):
+    """Filters or tests of Jinja; the names that Airflow or the DAG adds are known, too."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, lambda value, *arguments, **options: value)
+
+
 def for_airflow_3(text: Any) -> Any:
     """A template that has Airflow 2's names at hand; any other value is returned as it is.
 
@@ -39,8 +46,11 @@ def for_airflow_3(text: Any) -> Any:
         return text
     from jinja2 import Environment, TemplateSyntaxError, meta
 
+    environment = Environment()
+    environment.filters = _WithAnyName(environment.filters)
+    environment.tests = _WithAnyName(environment.tests)
     try:
-        used = meta.find_undeclared_variables(Environment().parse(text))
+        used = meta.find_undeclared_variables(environment.parse(text))
     except TemplateSyntaxError:
         return text  # Airflow says so, and where
     sets = [f"{{% set {name} = {value} %}}" for name, value in _NAMES.items() if name in used]

@@ -335,6 +335,26 @@ def test_templates_keep_the_names_of_airflow_2() -> None:
     assert list(_mapped(schedule_interval=None).runtime_parameters(manifest)) == ["day"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ execution_date | ds }}",
+        "{{ 'x' | mine(2, a=execution_date) }}",
+        "{% if 'x' is mine %}{{ execution_date }}{% endif %}",
+        "{% filter mine %}{{ execution_date | replace('-', '') }}{% endfilter %}",
+    ],
+)
+def test_templates_with_filters_and_tests_that_jinja_does_not_have_keep_the_names_of_airflow_2(
+    text: str,
+) -> None:
+    explained = legacy_templates.for_airflow_3(text)
+    assert explained.startswith("{% set execution_date = ") and explained.endswith(text)
+
+
+def test_a_template_with_a_mistake_is_left_to_airflow() -> None:
+    assert legacy_templates.for_airflow_3("{{ execution_date | }}") == "{{ execution_date | }}"
+
+
 @pytest.mark.parametrize("logical_date", [True, False])
 def test_airflow_renders_them_to_what_they_meant(logical_date: bool) -> None:
     import pendulum
@@ -351,7 +371,10 @@ def test_airflow_renders_them_to_what_they_meant(logical_date: bool) -> None:
 
     context["macros"] = macros
     environment = DAG("taxi", schedule=None).get_template_env()
-    text = "{{ execution_date.isoformat() }} {{ ds }} {{ ds_nodash }} {{ yesterday_ds }} {{ tomorrow_ds_nodash }} {{ next_ds }}"
+    text = (
+        "{{ execution_date.isoformat() }} {{ ds }} {{ execution_date | ds_nodash }} {{ yesterday_ds }} "
+        "{{ tomorrow_ds_nodash }} {{ next_ds }}"
+    )
     rendered = environment.from_string(legacy_templates.for_airflow_3(text)).render(**context)
     end = "2014-03-02" if logical_date else "2014-03-01"
     assert rendered == f"2014-03-01T06:00:00+00:00 2014-03-01 20140301 2014-02-28 20140302 {end}"
