@@ -11,7 +11,7 @@ import datetime
 import importlib
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 # Private, as in `airflow_variables`.
@@ -20,6 +20,7 @@ from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, T
 from airflow.sdk.configuration import conf
 
 from include.tfx_airflow.airflow_side import legacy_templates, span_number
+from include.tfx_airflow.airflow_side.legacy_functions import Callback, LegacyFunction
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.legacy import Function, LegacyDag, Unknown
 from include.tfx_airflow.contract.manifest import Manifest
@@ -272,7 +273,7 @@ def _with_functions(name: str, value: Any, found: Mapped) -> Any:
     if not isinstance(value, Function):
         return value
     try:
-        return _imported(value)
+        return _imported(value, Callback if name.endswith("_callback") else LegacyFunction)
     except Exception as error:
         found.refused_names[name.rpartition(".")[2]] = (
             f"{name} = {value.reference}: Airflow's interpreter, which calls it, cannot import it "
@@ -282,7 +283,7 @@ def _with_functions(name: str, value: Any, found: Mapped) -> Any:
         return None
 
 
-def _imported(function: Function) -> Callable[..., Any]:
+def _imported(function: Function, kind: type[LegacyFunction]) -> LegacyFunction:
     module, _, name = function.reference.partition(":")
     if module.startswith("dag_file_"):
         raise ImportError("it is in the DAG file itself, which imports TFX")
@@ -299,7 +300,7 @@ def _imported(function: Function) -> Callable[..., Any]:
         raise ImportError(f"the module {module!r} is {found.__file__!r} there, not {function.path!r}")
     result = getattr(found, name)
     assert callable(result)
-    return result
+    return kind(result, folder)
 
 
 def text(value: Any, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,14 +66,26 @@ def test_a_callback_of_the_file_is_called_when_a_node_fails(
     for file, old, new in (
         (folder / "steps" / "words.py", "text.value = words", 'raise ValueError("no words")'),
         (path, "legacy_with_helpers", "legacy_failing"),
+        # Its folder is on sys.path when it is called, and the names of Airflow 2 are in its context.
+        (
+            folder / "team_alerts.py",
+            "    print(f\"the team is told of {context['ti'].task_id}\")",
+            "    from of_the_team import CHANNEL\n"
+            "    print(f\"{CHANNEL} is told of {context['ti'].task_id} on {context['prev_ds']}\")\n"
+            "    print(f\"a day before {context['execution_date'].add(days=1)}\")",
+        ),
     ):
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
+    (folder / "of_the_team.py").write_text("CHANNEL = 'the channel'\n")
     add_dags("adopted_failing", f"from include.tfx_airflow import adopt\ndags = adopt({str(path)!r})\n")
     run_id = scheduler.trigger("legacy_failing")
     assert scheduler.wait_for_run("legacy_failing", run_id) == "failed"
     log = scheduler.log("legacy_failing", run_id, "Say")
-    assert "no words" in log and "the team is told of Say" in log
+    details = scheduler.call("GET", f"/api/v2/dags/legacy_failing/dagRuns/{run_id}")
+    day = datetime.date.fromisoformat(details["run_after"][:10])
+    assert "no words" in log and f"the channel is told of Say on {day}" in log
+    assert f"a day before {day + datetime.timedelta(days=1)}" in log
 
 
 def test_what_airflow_shows_of_their_dags(scheduler: Scheduler) -> None:

@@ -232,7 +232,8 @@ def test_a_callback_of_the_owner_for_the_dag_leaves_that_of_the_files_tasks(file
     _compiled(file, _dag("taxi", default_args={"on_failure_callback": legacy.plain}))
     [dag] = adopt.adopt(file, configs={"taxi": {"airflow_dag_config": {"on_failure_callback": legacy.live}}})
     assert dag.on_failure_callback is legacy.live
-    assert dag.task_dict["Gen"].on_failure_callback == [legacy.plain]
+    [callback] = dag.task_dict["Gen"].on_failure_callback
+    assert callback.__wrapped__ is legacy.plain
 
 
 def test_all_that_is_refused_is_in_one_error_with_the_cure(file: Path) -> None:
