@@ -6,6 +6,7 @@ none. What Airflow 3 has no more is refused by name, what had no effect is noted
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib
@@ -16,7 +17,7 @@ from typing import Any
 
 # Private, as in `airflow_variables`.
 from airflow._shared.secrets_masker import redact
-from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule
+from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule, timezone
 from airflow.sdk.configuration import conf
 
 from include.tfx_airflow.airflow_side import legacy_templates, span_number
@@ -209,7 +210,7 @@ def _task_defaults(values: Mapping[str, Any], found: Mapped, ignore: Collection[
 
 def _schedule(config: Mapping[str, Any], found: Mapped, ignore: Collection[str]) -> None:
     given = {name: config[name] for name in _SCHEDULES if name in config}
-    if "schedule" in ignore or "schedule_interval" in ignore:
+    if set(_SCHEDULES) & set(ignore):
         return
     has_start = _start_date(found.arguments) is not None
     if not given and has_start:
@@ -251,6 +252,9 @@ def _zone(arguments: Mapping[str, Any]) -> Any:
     import pendulum
 
     start = _start_date(arguments)
+    if isinstance(start, str):
+        with contextlib.suppress(ValueError):  # the DAG says so
+            start = timezone.parse(start)
     if isinstance(start, datetime.datetime) and start.tzinfo:
         return pendulum.instance(start).timezone
     name = conf.get("core", "default_timezone")

@@ -46,6 +46,19 @@ def test_a_cron_schedule_is_in_the_time_zone_of_the_start_date() -> None:
         assert schedule.timezone.name == "Europe/Amsterdam"
 
 
+def test_a_cron_schedule_is_in_the_time_zone_of_a_start_date_that_is_text() -> None:
+    for start, zone in (
+        ("2019-01-01T00:00:00+02:00", "+02:00"),
+        ("2019-01-01T00:00:00Z", "UTC"),
+        ("2019-01-01", "UTC"),
+    ):
+        dag = _dag(_mapped(schedule_interval="0 6 * * *", default_args={"start_date": start}))
+        assert dag.timetable.timezone.name == zone == dag.timezone.name
+    found = _mapped(schedule_interval="0 6 * * *", default_args={"start_date": "no date"})
+    with pytest.raises(ValueError, match="no date"):
+        _dag(found)
+
+
 def test_a_start_date_that_the_owner_gives_has_the_time_zone_of_the_files_schedule() -> None:
     import pendulum
 
@@ -88,6 +101,12 @@ def test_a_timedelta_makes_data_intervals() -> None:
 @pytest.mark.parametrize(("given", "expected"), [(None, None), ("None", None), ("@once", "@once")])
 def test_other_schedules_stay(name: str, given: Any, expected: Any) -> None:
     assert _mapped(**{name: given}).arguments["schedule"] == expected
+
+
+@pytest.mark.parametrize("name", ["schedule_interval", "schedule", "timetable"])
+def test_without_the_schedule_that_is_ignored_it_runs_when_it_is_triggered(name: str) -> None:
+    found = _mapped(ignore=(name,), start_date=_START, **{name: object()})
+    assert "schedule" not in found.arguments and not found.refused and _dag(found).schedule is None
 
 
 def test_without_a_schedule_it_runs_daily_as_in_airflow_2_and_says_so() -> None:
