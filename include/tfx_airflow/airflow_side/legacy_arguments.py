@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Collection, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 
 # Private, as in `airflow_variables`.
 from airflow._shared.secrets_masker import redact
-from airflow.sdk import CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule, timezone
+from airflow.sdk import DAG, CronDataIntervalTimetable, DeltaDataIntervalTimetable, TriggerRule, timezone
 from airflow.sdk.configuration import conf
 
 from include.tfx_airflow.airflow_side import legacy_templates, span_number
@@ -31,8 +32,10 @@ _DAG_SAME = frozenset(
     "description start_date end_date default_args template_searchpath max_active_tasks max_active_runs"
     " max_consecutive_failed_dag_runs dagrun_timeout catchup doc_md params access_control is_paused_upon_creation"
     " jinja_environment_kwargs render_template_as_native_obj tags owner_links dag_display_name on_success_callback"
-    " on_failure_callback user_defined_macros user_defined_filters".split()
+    " on_failure_callback user_defined_macros user_defined_filters template_undefined".split()
 )
+# Airflow 2 took None for them, where it meant what is so without them.
+_DAG_NOT_NONE = frozenset(("default_args", "owner_links", "dag_display_name"))
 _DAG_RENAMED = {"concurrency": "max_active_tasks", "fail_stop": "fail_fast"}
 _DAG_WITHOUT_EFFECT = {
     "default_view": "Airflow 3 has one view of a DAG",
@@ -49,6 +52,7 @@ _TASK_SAME = frozenset(
     " max_active_tis_per_dagrun executor executor_config do_xcom_push doc doc_md doc_json doc_yaml doc_rst".split()
 )
 _TASK_RENAMED = {"task_concurrency": "max_active_tis_per_dag"}
+_ACTIONS_RENAMED = {"can_dag_read": "can_read", "can_dag_edit": "can_edit"}
 _RULES_RENAMED = {"dummy": "always", "none_failed_or_skipped": "none_failed_min_one_success"}
 _TASK_REFUSED = frozenset(
     "pre_execute post_execute resources inlets outlets op_args op_kwargs python_callable templates_dict templates_exts"
@@ -114,6 +118,15 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
             defaults = {**_task_defaults(value, found, {*ignore, *defaults}), **defaults}
         elif name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
             continue
+        elif value is None and name in _DAG_NOT_NONE:
+            continue
+        elif name in ("start_date", "end_date") and isinstance(value, str):
+            found.refused_names[name] = (
+                f"{name} = {text(value, name)} is text, which no version of Airflow takes here: it takes a datetime. "
+                "Text may be in default_args; or give a datetime to adopt in configs=..."
+            )
+        elif name == "access_control":
+            _take(name, name, _access_control(value, found), found.arguments, found)
         elif name == "sla_miss_callback":
             found.refused_names[name] = f"{name} = {text(value, name)}: {_SLA}."
         elif name in _DAG_WITHOUT_EFFECT:
@@ -121,7 +134,7 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
         elif name in _DAG_SAME or name in _DAG_RENAMED:
             _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
         else:
-            found.refused_names[name] = f"{name} = {text(value, name)} is no argument of Airflow 3's DAG."
+            found.refused_names[name] = f"{name} = {text(value, name)} {_no_argument(name)}"
     found.arguments |= given
     if defaults:
         found.arguments["default_args"] = defaults
@@ -134,6 +147,44 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
         )
     found.templates = {name: legacy_templates.for_airflow_3(text) for name, text in dag.templates.items()}
     return found
+
+
+def _no_argument(name: str) -> str:
+    """Why a name in the file is no argument of the DAG, and what to do."""
+    if name == "dag_id":
+        return (
+            "cannot be given, as under TFX's runner: the id is the pipeline's name. To have another, give it to adopt in "
+            "configs=..."
+        )
+    if name in inspect.signature(DAG).parameters:
+        return (
+            "was no argument of Airflow 2's DAG, but is one of Airflow 3's; give it to adopt in configs=..."
+        )
+    if name in _TASK_SAME or name in _TASK_RENAMED or name == "sla":
+        return "is no argument of Airflow 3's DAG; it is one of tasks: give it in default_args."
+    return "is no argument of Airflow 3's DAG."
+
+
+def _access_control(roles: Any, found: Mapped) -> Any:
+    """Roles with the names that Airflow 2 gave to the actions of 1.10."""
+    used: set[str] = set()
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: renamed(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        if isinstance(value, str) and value in _ACTIONS_RENAMED:
+            used.add(value)
+            return _ACTIONS_RENAMED[value]
+        return value
+
+    new = renamed(roles)
+    found.notes += [
+        f"access_control: the action {action!r} is named {_ACTIONS_RENAMED[action]!r} since Airflow 2."
+        for action in sorted(used)
+    ]
+    return new
 
 
 def _store(address: str) -> list[str]:

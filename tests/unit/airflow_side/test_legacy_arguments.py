@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from airflow.sdk import DAG, CronDataIntervalTimetable, DeltaDataIntervalTimetable
 
@@ -200,6 +201,27 @@ def test_default_args_reach_the_tasks_and_what_had_no_effect_is_noted() -> None:
     assert any("default_args['provide_context'] = True has no effect" in note for note in found.notes)
 
 
+def test_what_airflow_2_took_as_none_is_left_out() -> None:
+    config = {"default_args": None, "owner_links": None, "dag_display_name": None, "start_date": None}
+    dag = _dag(_mapped(schedule_interval=None, **config))
+    assert (dag.default_args, dag.owner_links, dag.dag_display_name) == ({}, {}, "taxi")
+
+
+def test_actions_of_airflow_1_10_have_their_later_names() -> None:
+    roles = {"team": {"can_dag_read", "can_dag_edit"}, "all": ["can_read"], "new": {"DAGs": ["can_dag_read"]}}
+    found = _mapped(schedule_interval=None, catchup=False, access_control=roles)
+    assert {role: sorted(actions) for role, actions in found.arguments["access_control"].items()} == {
+        "team": ["can_edit", "can_read"],
+        "all": ["can_read"],
+        "new": ["DAGs"],
+    }
+    assert found.arguments["access_control"]["new"] == {"DAGs": ["can_read"]}
+    assert found.notes == [
+        "access_control: the action 'can_dag_edit' is named 'can_edit' since Airflow 2.",
+        "access_control: the action 'can_dag_read' is named 'can_read' since Airflow 2.",
+    ]
+
+
 def test_arguments_without_a_meaning_are_noted() -> None:
     notes = _mapped(schedule_interval=None, catchup=False, orientation="TB", default_view="graph").notes
     assert [note.split(" has no effect")[0] for note in notes] == [
@@ -226,6 +248,21 @@ def test_an_absent_catchup_is_false_and_said() -> None:
             "default_args['sla'] = datetime.timedelta(days=1)",
         ),
         ({"retires": 3}, "retires = 3 is no argument of Airflow 3's DAG"),
+        ({"depends_on_past": False}, "it is one of tasks: give it in default_args."),
+        ({"sla": datetime.timedelta(1)}, "it is one of tasks: give it in default_args."),
+        ({"dag_id": "taxi_2"}, "dag_id = 'taxi_2' cannot be given, as under TFX's runner"),
+        (
+            {"fail_fast": True},
+            "fail_fast = True was no argument of Airflow 2's DAG, but is one of Airflow 3's",
+        ),
+        (
+            {"template_undefined": jinja2.Undefined},
+            "template_undefined = <class 'jinja2.runtime.Undefined'>: ",
+        ),
+        (
+            {"start_date": "2019-01-01"},
+            "start_date = '2019-01-01' is text, which no version of Airflow takes here",
+        ),
         ({"schedule_interval": object()}, "schedule_interval = <object object at"),
         ({"schedule": "@daily", "schedule_interval": None}, "schedule and schedule_interval are both given"),
         ({"on_failure_callback": lambda context: None}, "on_failure_callback = <function"),
