@@ -109,8 +109,9 @@ def test_what_airflow_masks_inside_a_json_variable_is_not_written_anywhere(
         return bundle.import_error(_adopt(path), AIRFLOW_VAR_TAXI_CONFIG=value)
 
     assert error_of("root") == ""
-    assert "the value of the Airflow Variable \"taxi_config['db_password']\", which Airflow masks" in error_of(
-        "db_password"
+    assert (
+        "the value of the Airflow Variable \"taxi_config['db_password']\", which Airflow masks"
+        in error_of("db_password")
     )
     folders = bundle.home.glob("tfx/compiled/dag_file_with_*")
     written = [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]

@@ -83,7 +83,7 @@ def adopt(
     dags = []
     for compiled in found:
         try:
-            dags.append(_dag(compiled, own.get(compiled.manifest.pipeline_name), ignore, given, roots))
+            dags.append(dag_of(compiled, own.get(compiled.manifest.pipeline_name), ignore, given, roots))
         except ConfigError as error:
             if not files.is_folder:
                 raise
@@ -120,13 +120,25 @@ def _file(compiled: Compiled) -> str:
     return compiled.source.file.path
 
 
-def _dag(
+def dag_of(
     compiled: Compiled,
     own: AirflowPipelineConfig | None,
     ignore: Collection[str],
     given: Mapping[str, str],
     roots: Mapping[str, str],
 ) -> DAG:
+    """Makes the DAG of one pipeline of a file; its notes are logged if it was compiled just now.
+
+    Args:
+      compiled: The pipeline.
+      own: What `adopt` is given for it in `configs`.
+      ignore: As for `adopt`.
+      given: The environment variables that `adopt` is given.
+      roots: See `Settings.roots`.
+
+    Raises:
+      ConfigError: The file asks for what cannot be honoured, or Airflow does not take it.
+    """
     assert compiled.manifest.legacy
     legacy = compiled.manifest.legacy.with_texts(lambda text: fingerprint.concrete(text, roots))
     own = own or AirflowPipelineConfig()

@@ -115,6 +115,13 @@ def _add_dag(report: Report, compiled: Compiled, settings: Settings) -> None:
     report.lines += [f"  note  {note}" for note in notes]
     report.lines += [f"  NO    {sentence}" for sentence in mapped.refused]
     report.ignore |= set(mapped.refused_names)
+    try:  # as the DAG file to write does; the notes are above
+        adopt.dag_of(
+            dataclasses.replace(compiled, found=True), None, set(mapped.refused_names), {}, settings.roots()
+        )
+    except TfxAirflowError as error:
+        report.good = False
+        report.lines += [f"  NO    {line}" for line in str(error).splitlines()]
 
 
 def _kept(dag: LegacyDag, mapped: legacy_arguments.Mapped) -> list[str]:
@@ -131,7 +138,9 @@ def _kept(dag: LegacyDag, mapped: legacy_arguments.Mapped) -> list[str]:
                 f"{name} = {_text(legacy.live(value), name)} becomes schedule = {_text(mapped.arguments[new], new)}"
             )
         else:
-            lines.append(f"{name} = {_text(legacy.live(value), name)}" + (f" becomes {new}" if new != name else ""))
+            lines.append(
+                f"{name} = {_text(legacy.live(value), name)}" + (f" becomes {new}" if new != name else "")
+            )
     return lines
 
 

@@ -344,6 +344,23 @@ def test_the_report_says_that_two_files_have_a_dag_of_one_id(
     assert "1 of 3 files can be adopted." in text and text.count("Write dags/") == 1
 
 
+@pytest.mark.parametrize(
+    "config", [{"max_active_runs": "many"}, {"params": {"when": datetime.datetime(2021, 1, 1)}}]
+)
+def test_the_report_says_that_airflow_does_not_take_what_a_file_gives(
+    file: Path, capsys: pytest.CaptureFixture[str], config: dict[str, Any]
+) -> None:
+    _compiled(file, _dag("taxi", sla=1, **config))
+    assert command.main(str(file)) == 1
+    text = capsys.readouterr().out
+    assert "line 7, DAG 'taxi' gives Airflow what it does not take: " in text
+    assert (
+        text.count("  NO    ") == 2 and "0 of 1 files can be adopted." in text and "Write dags/" not in text
+    )
+    with pytest.raises(ConfigError, match="gives Airflow what it does not take"):
+        adopt.adopt(file, ignore=["sla"])
+
+
 def test_the_report_has_no_value_that_airflow_masks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "hunter2-secret"
     config = {

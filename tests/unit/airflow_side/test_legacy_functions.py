@@ -134,7 +134,11 @@ def test_a_run_without_a_logical_date_has_the_date_of_its_trigger() -> None:
     dates = ("execution_date", "prev_execution_date", "next_execution_date")
     assert [found[name] for name in dates] == [moment] * 3
     assert found["execution_date"].add(days=1).isoformat() == "2014-03-02T06:00:00+00:00"
-    assert (found["ds"], found["prev_ds"], found["yesterday_ds"]) == ("2014-03-01", "2014-03-01", "2014-02-28")
+    assert (found["ds"], found["prev_ds"], found["yesterday_ds"]) == (
+        "2014-03-01",
+        "2014-03-01",
+        "2014-02-28",
+    )
 
 
 def test_a_callback_of_a_dag_whose_run_airflow_does_not_tell_is_called_with_what_there_is() -> None:
