@@ -6,12 +6,15 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from airflow.sdk.configuration import conf
+
 from include.tfx_airflow.airflow_side import legacy_imports
 from include.tfx_airflow.contract.bundle import BUNDLE_ROOT
 from include.tfx_airflow.contract.errors import ConfigError
 from include.tfx_airflow.contract.legacy import LegacyFile
 
 _RUNNER = (b"orchestration.airflow", b"AirflowDagRunner")
+_IGNORE = ".airflowignore"
 
 
 class LegacyFiles:
@@ -19,6 +22,10 @@ class LegacyFiles:
 
     Only executing a file shows whether it makes a DAG: the runner may be called in a function that other files call, or
     be named in a comment.
+
+    Attributes:
+      is_folder: Whether the path is a folder.
+      notes: What to say of the folder, as sentences.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class LegacyFiles:
                 "absolute path, or one from the bundle's root."
             )
         self.is_folder = place.is_dir()
+        self.notes: list[str] = []
         self._sources: dict[Path, bytes] = {}
         self._folders = more
         if place.is_file():
@@ -63,18 +71,39 @@ class LegacyFiles:
             self._folders = [place, *more]
             found = filter(Path.is_file, sorted(place.rglob("*.py")))  # not an editor's dangling lock
             self._sources = {file: file.read_bytes() for file in found}
-            self._paths = [
-                file for file, source in self._sources.items() if any(n in source for n in _RUNNER)
-            ]
+            if any(place.rglob(_IGNORE)):
+                self._leave_out(place)
+            self._paths = [file for file, source in self._sources.items() if _names_runner(source)]
             if not self._paths:
                 raise ConfigError(
                     f"adopt({str(path)!r}): no file below {str(place)!r} uses AirflowDagRunner."
+                    + "".join(f" {note}" for note in self.notes)
                 )
         else:
             raise ConfigError(
                 f"adopt({str(path)!r}): there is no {str(place)!r}; give an absolute path, or one from the bundle's "
                 "root."
             )
+
+    def _leave_out(self, place: Path) -> None:
+        """Leaves out what Airflow would not parse in this folder."""
+        from airflow.utils.file import list_py_file_paths
+
+        syntax = conf.get("core", "dag_ignore_file_syntax")
+        try:
+            parsed = set(list_py_file_paths(place, safe_mode=False))
+        except (
+            RuntimeError,
+            ValueError,
+        ) as error:  # folders that link to one another; a syntax that there is not
+            raise ConfigError(f"adopt: {_IGNORE} below {str(place)!r} cannot be followed: {error}") from None
+        left_out = [file for file in self._sources if str(file) not in parsed]
+        names = [shown(str(file)) for file in left_out if _names_runner(self._sources.pop(file))]
+        self.notes.append(
+            f"{_IGNORE} is read in the syntax {syntax!r}, as [core] dag_ignore_file_syntax says ('regexp' was Airflow 2's "
+            f"default, 'glob' is Airflow 3's); by it, {', '.join(names) or 'no file that uses AirflowDagRunner'} is left "
+            "out."
+        )
 
     def __iter__(self) -> Iterator[LegacyFile]:
         for path in self._paths:  # which grows meanwhile
@@ -87,6 +116,10 @@ class LegacyFiles:
         for path in legacy_imports.importers(Path(file.path), self._sources, self._folders):
             if path not in self._paths and not _is_test(path):
                 self._paths.append(path)
+
+
+def _names_runner(source: bytes) -> bool:
+    return any(name in source for name in _RUNNER)
 
 
 def _is_test(path: Path) -> bool:

@@ -51,6 +51,8 @@ def main(path: str, working_folder: str = "") -> int:
     settings = read_settings()
     work = str(Path(working_folder).absolute()) if working_folder else ""
     files = LegacyFiles(Path(path).absolute(), working_folder=work)
+    for note in files.notes:
+        print(f"  note  {note}\n")
     reports = []
     for file in files:
         reports.append(of_file(file, settings, files.is_folder))

@@ -414,6 +414,47 @@ def test_of_a_folder_the_files_that_use_the_runner_are_taken(file: Path) -> None
     assert found[0].folders == (str(file.parent), str(deep.parent))
 
 
+@pytest.mark.parametrize(
+    ("syntax", "pattern"), [("glob", "old*/\ndraft_*.py"), ("regexp", "old.*/.*\ndraft_.*")]
+)
+def test_of_a_folder_the_files_that_airflow_ignores_are_left_out(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, syntax: str, pattern: str
+) -> None:
+    old = _beside(file, "old_ones/flow.py")
+    _beside(file, "draft_flow.py")
+    (file.parent / ".airflowignore").write_text(f"# drafts\n{pattern}\n")
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", syntax)
+    _compiled(file, _dag("taxi"))
+    assert [dag.dag_id for dag in adopt.adopt(file.parent)] == ["taxi"]
+    assert command.main(str(file.parent)) == 0
+    text = capsys.readouterr().out
+    assert f".airflowignore is read in the syntax {syntax!r}, as [core] dag_ignore_file_syntax says" in text
+    assert f"by it, {file.parent / 'draft_flow.py'}, {old} is left out" in text
+    [one] = LegacyFiles(old)  # by its own name it is taken
+    assert one.path == str(old)
+
+
+def test_a_folder_of_which_airflow_ignores_all_files_is_refused_with_the_reason(file: Path) -> None:
+    (file.parent / ".airflowignore").write_text("*\n")
+    with pytest.raises(
+        ConfigError, match=r"no file below '.*' uses AirflowDagRunner. .airflowignore is read in"
+    ):
+        LegacyFiles(file.parent)
+
+
+def test_what_keeps_airflow_from_reading_its_ignore_files_is_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / ".airflowignore").write_text("draft_*.py\n")
+    with monkeypatch.context() as patched:
+        patched.setenv("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", "regex")
+        with pytest.raises(ConfigError, match="cannot be followed: .*regex"):
+            LegacyFiles(file.parent)
+    (file.parent / "loop").symlink_to(file.parent)
+    with pytest.raises(ConfigError, match="cannot be followed: Detected recursive loop"):
+        LegacyFiles(file.parent)
+
+
 def _factory(file: Path) -> tuple[Path, Path]:
     """A package beside the file that calls the runner in a function, and a file that makes its DAG with it."""
     factory = _beside(file, "factory/dags.py")
