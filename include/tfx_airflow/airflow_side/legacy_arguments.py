@@ -114,27 +114,12 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
     found.refused_names = {name: text for name, text in dag.refused.items() if name not in ignore}
     config = {name: legacy.live(value) for name, value in dag.config.items() if name not in ignore}
     for name, value in config.items():
+        if name in _SCHEDULES or (value is None and name in _DAG_NOT_NONE):
+            continue
         if name == "default_args" and isinstance(value, Mapping):
             defaults = {**_task_defaults(value, found, {*ignore, *defaults}), **defaults}
-        elif name in _SCHEDULES or _DAG_RENAMED.get(name, name) in given:
-            continue
-        elif value is None and name in _DAG_NOT_NONE:
-            continue
-        elif name in ("start_date", "end_date") and isinstance(value, str):
-            found.refused_names[name] = (
-                f"{name} = {text(value, name)} is text, which no version of Airflow takes here: it takes a datetime. "
-                "Text may be in default_args; or give a datetime to adopt in configs=..."
-            )
-        elif name == "access_control":
-            _take(name, name, _access_control(value, found), found.arguments, found)
-        elif name == "sla_miss_callback":
-            found.refused_names[name] = f"{name} = {text(value, name)}: {_SLA}."
-        elif name in _DAG_WITHOUT_EFFECT:
-            found.notes.append(f"{name} = {text(value, name)} has no effect: {_DAG_WITHOUT_EFFECT[name]}.")
-        elif name in _DAG_SAME or name in _DAG_RENAMED:
-            _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
-        else:
-            found.refused_names[name] = f"{name} = {text(value, name)} {_no_argument(name)}"
+        elif _DAG_RENAMED.get(name, name) not in given:
+            _argument(name, value, found)
     found.arguments |= given
     if defaults:
         found.arguments["default_args"] = defaults
@@ -147,6 +132,24 @@ def mapped(dag: LegacyDag, ignore: Collection[str] = (), given: Mapping[str, Any
         )
     found.templates = {name: legacy_templates.for_airflow_3(text) for name, text in dag.templates.items()}
     return found
+
+
+def _argument(name: str, value: Any, found: Mapped) -> None:
+    if name == "access_control":
+        value = _access_control(value, found)
+    if name == "sla_miss_callback":
+        found.refused_names[name] = f"{name} = {text(value, name)}: {_SLA}."
+    elif name in _DAG_WITHOUT_EFFECT:
+        found.notes.append(f"{name} = {text(value, name)} has no effect: {_DAG_WITHOUT_EFFECT[name]}.")
+    elif name in ("start_date", "end_date") and isinstance(value, str):
+        found.refused_names[name] = (
+            f"{name} = {text(value, name)} is text, which no version of Airflow takes here: it takes a datetime. "
+            "Text may be in default_args; or give a datetime to adopt in configs=..."
+        )
+    elif name in _DAG_SAME or name in _DAG_RENAMED:
+        _take(name, _DAG_RENAMED.get(name, name), value, found.arguments, found)
+    else:
+        found.refused_names[name] = f"{name} = {text(value, name)} {_no_argument(name)}"
 
 
 def _no_argument(name: str) -> str:

@@ -41,6 +41,6 @@ class LegacyFunction:
 class Callback(LegacyFunction):
     """Calls a function with a context that has Airflow 2's names as well."""
 
-    def __call__(self, context: Mapping[str, Any]) -> Any:  # type: ignore[override]
+    def __call__(self, context: Mapping[str, Any]) -> Any:
         """Calls the function with a copy of the context."""
         return super().__call__({**legacy_templates.old_names(context), **context})

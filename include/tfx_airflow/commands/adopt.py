@@ -150,7 +150,7 @@ def _text(value: object, name: str) -> str:
     """A value without what Airflow masks."""
     if callable(value):
         return f"{value.__module__}:{getattr(value, '__qualname__', value)}"
-    shown = redact(value, name)  # type: ignore[arg-type]
+    shown = redact(value, name)
     return str(shown) if not isinstance(shown, str) else repr(shown)
 
 
