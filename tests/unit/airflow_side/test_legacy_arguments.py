@@ -396,7 +396,7 @@ def test_templates_keep_the_names_of_airflow_2() -> None:
     [
         "{{ execution_date | ds }}",
         "{{ 'x' | mine(2, a=execution_date) }}",
-        "{% if 'x' is mine %}{{ execution_date }}{% endif %}",
+        "{{ execution_date is mine }}",
         "{% filter mine %}{{ execution_date | replace('-', '') }}{% endfilter %}",
     ],
 )
