@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from tfx.types import Channel, standard_artifacts
 
 from include.tfx_airflow.contract import legacy
 from include.tfx_airflow.contract.errors import NoDagError, UnsupportedNodeError
-from include.tfx_airflow.contract.legacy import LegacyDag, LegacyFile
+from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.contract.node import NodeRequest
 from include.tfx_airflow.tfx_side.legacy import read_file, secret_values, store_address
 from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables
@@ -29,39 +28,10 @@ from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 from include.tfx_airflow.tfx_side.node import user_code
 from include.tfx_airflow.tfx_side.pipeline import binding, ir
 from tests.bundle import ROOT
+from tests.tfx.legacy.dag_files import Read, write
 
 _LEGACY = ROOT / "tests" / "legacy"
 _TFX = Path(tfx.__file__).parent
-Read = Callable[..., list[tuple[LegacyDag, pipeline_lib.Pipeline]]]
-
-
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
-    """Executes a file as the process that compiles does, and forgets it afterwards."""
-    monkeypatch.setenv("AIRFLOW_HOME", "/srv/airflow")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    placed = []
-
-    def made(
-        path: Path, working_folder: Path | str = "", **variables: str | None
-    ) -> list[tuple[LegacyDag, pipeline_lib.Pipeline]]:
-        file = LegacyFile(str(path), (str(path.parent),), variables, working_folder=str(working_folder))
-        placed.append(StandIns(file))
-        return read_file.read(file, placed[-1])
-
-    yield made
-    for stand_ins in reversed(placed):
-        stand_ins.remove()
-    assert not any(name.split(".")[0] == "airflow" for name in sys.modules)
-
-
-def _write(folder: Path, text: str, name: str = "flow.py") -> Path:
-    path = folder / name
-    path.write_text(
-        "from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner, AirflowPipelineConfig\n"
-        "from tests.pipelines import small\n" + text
-    )
-    return path
 
 
 @pytest.mark.parametrize(
@@ -117,14 +87,14 @@ def test_variables_have_their_values_or_the_default_of_the_file(read: Read) -> N
 def test_a_variable_that_airflow_does_not_have_is_told_with_the_cure_or_caught(
     read: Read, tmp_path: Path
 ) -> None:
-    path = _write(tmp_path, "from airflow.models import Variable\nVariable.get('a_b')\n")
+    path = write(tmp_path, "from airflow.models import Variable\nVariable.get('a_b')\n")
     with pytest.raises(UnsupportedNodeError) as caught:
         read(path, a_b=None)
     assert "line 4: Airflow has no Variable 'a_b'; create it with 'airflow variables set a_b VALUE'." in str(
         caught.value
     )
     text = "try:\n    Variable.get('a_b')\nexcept KeyError:\n    AirflowDagRunner().run(small.write_and_read())\n"
-    path = _write(tmp_path, f"from airflow.models import Variable\n{text}", "other.py")
+    path = write(tmp_path, f"from airflow.models import Variable\n{text}", "other.py")
     assert len(read(path, a_b=None)) == 1
 
 
@@ -210,7 +180,7 @@ def test_what_has_no_meaning_here_is_refused_where_it_is(
     read: Read, tmp_path: Path, text: str, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert sentence in str(caught.value)
 
 
@@ -229,7 +199,7 @@ def test_a_file_without_a_dag_is_a_kind_of_its_own(
     read: Read, tmp_path: Path, text: str, sentence: str
 ) -> None:
     with pytest.raises(NoDagError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert sentence in str(caught.value)
 
 
@@ -248,8 +218,8 @@ def test_a_dag_of_an_imported_module_is_the_files_own_where_it_has_a_name_for_it
     read: Read, tmp_path: Path, text: str, dags: list[tuple[str, int]]
 ) -> None:
     made = "DAG = AirflowDagRunner().run(small.write_and_read(name='north'))\n"
-    _write(tmp_path, made, "flows_of_north.py")
-    path = _write(tmp_path, text)
+    write(tmp_path, made, "flows_of_north.py")
+    path = write(tmp_path, text)
     if dags:
         assert [(dag.dag_id, dag.line) for dag, _ in read(path)] == dags
     else:
@@ -258,10 +228,10 @@ def test_a_dag_of_an_imported_module_is_the_files_own_where_it_has_a_name_for_it
 
 
 def test_a_dag_that_a_helper_makes_for_the_file_is_the_files_own(read: Read, tmp_path: Path) -> None:
-    _write(
+    write(
         tmp_path, "def make(name):\n    AirflowDagRunner().run(small.write_and_read(name=name))\n", "maker.py"
     )
-    [(dag, _)] = read(_write(tmp_path, "import maker\nmaker.make('east')\n"))
+    [(dag, _)] = read(write(tmp_path, "import maker\nmaker.make('east')\n"))
     assert (dag.dag_id, dag.line) == ("east", 4)
 
 
@@ -277,7 +247,7 @@ def test_a_dag_that_a_helper_makes_for_the_file_is_the_files_own(read: Read, tmp
 def test_what_is_imported_from_airflow_and_not_used_does_no_harm(
     read: Read, tmp_path: Path, text: str
 ) -> None:
-    [(dag, _)] = read(_write(tmp_path, f"{text}AirflowDagRunner().run(small.write_and_read())\n"))
+    [(dag, _)] = read(write(tmp_path, f"{text}AirflowDagRunner().run(small.write_and_read())\n"))
     assert dag.dag_id == "write_and_read"
 
 
@@ -297,7 +267,7 @@ def test_what_is_used_of_airflow_is_refused_where_it_is_used(
     read: Read, tmp_path: Path, text: str, name: str
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert "line 4: airflow." in str(caught.value)
     assert name in str(caught.value) and "of Airflow is not known" in str(caught.value)
 
@@ -324,7 +294,7 @@ def test_what_is_used_of_airflow_is_refused_where_it_is_used(
 )
 def test_the_cure_is_that_of_the_name(read: Read, tmp_path: Path, text: str, cure: str) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert cure in str(caught.value)
 
 
@@ -335,7 +305,7 @@ def test_of_names_that_a_file_tries_it_gets_the_last_one(read: Read, tmp_path: P
         "assert BashOperator is None\n"
         "AirflowDagRunner().run(small.write_and_read())\n"
     )
-    assert len(read(_write(tmp_path, text))) == 1
+    assert len(read(write(tmp_path, text))) == 1
 
 
 def test_trigger_rules_have_their_names(read: Read, tmp_path: Path) -> None:
@@ -344,7 +314,7 @@ def test_trigger_rules_have_their_names(read: Read, tmp_path: Path) -> None:
         "defaults = {'trigger_rule': TriggerRule.ALL_DONE}\n"
         "AirflowDagRunner({'default_args': defaults}).run(small.write_and_read())\n"
     )
-    [(dag, _)] = read(_write(tmp_path, text))
+    [(dag, _)] = read(write(tmp_path, text))
     assert dag.config["default_args"] == {"trigger_rule": "all_done"}
 
 
@@ -353,13 +323,13 @@ def test_a_file_that_tries_names_of_several_versions_goes_on(read: Read, tmp_pat
         "try:\n    from airflow.sdk import DAG\nexcept ImportError:\n    from airflow.models.dag import DAG\n"
         "dag: DAG = AirflowDagRunner().run(small.write_and_read())\n"
     )
-    assert len(read(_write(tmp_path, text))) == 1
+    assert len(read(write(tmp_path, text))) == 1
 
 
 def test_an_error_of_the_file_itself_is_told_with_the_lines_of_the_users(read: Read, tmp_path: Path) -> None:
     (tmp_path / "rates.py").write_text("import json\ndef of(text):\n    return json.loads(text)\n")
     with pytest.raises(FailedError) as caught:
-        read(_write(tmp_path, "import rates\nrates.of('no json')\n"))
+        read(write(tmp_path, "import rates\nrates.of('no json')\n"))
     assert caught.value.place == "rates.py, line 3: "
     lines = caught.value.lines.splitlines()
     assert [line.strip() for line in lines if "File " not in line][1:3] == [
@@ -374,7 +344,7 @@ def test_an_error_of_the_file_itself_is_told_with_the_lines_of_the_users(read: R
 def test_what_an_error_comes_from_is_told_too(read: Read, tmp_path: Path) -> None:
     text = "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('no rate') from error\n"
     with pytest.raises(FailedError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert caught.value.place == "line 6: "
     assert (
         "ZeroDivisionError: division by zero\n\nThe above exception was the direct cause"
@@ -393,7 +363,7 @@ def test_all_dropped_names_of_a_file_are_in_one_error(read: Read, tmp_path: Path
         "p.PipelineDecorator()\n"
     )
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     places = [one.partition(" is dropped")[0] for one in str(caught.value).partition(": ")[2].split(" Also ")]
     assert places == [
         "line 7: '.outputs.examples'",
@@ -431,7 +401,7 @@ def test_all_dropped_names_of_a_file_are_in_one_error(read: Read, tmp_path: Path
 )
 def test_what_tfx_has_dropped_is_explained(read: Read, tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert sentence in str(caught.value)
 
 
@@ -442,7 +412,7 @@ def test_a_dropped_name_that_many_files_import_does_no_harm_unless_it_is_used(
         "from tfx.components.trainer.executor import Executor, GenericExecutor\n"
         "AirflowDagRunner().run(small.write_and_read())\n"
     )
-    assert len(read(_write(tmp_path, text))) == 1
+    assert len(read(write(tmp_path, text))) == 1
 
 
 def test_tfx_has_the_dropped_name_only_while_a_file_is_read() -> None:
@@ -453,13 +423,13 @@ def test_tfx_has_the_dropped_name_only_while_a_file_is_read() -> None:
 
 def test_an_argument_of_the_users_own_function_is_not_tfxs(read: Read, tmp_path: Path) -> None:
     with pytest.raises(FailedError, match="train_steps"):
-        read(_write(tmp_path, "def f(): ...\nf(train_steps=1)\n"))
+        read(write(tmp_path, "def f(): ...\nf(train_steps=1)\n"))
 
 
 def test_an_error_in_a_helper_names_the_helper(read: Read, tmp_path: Path) -> None:
     (tmp_path / "helper_steps.py").write_text("import os\nfrom tfx.components import ResolverNode\n")
     with pytest.raises(UnsupportedNodeError, match=r"helper_steps\.py, line 2: 'ResolverNode' is dropped"):
-        read(_write(tmp_path, "import helper_steps\n"))
+        read(write(tmp_path, "import helper_steps\n"))
 
 
 def test_a_module_that_is_not_found_is_told_with_the_cure(read: Read, tmp_path: Path) -> None:
@@ -467,11 +437,11 @@ def test_a_module_that_is_not_found_is_told_with_the_cure(read: Read, tmp_path: 
     deep = tmp_path / "dags" / "taxi"
     deep.mkdir(parents=True)
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(deep, "import team_steps\n"))
+        read(write(deep, "import team_steps\n"))
     assert "line 3: No module named 'team_steps', neither in" in str(caught.value)
     assert f"There is one in {str(tmp_path)!r}: adopt(..., folders=[{str(tmp_path)!r}])." in str(caught.value)
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(deep, "import team_tools.steps\n", "other.py"))
+        read(write(deep, "import team_tools.steps\n", "other.py"))
     assert "adopt(..., folders=[...]); if it is a package, install it in that interpreter" in str(
         caught.value
     )
@@ -490,7 +460,7 @@ def test_folders_that_the_file_adds_are_told_for_its_nodes(read: Read, tmp_path:
         "import steps_in_front, steps_in_back, steps_in_dags\n"
         "AirflowDagRunner().run(small.write_and_read())\n"
     )
-    [(dag, _)] = read(_write(tmp_path / "dags", text))
+    [(dag, _)] = read(write(tmp_path / "dags", text))
     assert dag.first == (str(tmp_path / "front"), str(tmp_path / "dags"))
     assert dag.folders == (str(tmp_path / "back"),)
 
@@ -500,7 +470,7 @@ def test_a_file_may_have_the_name_of_the_package_that_it_is_in(tmp_path: Path) -
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "steps.py").write_text("from tests.pipelines import small\n")
-    path = _write(
+    path = write(
         folder, "import dag_makers.steps\nAirflowDagRunner().run(small.write_and_read())\n", "dag_makers.py"
     )
     file = LegacyFile(str(path), (str(tmp_path), str(folder)))
@@ -584,7 +554,7 @@ def test_relative_paths_are_meant_from_the_working_folder(
     work.mkdir()
     (work / "names.txt").write_text("taxi")
     before = os.getcwd()
-    path = _write(tmp_path, _RELATIVE)
+    path = write(tmp_path, _RELATIVE)
     [(_, pipeline)] = read(path, working_folder=work)
     file = LegacyFile(str(path), (str(tmp_path),), working_folder=str(work))
     _, text = ir.compile_pipeline(pipeline, "flow.py", "", roots, {}, file)
@@ -609,7 +579,7 @@ def test_relative_paths_are_meant_from_the_working_folder(
 
 def test_a_file_that_changes_the_working_directory_says_so(read: Read, tmp_path: Path) -> None:
     text = f"import os\nos.chdir({str(tmp_path)!r})\nAirflowDagRunner().run(small.write_and_read())\n"
-    [(dag, _)] = read(_write(tmp_path, text))
+    [(dag, _)] = read(write(tmp_path, text))
     [note] = dag.notes
     assert f"adopt(..., working_folder={str(tmp_path)!r})" in note
 
@@ -618,9 +588,9 @@ def test_without_a_working_folder_the_error_names_it(
     read: Read, tmp_path: Path, roots: dict[str, str]
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, _RELATIVE))
+        read(write(tmp_path, _RELATIVE))
     assert "line 11: there is no 'names.txt', which is meant from the working directory" in str(caught.value)
-    path = _write(tmp_path, _RELATIVE.replace('open("names.txt").read().split()', '["a"]'), "other.py")
+    path = write(tmp_path, _RELATIVE.replace('open("names.txt").read().split()', '["a"]'), "other.py")
     [(_, pipeline)] = read(path)
     with pytest.raises(UnsupportedNodeError, match=r"relative path './out'.*working_folder='/srv/airflow'"):
         ir.compile_pipeline(pipeline, "flow.py", "", roots, {}, LegacyFile(str(path), ()))
@@ -628,7 +598,7 @@ def test_without_a_working_folder_the_error_names_it(
 
 @pytest.mark.parametrize("name", ["tfx_pipeline", "pipeline"])
 def test_a_runner_takes_the_pipeline_by_either_name(read: Read, tmp_path: Path, name: str) -> None:
-    [(dag, _)] = read(_write(tmp_path, f"AirflowDagRunner().run({name}=small.write_and_read())\n"))
+    [(dag, _)] = read(write(tmp_path, f"AirflowDagRunner().run({name}=small.write_and_read())\n"))
     assert dag.dag_id == "write_and_read"
 
 
@@ -639,7 +609,7 @@ def test_component_launchers_are_refused_by_name(read: Read, tmp_path: Path) -> 
         "config = AirflowPipelineConfig({}, component_config_overrides={'Write': Mine()})\n"
         "AirflowDagRunner(config).run(small.write_and_read())\n"
     )
-    [(dag, _)] = read(_write(tmp_path, text))
+    [(dag, _)] = read(write(tmp_path, text))
     assert list(dag.refused) == ["component_config_overrides"]
 
 
@@ -653,7 +623,7 @@ def test_arguments_of_older_pipelines_are_honoured_or_noted_without_their_values
         "components=[small.Write(message='a')], metadata_db_root='/srv/hunter23', "
         "beam_pipeline_args=['--direct_num_workers=1'], additional_pipeline_args=more))\n"
     )
-    [(dag, pipeline)] = read(_write(tmp_path, text))
+    [(dag, pipeline)] = read(write(tmp_path, text))
     assert pipeline.beam_pipeline_args == ["--direct_num_workers=2"]
     assert [note.partition(" of the pipeline")[0] for note in dag.notes] == [
         "additional_pipeline_args",
@@ -669,7 +639,7 @@ def test_empty_arguments_of_older_pipelines_need_no_note(read: Read, tmp_path: P
         "AirflowDagRunner().run(Mine(pipeline_name='old', pipeline_root='/srv/old', additional_pipeline_args={}, "
         "metadata_db_root=None))\n"
     )
-    [(dag, _)] = read(_write(tmp_path, text))
+    [(dag, _)] = read(write(tmp_path, text))
     assert not dag.notes
 
 
@@ -686,7 +656,7 @@ def test_the_store_is_named_without_its_password(read: Read, tmp_path: Path) -> 
         "host='db', port=3307, database='mlmd', username='u', password='secret')\n"
         "AirflowDagRunner().run(p)\n"
     )
-    [(dag, _)] = read(_write(tmp_path, text))
+    [(dag, _)] = read(write(tmp_path, text))
     assert dag.store == "mysql://db:3307/mlmd"
 
 
@@ -732,7 +702,7 @@ def make():
 
 AirflowDagRunner().run(make())
 """
-    [(_, flow)] = read(_write(tmp_path, text))
+    [(_, flow)] = read(write(tmp_path, text))
     with pytest.raises(UnsupportedNodeError) as caught:
         ir.compile_pipeline(flow, "flow.py", "", roots, {})
     assert "the executor of 'Teller', 'Tell', is a class inside the function 'make'" in str(caught.value)
@@ -741,18 +711,18 @@ AirflowDagRunner().run(make())
 @pytest.mark.parametrize("name", ["OF_THE_TEAM", "AIRFLOW_OF_THE_TEAM"])
 def test_a_variable_that_is_not_set_is_told_with_the_cure(read: Read, tmp_path: Path, name: str) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, f"import os\nos.environ[{name!r}]\n"))
+        read(write(tmp_path, f"import os\nos.environ[{name!r}]\n"))
     assert f"line 4: there is no environment variable {name!r}" in str(caught.value)
     assert f"environment={{{name!r}: ...}}" in str(caught.value)
     assert ("begin with AIRFLOW" in str(caught.value)) == name.startswith("AIRFLOW")
     with pytest.raises(FailedError):
-        read(_write(tmp_path, f"{{}}[{name!r}]\n", "other.py"))
+        read(write(tmp_path, f"{{}}[{name!r}]\n", "other.py"))
 
 
 def test_a_variable_that_is_not_set_is_told_where_it_is_used_as_a_text(read: Read, tmp_path: Path) -> None:
     text = "import os\nroot = os.environ.get('OF_THE_TEAM')\nos.environ.get('HOME')\nos.path.join(root, 'data')\n"
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert "line 6: TypeError: " in str(caught.value) and "'HOME'" not in str(caught.value)
     assert "there is no environment variable 'OF_THE_TEAM' where the file is executed" in str(caught.value)
 
@@ -802,7 +772,7 @@ def test_a_name_that_an_installed_package_lacks_is_told_with_its_heir(
     read: Read, tmp_path: Path, text: str, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert f"line {2 + text.count(chr(10))}: " in str(caught.value) and sentence in str(caught.value)
     assert "adopt(..., folders=" not in str(caught.value)
 
@@ -814,7 +784,7 @@ def test_old_paths_that_tfx_still_has_are_taken(read: Read, tmp_path: Path) -> N
         "executor_spec.ExecutorClassSpec(Tell)\n"
         "AirflowDagRunner().run(small.write_and_read())\n"
     )
-    assert len(read(_write(tmp_path, text))) == 1
+    assert len(read(write(tmp_path, text))) == 1
 
 
 @pytest.mark.parametrize(
@@ -834,11 +804,11 @@ def test_what_python_cannot_read_or_has_dropped_is_told_with_its_line(
     read: Read, tmp_path: Path, text: str, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert ": line 3: " in str(caught.value) and sentence in str(caught.value)
-    _write(tmp_path, text, "old_steps.py")
+    write(tmp_path, text, "old_steps.py")
     with pytest.raises(UnsupportedNodeError, match=r"old_steps\.py, line 3: "):
-        read(_write(tmp_path, "import old_steps\n", "other.py"))
+        read(write(tmp_path, "import old_steps\n", "other.py"))
 
 
 @pytest.mark.parametrize(
@@ -857,13 +827,13 @@ def test_a_file_that_is_not_there_is_told_with_the_cure(
     read: Read, tmp_path: Path, text: str, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, text))
+        read(write(tmp_path, text))
     assert f"line {2 + text.count(chr(10))}: " in str(caught.value) and sentence in str(caught.value)
 
 
 def test_a_file_that_is_not_in_the_working_folder_is_told_with_it(read: Read, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedNodeError) as caught:
-        read(_write(tmp_path, "open('names.txt')\n"), working_folder=tmp_path)
+        read(write(tmp_path, "open('names.txt')\n"), working_folder=tmp_path)
     assert f"line 3: there is no 'names.txt' in the working folder {str(tmp_path)!r}" in str(caught.value)
 
 
@@ -871,7 +841,7 @@ def test_a_file_that_ends_the_process_is_told_with_the_line(read: Read, tmp_path
     with pytest.raises(
         UnsupportedNodeError, match=r"line 4: it ends the process that reads it \(SystemExit: 2\)"
     ):
-        read(_write(tmp_path, "import sys\nsys.exit(2)\n"))
+        read(write(tmp_path, "import sys\nsys.exit(2)\n"))
 
 
 def test_no_folder_is_made_for_a_store_that_is_not_used(read: Read, tmp_path: Path) -> None:
@@ -882,12 +852,12 @@ def test_no_folder_is_made_for_a_store_that_is_not_used(read: Read, tmp_path: Pa
         f"tfx.orchestration.metadata.sqlite_metadata_connection_config({path!r})\n"
         "AirflowDagRunner().run(small.write_and_read())\n"
     )
-    read(_write(tmp_path, text))
+    read(write(tmp_path, text))
     assert not (tmp_path / "store").exists()
 
 
 def test_nothing_is_left_beside_the_file(read: Read, tmp_path: Path) -> None:
-    read(_write(tmp_path, "AirflowDagRunner().run(small.write_and_read())\n", "a-b.c.py"))
+    read(write(tmp_path, "AirflowDagRunner().run(small.write_and_read())\n", "a-b.c.py"))
     assert [path.name for path in tmp_path.iterdir()] == ["a-b.c.py"]
 
 
