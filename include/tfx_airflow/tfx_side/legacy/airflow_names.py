@@ -102,8 +102,13 @@ def _utc_datetime(*arguments: Any, **keywords: Any) -> datetime.datetime:
     return datetime.datetime(*arguments, **{"tzinfo": _UTC, **keywords})
 
 
-def variable_class(file: LegacyFile) -> type:
-    """The class that stands for `airflow.models.Variable`, with the values that Airflow gave."""
+def variable_class(file: LegacyFile, asked: set[str]) -> type:
+    """The class that stands for `airflow.models.Variable`, with the values that Airflow gave.
+
+    Args:
+      file: The file that is executed.
+      asked: The Variables that it lacks are added, because a bare `except:` keeps the error that asks for them.
+    """
 
     class Variable:
         """Stands for `airflow.models.Variable`; it can only be read."""
@@ -119,7 +124,8 @@ def variable_class(file: LegacyFile) -> type:
         ) -> Any:
             """As in Airflow: the value, or the default, or a KeyError."""
             if key not in file.variables:
-                raise NeedsVariables({key, *_literal_names(file.path)} - set(file.variables))
+                asked.update({key, *_literal_names(file.path)} - set(file.variables))
+                raise NeedsVariables(asked)
             value = file.variables[key]
             if value is None:
                 default = keywords.get("default", default_var)
@@ -150,9 +156,9 @@ def _literal_names(path: str) -> Iterator[str]:
                     yield name.value
 
 
-def names(file: LegacyFile) -> dict[str, dict[str, Any]]:
-    """What the stand-ins of Airflow's modules hold, by module."""
-    variable = variable_class(file)
+def names(file: LegacyFile, asked: set[str]) -> dict[str, dict[str, Any]]:
+    """What the stand-ins of Airflow's modules hold, by module; for `asked` see `variable_class`."""
+    variable = variable_class(file, asked)
     return {
         "airflow": {"DAG": DAG},
         "airflow.models": {"DAG": DAG, "Variable": variable},

@@ -26,7 +26,7 @@ from include.tfx_airflow.tfx_side.legacy import (
     store_address,
     users_frames,
 )
-from include.tfx_airflow.tfx_side.legacy.refused import FailedError
+from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 
@@ -51,7 +51,9 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
     path, first, folder = list(sys.path), import_folders.before_library(), os.getcwd()
     try:
         module = importlib.import_module(file.module)
+        _ask(stand_ins)
     except (Exception, SystemExit) as error:
+        _ask(stand_ins)
         if "attempted relative import" in str(error) and explain.is_in_file(error, file):
             raise NoDagError(
                 f"{explain.place(error, file)}it makes no DAG: it imports relatively, as a part of a package, which a DAG "
@@ -83,6 +85,12 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         dag = dataclasses.replace(dag, first=new_first, folders=new, notes=(*dag.notes, *of_file))
         result.append((dag, made.pipeline))
     return result
+
+
+def _ask(stand_ins: StandIns) -> None:
+    """Asks for Variables where the file has caught the question, as a bare `except:` does, and gone on."""
+    if stand_ins.asked:
+        raise NeedsVariables(stand_ins.asked)
 
 
 def _moved(before: str) -> Iterator[str]:

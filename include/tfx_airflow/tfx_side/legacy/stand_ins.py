@@ -57,13 +57,15 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     Attributes:
       made: The pipelines that the file has given to a runner so far.
+      asked: The Variables that it has asked for so far and that were not there.
     """
 
     def __init__(self, file: LegacyFile) -> None:
         """Puts them in place for a file; its module, `LegacyFile.module`, is executed when it is imported."""
         self.made: list[runner.Made] = []
         self._file = file
-        self._names = airflow_names.names(file)
+        self.asked: set[str] = set()
+        self._names = airflow_names.names(file, self.asked)
         self._runner = runner.modules(file, self.made)
         self._path, self._before = list(sys.path), dict(sys.modules)
         for name in [name for name in sys.modules if self._stands_for(name)]:
