@@ -40,7 +40,8 @@ _CURES = {
 class DAG:
     """Stands for `airflow.DAG`: what the runner returns, and a name for annotations.
 
-    What the file assigns to it, such as `doc_md`, is taken as an argument of the DAG.
+    What the file assigns to it, such as `doc_md`, is taken as an argument of the DAG. What it gave the runner it may read,
+    and change: the config is the DAG's own, because a file that makes one DAG after another changes a dict for the next.
     """
 
     dag_id: str
@@ -54,16 +55,29 @@ class DAG:
     def of_pipeline(cls, dag_id: str, config: Mapping[str, Any]) -> DAG:
         """The DAG of a pipeline, with the arguments that the file gave the runner."""
         dag = object.__new__(cls)
-        vars(dag).update({"dag_id": dag_id, "config": dict(config)})
+        vars(dag).update({"dag_id": dag_id, "config": _copied(dict(config))})
         return dag
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.config[name] = value
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in self.config:
+            return self.config[name]
         raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_TASKS}.")
+
+
+def _copied(value: Any) -> Any:
+    """The same in dicts, lists, tuples and sets of its own; what is in them may be something that has no copy."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_copied(item) for item in value)
+    return set(value) if isinstance(value, set) else value
 
 
 class TriggerRule(str, enum.Enum):
