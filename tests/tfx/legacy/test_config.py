@@ -59,3 +59,12 @@ def test_a_file_does_not_read_what_it_did_not_give(read: Read, tmp_path: Path) -
     with pytest.raises(UnsupportedNodeError) as caught:
         read(write(tmp_path, "AirflowDagRunner({}).run(small.write_and_read()).tags\n"))
     assert "line 3: DAG.tags of Airflow is not known" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "use", ["with dag:\n    pass\n", "dag >> 1\n", "1 >> dag\n", "dag << 1\n", "1 << dag\n"]
+)
+def test_other_tasks_cannot_be_added_to_a_dag(read: Read, tmp_path: Path, use: str) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(write(tmp_path, f"dag = AirflowDagRunner().run(small.write_and_read())\n{use}"))
+    assert "line 4: " in str(caught.value) and "then dag.get_task('Pusher') >> Bash" in str(caught.value)

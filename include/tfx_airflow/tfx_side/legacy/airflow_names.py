@@ -58,6 +58,11 @@ class DAG:
         vars(dag).update({"dag_id": dag_id, "config": _copied(dict(config))})
         return dag
 
+    def _refuse(self, *arguments: Any) -> NoReturn:
+        raise RefusedError(f"a DAG that a runner has made takes no other tasks in this file; {_TASKS}.")
+
+    __enter__ = __exit__ = __rshift__ = __lshift__ = __rrshift__ = __rlshift__ = _refuse
+
     def __setattr__(self, name: str, value: Any) -> None:
         self.config[name] = value
 
