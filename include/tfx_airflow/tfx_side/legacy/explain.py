@@ -38,13 +38,13 @@ def explain(error: BaseException, file: LegacyFile) -> str:
     for one in dict.fromkeys(filter(os.path.isfile, [path, file.path])):
         for dropped, lines in dropped_uses.find_in(Path(one).read_bytes()).items():
             found.setdefault((one, dropped), set()).update(lines)
-    return " Also ".join(f"{_place(path, lines, file)}{text}" for (path, text), lines in found.items())
+    return " Also ".join(f"{place_of(path, lines, file)}{text}" for (path, text), lines in found.items())
 
 
 def place(error: BaseException, file: LegacyFile) -> str:
     """Where in the user's files an error comes from: `line 12: `, or `helpers.py, line 12: `."""
     path, line, _ = users_frames.innermost(error, file)
-    return _place(path, {line} - {0}, file)
+    return place_of(path, {line} - {0}, file)
 
 
 def is_in_file(error: BaseException, file: LegacyFile) -> bool:
@@ -52,7 +52,8 @@ def is_in_file(error: BaseException, file: LegacyFile) -> bool:
     return traceback.extract_tb(error.__traceback__)[-1].filename == file.path
 
 
-def _place(path: str, lines: set[int], file: LegacyFile) -> str:
+def place_of(path: str, lines: set[int], file: LegacyFile) -> str:
+    """The same, of lines of a file of the user's."""
     if not lines:
         return ""
     name = "" if path == file.path else f"{os.path.relpath(path, os.path.dirname(file.path))}, "

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
+from include.tfx_airflow.tfx_side.legacy import tries
 from include.tfx_airflow.tfx_side.legacy.refused import RefusedError
-
-_NOT_THERE = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
 class Placeholder:
@@ -54,25 +50,4 @@ def is_tried() -> bool:
         or frame.f_globals.get("__name__", "").startswith(f"{__package__}.")
     ):
         frame = frame.f_back
-    return any(start <= frame.f_lineno <= end for start, end in _tries(frame.f_code.co_filename))
-
-
-@functools.lru_cache(maxsize=256)
-def _tries(path: str) -> list[tuple[int, int]]:
-    """First and last line of each `try` in a file that catches an ImportError."""
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []
-    return [
-        (node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Try) and any(map(_catches, node.handlers))
-    ]
-
-
-def _catches(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
-        return True
-    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(getattr(kind, "attr", getattr(kind, "id", "")) in _NOT_THERE for kind in kinds)
+    return bool(tries.around(frame.f_code.co_filename, frame.f_lineno))

@@ -25,8 +25,9 @@ from include.tfx_airflow.tfx_side.legacy import (
     property_templates,
     store_address,
     users_frames,
+    went_on,
 )
-from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables
+from include.tfx_airflow.tfx_side.legacy.refused import FailedError, NeedsVariables, RefusedError
 from include.tfx_airflow.tfx_side.legacy.runner import Made
 from include.tfx_airflow.tfx_side.legacy.stand_ins import StandIns
 
@@ -49,6 +50,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
       FailedError: It raises something else.
     """
     path, first, folder = list(sys.path), import_folders.before_library(), os.getcwd()
+    refusals = len(RefusedError.made)
     try:
         module = importlib.import_module(file.module)
         _ask(stand_ins)
@@ -62,10 +64,11 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         if sentence := explain.explain(error, file):
             raise UnsupportedNodeError(sentence) from None
         raise FailedError(explain.place(error, file), users_frames.text(error, file)) from error
+    without = went_on.notes(RefusedError.made[refusals:], file)
     names = list(vars(module).values())
     found = [made for made in stand_ins.made if made.line or any(value is made.dag for value in names)]
     if not found:
-        raise NoDagError(no_dag.why(file.path))
+        raise NoDagError(" ".join([no_dag.why(file.path), *without]))
     ids = Counter(made.dag.dag_id for made in found)
     twice = sorted(dag_id for dag_id, count in ids.items() if count > 1)
     if twice:
@@ -77,7 +80,7 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         if node_id:
             raise UnsupportedNodeError(f"{node_id!r} of {made.dag.dag_id!r}: {heir}")
     new_first, new = import_folders.added(path, first)
-    notes = (*moments.notes(Path(file.path).read_bytes()), *_moved(folder))
+    notes = (*moments.notes(Path(file.path).read_bytes()), *_moved(folder), *without)
     result: list[tuple[LegacyDag, pipeline_lib.Pipeline]] = []
     for made in found:
         dag = _told(made, module.__doc__ or "")

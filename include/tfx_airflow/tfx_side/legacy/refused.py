@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Iterable
+from types import FrameType
+from typing import ClassVar, cast
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A RefusedError as it was made.
+
+    Attributes:
+      sentence: What it says.
+      frames: Path and line of each frame, the innermost first.
+    """
+
+    sentence: str
+    frames: tuple[tuple[str, int], ...]
 
 
 class RefusedError(ImportError):
     """The file uses a name that has no meaning here.
 
     An ImportError, so that a file which tries one module after another, for several versions of Airflow, may go on.
+
+    Attributes:
+      made: All of this process, because a file that catches one goes on without a word.
     """
+
+    made: ClassVar[list[Refusal]] = []
+
+    def __init__(self, sentence: str) -> None:
+        """Takes what to say."""
+        super().__init__(sentence)
+        frames, frame = list[tuple[str, int]](), cast(FrameType | None, sys._getframe(1))
+        while frame:
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_back
+        self.made.append(Refusal(sentence, tuple(frames)))
 
 
 class NoVariableError(KeyError):

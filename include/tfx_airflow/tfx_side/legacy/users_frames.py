@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from include.tfx_airflow.contract.legacy import LegacyFile
 
 OWN = str(Path(__file__).resolve().parents[2]) + "/"
+PACKAGES = tuple(f"{sysconfig.get_path(name)}/" for name in ("purelib", "platlib"))
 _NOT_THE_USERS = (
     OWN,
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")},
@@ -24,6 +26,17 @@ def innermost(error: BaseException, file: LegacyFile) -> tuple[str, int, str]:
         if _is_users(frame.filename, file):
             return frame.filename, frame.lineno or 0, frame.line or ""
     return "", 0, ""
+
+
+def of_users(frames: Iterable[tuple[str, int]], file: LegacyFile) -> list[tuple[str, int]]:
+    """Those of the user's among paths and lines of frames, the innermost first; [] if that is of an installed package."""
+    found: list[tuple[str, int]] = []
+    for path, line in frames:
+        if _is_users(path, file):
+            found.append((path, line))
+        elif path.startswith(PACKAGES) and not found:
+            return []
+    return found
 
 
 def asker(error: BaseException, file: LegacyFile) -> str:
