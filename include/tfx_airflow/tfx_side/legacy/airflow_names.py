@@ -7,6 +7,7 @@ import datetime
 import enum
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ _TASKS = (
     "an adopted file makes TFX pipelines only. Leave these in it, and add other tasks where it is adopted, to Airflow's own "
     "DAG: [dag] = adopt(...), then dag.get_task('Pusher') >> BashOperator(..., dag=dag)"
 )
-_VALUES = (
+VALUES = (
     "an adopted file is executed without Airflow. Of what Airflow knows it may read Variables; give it other values in "
     "environment={...} of adopt, and use connections where a task runs"
 )
@@ -33,7 +34,7 @@ _ARGUMENTS = (
 # By parts of a full name, the first that is among them.
 _CURES = {
     _TASKS: "operators sensors transfers decorators task_group baseoperator BaseOperator helpers xcom_arg",
-    _VALUES: "configuration hooks settings secrets session db connection Connection version",
+    VALUES: "configuration hooks settings secrets session db connection Connection version __version__",
 }
 
 
@@ -175,11 +176,22 @@ def _literal_names(path: str) -> Iterator[str]:
                     yield name.value
 
 
+def _exceptions() -> dict[str, type[Exception]]:
+    """Those that files raise and catch; nothing here raises one."""
+    base = type("AirflowException", (Exception,), {"__module__": "airflow.exceptions"})
+    kinds = "BadRequest ConfigException FailException NotFoundException SensorTimeout SkipException TaskTimeout".split()
+    children = {
+        f"Airflow{kind}": type(f"Airflow{kind}", (base,), {"__module__": base.__module__}) for kind in kinds
+    }
+    return {base.__name__: base, **children}
+
+
 def names(file: LegacyFile, asked: set[str]) -> dict[str, dict[str, Any]]:
     """What the stand-ins of Airflow's modules hold, by module; for `asked` see `variable_class`."""
     variable = variable_class(file, asked)
     return {
         "airflow": {"DAG": DAG},
+        "airflow.exceptions": _exceptions(),
         "airflow.models": {"DAG": DAG, "Variable": variable},
         "airflow.models.dag": {"DAG": DAG},
         "airflow.models.variable": {"Variable": variable},
@@ -208,7 +220,9 @@ class AirflowModule(ModuleType):
         full = f"{self.__name__}.{name}"
         if full in self._known:
             return importlib.import_module(full)
-        if name.startswith("__"):
+        if full in ("airflow.configuration.AIRFLOW_HOME", "airflow.settings.AIRFLOW_HOME"):
+            return os.environ["AIRFLOW_HOME"]  # looked up late: only a file that asks for it depends on it
+        if name.startswith("__") and full != "airflow.__version__":
             raise AttributeError(name)
         parts = set(full.split("."))
         cure = next((cure for cure, of in _CURES.items() if parts & {*of.split()}), _ARGUMENTS)
