@@ -68,6 +68,16 @@ def test_a_name_of_airflow_may_be_compared_with_others_and_annotate(read: Read, 
     assert len(read(write(tmp_path, text))) == 1
 
 
+@pytest.mark.parametrize("use", ["re.match('2', x)", "CsvExampleGen(input_base=x)"])
+def test_a_package_that_is_given_a_name_of_airflow_fails_with_the_same_sentence(
+    read: Read, tmp_path: Path, use: str
+) -> None:
+    text = f"import re\nfrom airflow.settings import DAGS_FOLDER as x\nfrom tfx.components import CsvExampleGen\n{use}\n"
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(write(tmp_path, text))
+    assert "line 6: airflow.settings.DAGS_FOLDER of Airflow is not known" in str(caught.value)
+
+
 def test_the_version_of_airflow_cannot_be_parsed(read: Read, tmp_path: Path) -> None:
     text = "import airflow\nfrom packaging.version import parse\nparse(airflow.__version__) >= parse('2.0')\n"
     with pytest.raises(UnsupportedNodeError) as caught:
@@ -80,6 +90,13 @@ def test_the_version_of_airflow_cannot_be_parsed(read: Read, tmp_path: Path) -> 
 def test_the_version_of_airflow_is_not_known(read: Read, tmp_path: Path, use: str) -> None:
     with pytest.raises(UnsupportedNodeError, match=r"line 4: airflow\.__version__ of Airflow is not known"):
         read(write(tmp_path, f"import airflow\n{use}\n"))
+
+
+def test_what_is_asked_of_airflows_distribution_is_not_to_be_installed(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(write(tmp_path, "from importlib.metadata import version\nversion('apache-airflow')\n"))
+    assert "line 4: 'apache-airflow' is not installed where the file is executed" in str(caught.value)
+    assert "environment={...} of adopt" in str(caught.value) and "install it" not in str(caught.value)
 
 
 @pytest.mark.parametrize("module", ["configuration", "settings"])

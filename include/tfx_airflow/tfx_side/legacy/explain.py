@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 import traceback
@@ -9,11 +10,13 @@ from pathlib import Path
 
 from include.tfx_airflow.contract.legacy import LegacyFile
 from include.tfx_airflow.tfx_side.legacy import (
+    airflow_names,
     dropped_names,
     dropped_uses,
     missing_files,
     missing_names,
     missing_variables,
+    placeholder,
     python_2,
     users_frames,
 )
@@ -72,7 +75,8 @@ def _sentence(error: BaseException, file: LegacyFile, frame: tuple[str, int, str
     if isinstance(error, SyntaxError) and error.filename != path:
         return ""  # of a text that the file reads, or of an installed module
     return (
-        dropped_names.explain(error, line)
+        _handed_on(error, file)
+        or dropped_names.explain(error, line)
         or python_2.explain(error)
         or missing_names.explain(error, users_frames.asker(error, file))
         or _missing_module(error, file)
@@ -81,9 +85,19 @@ def _sentence(error: BaseException, file: LegacyFile, frame: tuple[str, int, str
     )
 
 
+def _handed_on(error: BaseException, file: LegacyFile) -> str:
+    """The refusal of a name of Airflow that a package was given, where it fails in a way of its own."""
+    values = users_frames.of_the_called(error, file)
+    return next(
+        (placeholder.sentence(value) for value in values if type(value) is placeholder.Placeholder), ""
+    )
+
+
 def _missing_module(error: BaseException, file: LegacyFile) -> str:
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
+    if isinstance(error, importlib.metadata.PackageNotFoundError) and error.name.startswith("apache-airflow"):
+        return f"{error.name!r} is not installed where the file is executed; {airflow_names.VALUES}."
     top = error.name.partition(".")[0]
     if top in ("tfx", "airflow"):
         return ""

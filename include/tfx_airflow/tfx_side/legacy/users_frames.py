@@ -6,6 +6,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from include.tfx_airflow.contract.legacy import LegacyFile
 
@@ -47,6 +48,18 @@ def asker(error: BaseException, file: LegacyFile) -> str:
         if not path.startswith("<"):
             is_package = not _is_users(path, file) and not path.startswith(OWN)
             found = frames.tb_frame.f_globals["__name__"].partition(".")[0] if is_package else ""
+        frames = frames.tb_next
+    return found
+
+
+def of_the_called(error: BaseException, file: LegacyFile) -> list[Any]:
+    """The values that what the user's innermost line calls had when it failed."""
+    found, frames = list[Any](), error.__traceback__
+    while frames:
+        if _is_users(frames.tb_frame.f_code.co_filename, file):
+            found = []
+        else:
+            found += frames.tb_frame.f_locals.values()
         frames = frames.tb_next
     return found
 
