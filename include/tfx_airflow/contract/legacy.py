@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,16 @@ def _zone(moment: datetime.datetime) -> dict[str, Any]:
 
 
 def _function(value: Any) -> dict[str, Any] | None:
-    if not inspect.isfunction(value) or not re.fullmatch(r"[A-Za-z_]\w*", value.__qualname__):
+    """A function by a name of its module that stands for it, and not for one that it wraps."""
+    module = sys.modules.get(value.__module__) if inspect.isfunction(value) else None
+    path = getattr(module, "__file__", None)
+    if not path:
         return None
-    path = inspect.getsourcefile(value) or ""
-    return {
-        _TAG: "function",
-        "value": f"{value.__module__}:{value.__qualname__}",
-        "path": os.path.abspath(path),
-    }
+    names = [value.__qualname__, *vars(module)]
+    name = next((name for name in names if vars(module).get(name) is value), "")
+    if not name:
+        return None
+    return {_TAG: "function", "value": f"{value.__module__}:{name}", "path": os.path.abspath(path)}
 
 
 def live(value: Any) -> Any:

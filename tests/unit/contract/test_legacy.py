@@ -7,6 +7,9 @@ import datetime
 import enum
 import functools
 import json
+import sys
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,6 +32,32 @@ class _Opaque:
 
 def notify(context: object) -> None:
     """A callback."""
+
+
+def _to(channel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def to_channel(context: object) -> None: ...
+
+        return to_channel
+
+    return decorate
+
+
+def _unnamed(channel: str) -> Callable[..., None]:
+    def to_channel(context: object) -> None: ...
+
+    return to_channel
+
+
+@_to("#taxi")
+def decorated(context: object) -> None:
+    """A callback of a decorator's."""
+
+
+alias = notify
+notify_ml = _to("#ml")(notify)
+notify_ops = _unnamed("#ops")
 
 
 def _round(value: Any) -> Any:
@@ -76,8 +105,43 @@ def test_a_function_becomes_its_reference() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (alias, "notify"),
+        (decorated, "decorated"),
+        # Not the function that it wraps, whose name it has.
+        (notify_ml, "notify_ml"),
+        (notify_ops, "notify_ops"),
+    ],
+)
+def test_a_function_is_told_by_a_name_that_its_module_has_for_it(value: Any, name: str) -> None:
+    assert _round(value) == Function(f"{__name__}:{name}", __file__)
+
+
+def test_a_decorator_of_another_module_does_not_make_it_that_modules() -> None:
+    # Its code is in the decorator's file, and so is not where the function can be imported from.
+    scope: dict[str, Any] = {"functools": functools}
+    source = "def with_log(f):\n    @functools.wraps(f)\n    def logged(c): ...\n    return logged\n"
+    exec(compile(source, "/srv/logs.py", "exec"), scope)
+    module = ModuleType("of_the_team")
+    module.__file__ = "/srv/of_the_team.py"
+
+    def tell(context: object) -> None: ...
+
+    tell.__module__, tell.__qualname__ = "of_the_team", "tell"
+    module.tell = scope["with_log"](tell)  # type: ignore[attr-defined]
+    sys.modules["of_the_team"] = module
+    try:
+        assert _round(module.tell) == Function("of_the_team:tell", "/srv/of_the_team.py")
+    finally:
+        del sys.modules["of_the_team"]
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
+        (_to("#other")(notify), "<function notify at"),
+        (_unnamed("#other"), "<function _unnamed.<locals>.to_channel at"),
         (_Opaque(), "<opaque thing>"),
         (functools.partial(notify, 1), "functools.partial"),
         (lambda context: None, "<lambda>"),
