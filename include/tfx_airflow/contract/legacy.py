@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import inspect
 import json
 import os
@@ -17,6 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from include.tfx_airflow.contract import legacy_secrets
 
 _TAG = "$"
 _LONGEST = 200
@@ -115,6 +118,11 @@ class Unknown:
     text: str
 
 
+def plain_config(config: Mapping[Any, Any]) -> dict[str, Any]:
+    """A config as JSON, without secrets that Airflow has no use for."""
+    return {str(key): plain(value) for key, value in legacy_secrets.masked(config).items()}
+
+
 def plain(value: Any) -> Any:
     """A value of a config as JSON."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -131,7 +139,9 @@ def plain(value: Any) -> Any:
         return sorted((plain(item) for item in value), key=repr)
     if function := _function(value):
         return function
-    return {_TAG: "unknown", "value": " ".join(repr(value).split())[:_LONGEST]}
+    # The arguments of a partial, which may be secrets, have no names if they have places.
+    text = f"functools.partial({value.func!r}, ...)" if isinstance(value, functools.partial) else repr(value)
+    return {_TAG: "unknown", "value": " ".join(text.split())[:_LONGEST]}
 
 
 def _plain_subclass(value: Any) -> Any:

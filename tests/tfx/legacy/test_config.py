@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def test_a_file_does_not_read_what_it_did_not_give(read: Read, tmp_path: Path) -
     with pytest.raises(UnsupportedNodeError) as caught:
         read(write(tmp_path, "AirflowDagRunner({}).run(small.write_and_read()).tags\n"))
     assert "line 3: DAG.tags of Airflow is not known" in str(caught.value)
+
+
+def test_secrets_of_a_config_are_told_without_their_values(read: Read, tmp_path: Path) -> None:
+    text = """
+defaults = {"owner": "ann", "db_password": "hunter22", "env": {"API_KEY": "hunter23", "n": [{"token": "hunter24"}]}}
+AirflowDagRunner({"default_args": defaults}).run(small.write_and_read())
+"""
+    [(dag, _)] = read(write(tmp_path, text))
+    assert "hunter" not in json.dumps(dag.config)
+    assert dag.config["default_args"]["owner"] == "ann"
+    assert set(dag.config["default_args"]) == {"owner", "db_password", "env"}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,15 @@ class _Opaque:
         return "<opaque\n  thing>"
 
 
+class _Text(str):
+    pass
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "hunter22"
+
+
 def notify(context: object) -> None:
     """A callback."""
 
@@ -152,6 +161,56 @@ def test_a_decorator_of_another_module_does_not_make_it_that_modules() -> None:
 def test_what_cannot_be_told_says_what_it_was(value: Any, text: str) -> None:
     found = _round([value])[0]
     assert isinstance(found, Unknown) and text in found.text and len(found.text) <= 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"db_password": "hunter22"},
+        {"env": {"DB_PASSWORD": "hunter22"}},
+        {"env": [{"name": "DB_PASSWORD", "value": "hunter22"}]},
+        [{"slackToken": ["hunter22", {"a": ("hunter22",)}]}],
+        {"Authorization": {"x": "Bearer hunter22"}},
+        {"proxies": {"http://a:hunter22@b"}},
+        {1: {"secret": "hunter22"}},
+        {"password": b"hunter22"},
+        {"password": _Text("hunter22")},
+        {"auth": functools.partial(notify, token="hunter22")},
+        {"password": _Hidden()},
+    ],
+)
+def test_a_secret_is_told_without_its_value(value: Any) -> None:
+    told = json.dumps(legacy.plain_config({"of_ours": value, "default_args": {"of_ours": value}}))
+    assert "hunter" not in told and (told.count("***") >= 2 or "partial" in told)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"max_tokens": 512, "secret": None, "api_key": False},
+        {"tokenizer": "bert", "owner": "ann", "tags": ["token"]},
+        {"name": "owner", "value": "ann"},
+        {"password": ""},
+    ],
+)
+def test_what_is_no_secret_is_told(value: Any) -> None:
+    assert legacy.plain_config({"default_args": value, "of_ours": value}) == {
+        "default_args": value,
+        "of_ours": value,
+    }
+
+
+def test_a_secret_of_the_config_itself_is_told_without_its_value() -> None:
+    config = legacy.plain_config({"api_key": "hunter22", "default_args": {"db_password": "hunter22"}})
+    assert legacy.live(config["api_key"]) == legacy.live(config["default_args"]["db_password"])
+    assert "hunter" not in json.dumps(config)
+
+
+def test_what_airflow_is_given_is_told_with_its_secrets() -> None:
+    config = {"params": {"api_key": "hunter22"}, "executor_config": {"env": {"DB_PASSWORD": "hunter22"}}}
+    assert legacy.plain_config({**config, "default_args": config}) == {**config, "default_args": config}
+    [macro] = legacy.plain_config({"user_defined_macros": {"get_token": notify}}).values()
+    assert legacy.live(macro) == {"get_token": Function(f"{__name__}:notify", __file__)}
 
 
 def test_a_dag_is_the_same_after_json() -> None:

@@ -105,7 +105,7 @@ def _moved(before: str) -> Iterator[str]:
 
 
 def _told(made: Made, doc: str) -> LegacyDag:
-    config = {str(key): legacy.plain(value) for key, value in made.dag.config.items()}
+    config = legacy.plain_config(made.dag.config)
     if doc:
         config.setdefault("doc_md", doc)
     return LegacyDag(
