@@ -883,3 +883,16 @@ def test_a_secret_is_found_however_often_it_is_in_json(secret: str) -> None:
     text = json.dumps({"stringValue": custom_config})
     assert secret_values.find_in([text], {"db_password": secret}, ["db_password"]) == "db_password"
     assert "42" not in secret_values.masked(text, {"db_password": secret}, ["db_password"])
+
+
+def test_a_component_of_two_pipelines_is_refused(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.components import CsvExampleGen\nfrom tfx.orchestration.pipeline import Pipeline\n"
+        "gen = CsvExampleGen(input_base='/srv/data')\n"
+        "for name in ('north', 'south'):\n"
+        "    AirflowDagRunner().run(Pipeline(name, pipeline_root='/srv', components=[gen]))\n"
+    )
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(write(tmp_path, text))
+    assert "'CsvExampleGen' is one object in the pipelines 'north' and 'south'" in str(caught.value)
+    assert "make it in a function that is called for each of them" in str(caught.value)

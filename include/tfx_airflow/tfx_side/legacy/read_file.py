@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfx.orchestration import pipeline as pipeline_lib
@@ -75,6 +75,8 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         raise UnsupportedNodeError(
             f"it makes more than one DAG of the id {twice[0]!r}; give each a name of its own."
         )
+    if shared := _shared_component(stand_ins.made):
+        raise UnsupportedNodeError(shared)
     for made in found:
         node_id, heir = dropped_names.dropped_component(made.pipeline)
         if node_id:
@@ -88,6 +90,20 @@ def read(file: LegacyFile, stand_ins: StandIns) -> list[tuple[LegacyDag, pipelin
         dag = dataclasses.replace(dag, first=new_first, folders=new, notes=(*dag.notes, *of_file))
         result.append((dag, made.pipeline))
     return result
+
+
+def _shared_component(made: Iterable[Made]) -> str:
+    """What to say of a component that is in two pipelines; TFX keeps it for the last one."""
+    owners: dict[int, Made] = {}
+    for one in made:
+        for component in one.pipeline.components:
+            other = owners.setdefault(id(component), one)
+            if other.pipeline is not one.pipeline:
+                return (
+                    f"{component.id!r} is one object in the pipelines {other.dag.dag_id!r} and {one.dag.dag_id!r}, and TFX keeps "
+                    "it for one of them: make it in a function that is called for each of them."
+                )
+    return ""
 
 
 def _ask(stand_ins: StandIns) -> None:
