@@ -896,3 +896,10 @@ def test_a_component_of_two_pipelines_is_refused(read: Read, tmp_path: Path) -> 
         read(write(tmp_path, text))
     assert "'CsvExampleGen' is one object in the pipelines 'north' and 'south'" in str(caught.value)
     assert "make it in a function that is called for each of them" in str(caught.value)
+
+
+def test_a_file_that_a_helper_of_its_own_imports_back_makes_its_dags_once(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "of_the_flow.py").write_text("import flow_of_all\n")
+    text = "import of_the_flow\nAirflowDagRunner().run(small.write_and_read())\n"
+    [(dag, _)] = read(write(tmp_path, text, "flow_of_all.py"))
+    assert (dag.dag_id, dag.line) == ("write_and_read", 4)

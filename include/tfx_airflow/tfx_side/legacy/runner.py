@@ -71,7 +71,7 @@ def modules(file: LegacyFile, made: list[Made]) -> dict[str, ModuleType]:
                 raise RefusedError(f"AirflowDagRunner.run() was given {tfx_pipeline!r}, not a TFX pipeline.")
             assert isinstance(self._config, AirflowPipelineConfig)
             dag = DAG.of_pipeline(tfx_pipeline.pipeline_info.pipeline_name, self._config.airflow_dag_config)
-            made.append(Made(tfx_pipeline, dag, self._config, _line(file.path)))
+            made.append(Made(tfx_pipeline, dag, self._config, _line(file)))
             return dag
 
     found = {}
@@ -84,9 +84,10 @@ def modules(file: LegacyFile, made: list[Made]) -> dict[str, ModuleType]:
     return found
 
 
-def _line(path: str) -> int:
+def _line(file: LegacyFile) -> int:
     frame = sys._getframe(1)
-    while frame and frame.f_code.co_filename != path:
+    # A module that it imports may import it back: that one has its code, and a name of its own.
+    while frame and (frame.f_code.co_filename, frame.f_globals.get("__name__")) != (file.path, file.module):
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return 0  # what an import calls, the file does not
         frame = frame.f_back  # type: ignore[assignment]
