@@ -903,3 +903,13 @@ def test_a_file_that_a_helper_of_its_own_imports_back_makes_its_dags_once(read: 
     text = "import of_the_flow\nAirflowDagRunner().run(small.write_and_read())\n"
     [(dag, _)] = read(write(tmp_path, text, "flow_of_all.py"))
     assert (dag.dag_id, dag.line) == ("write_and_read", 4)
+
+
+def test_log_root_of_an_old_pipeline_is_told_with_its_line(read: Read, tmp_path: Path) -> None:
+    text = (
+        "from tfx.orchestration.pipeline import Pipeline\n"
+        "Pipeline('old', pipeline_root='/srv/old', log_root='/var/tmp')\n"
+    )
+    with pytest.raises(UnsupportedNodeError) as caught:
+        read(write(tmp_path, text))
+    assert "line 4: the argument 'log_root' is dropped by TFX: leave it out" in str(caught.value)

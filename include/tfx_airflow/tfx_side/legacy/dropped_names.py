@@ -72,7 +72,7 @@ ARGUMENTS = {
     "resolver_class": "it is 'strategy_class' now",
     "driver_class": "TFX's launcher has no custom drivers for components; use a Resolver",
     "executor_class": "it is custom_executor_spec=ExecutorClassSpec(...) now",
-    "log_root": "Airflow keeps the logs of tasks",
+    "log_root": "leave it out, Airflow keeps the logs of tasks",
     "serving_model_dir": "write push_destination=tfx.proto.PushDestination(filesystem="
     "tfx.proto.PushDestination.Filesystem(base_directory='/srv/models'))",
     "train_steps": "write train_args=tfx.proto.TrainArgs(num_steps=...)",
@@ -148,7 +148,8 @@ def explain(error: BaseException, line: str = "") -> str:
 
 def _of_call(text: str) -> str:
     found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
-    if found and found[1] in TFX_COMPONENTS and found[2] in ARGUMENTS:
+    of_pipeline = found and (found[1], found[2]) == ("Pipeline", "log_root")
+    if found and (of_pipeline or found[1] in TFX_COMPONENTS and found[2] in ARGUMENTS):
         return of_argument(found[2])
     # A Resolver takes whatever argument for a channel.
     found = re.search(r"Resolver got non-BaseChannel argument (\w+)", text)
