@@ -60,6 +60,7 @@ def test_a_file_does_not_read_what_it_did_not_give(read: Read, tmp_path: Path) -
     with pytest.raises(UnsupportedNodeError) as caught:
         read(write(tmp_path, "AirflowDagRunner({}).run(small.write_and_read()).tags\n"))
     assert "line 3: DAG.tags of Airflow is not known" in str(caught.value)
+    assert "'airflow_dag_config': {...}" in str(caught.value) and "get_task" not in str(caught.value)
 
 
 def test_secrets_of_a_config_are_told_without_their_values(read: Read, tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ class DAG:
             raise AttributeError(name)
         if name in self.config:
             return self.config[name]
-        raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {_TASKS}.")
+        cure = _TASKS if "task" in name or name in ("leaves", "roots") else _ARGUMENTS
+        raise RefusedError(f"DAG.{name} of Airflow is not known where the file is executed; {cure}.")
 
 
 def _copied(value: Any) -> Any:
