@@ -35,7 +35,7 @@ def refusal(name: str) -> str:
     return (
         f"the value of the Airflow Variable {name!r}, which Airflow masks because of that name, would be written into "
         "the compiled pipeline and into ML Metadata. Read it where the node runs instead, from an environment variable "
-        "or a secret store; if it is no secret, give the Variable another name."
+        "or a secret store; if it is no secret, give it another name."
     )
 
 
