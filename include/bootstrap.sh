@@ -132,7 +132,7 @@ choose_lane() {
   if [ "$wanted" = auto ]; then rm -f "$state/lane"; wanted=; fi
   if [ -z "$wanted" ] && [ -s "$state/lane" ]; then wanted=$(cat "$state/lane"); fi
   lane=${wanted:-$newest}
-  [ "$lane" != 1.21 ] || [ $newest = 1.21 ] || die "TFX=1.21 cannot be had: $why; use TFX=1.16, or a newer system (Debian 13, Ubuntu 24.04)."
+  [ "$lane" != 1.21 ] || [ $newest = 1.21 ] || die "TFX=1.21 cannot be had: $why; use TFX=1.16, a newer system (Debian 13, Ubuntu 24.04), or docker-compose.yaml."
   [ -z "${TFX:-}" ] || [ -z "$wanted" ] || echo "$lane" >"$state/lane"
   [ -z "$wanted" ] || why="as TFX=$lane asked for; TFX=auto takes $newest here"
   case $lane in

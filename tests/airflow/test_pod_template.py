@@ -59,7 +59,7 @@ def test_a_pod_runs_one_task_in_the_image_with_shared_folders_and_few_rights(
 ) -> None:
     pod = pods[0]
     [container] = pod["spec"]["containers"]
-    assert container["image"] == "REGISTRY/tfx-airflow:3.3.2-1.16.0"
+    assert container["image"] == "REGISTRY/tfx-airflow:3.3.2-1.21.0"
     assert container["args"][:3] == ["python", "-m", "airflow.sdk.execution_time.execute_workload"]
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert environment["AIRFLOW_IS_K8S_EXECUTOR_POD"] == "True"  # by which the node server is off

