@@ -52,7 +52,7 @@ def _compile(path: Path, home: Path, **file: Any) -> tuple[int, Path]:
         "reference": str(path),
         "arguments": {},
         "legacy": legacy,
-        "sensitive": [],
+        "sensitive": {},
         "roots": {"BUNDLE_ROOT": str(ROOT), "TFX_AIRFLOW_HOME": str(home), "TFX_PREFIX": sys.prefix},
         "environment": {},
         "given": dict(os.environ),

@@ -868,13 +868,12 @@ def test_secret_values_are_found_and_masked() -> None:
         "db_secret": '{"user": "ann", "password": "hunter22"}',
         "short_token": "abc",
     }
-    names = sorted(values)
-    assert secret_values.find_in(["a", "x hunter22 y"], values, names) == "db_secret"
-    assert secret_values.find_in(["s3cr3t-\\u00fc"], values, names) == "api_key"
-    assert secret_values.find_in(["abc ann"], values, names) == ""
-    assert secret_values.masked("not hunter22!", values, names) == "not ***!"
+    assert secret_values.find_in(["a", "x hunter22 y"], values) == "db_secret"
+    assert secret_values.find_in(["s3cr3t-\\u00fc"], values) == "api_key"
+    assert secret_values.find_in(["abc ann"], values) == ""
+    assert secret_values.masked("not hunter22!", values) == "not ***!"
     # Of `Variable.get(..., deserialize_json=True)`.
-    assert secret_values.find_in(["x hunter33 y"], {"api_key": '"hunter33"'}, ["api_key"]) == "api_key"
+    assert secret_values.find_in(["x hunter33 y"], {"api_key": '"hunter33"'}) == "api_key"
 
 
 @pytest.mark.parametrize("secret", ["plain-42", "gr\u00fcn-42", 'gr"een-42', "gr\\een-42"])
@@ -882,8 +881,8 @@ def test_a_secret_is_found_however_often_it_is_in_json(secret: str) -> None:
     # As TFX has a dict: its JSON is a text in the pipeline's JSON.
     custom_config = json.dumps({"password": secret})
     text = json.dumps({"stringValue": custom_config})
-    assert secret_values.find_in([text], {"db_password": secret}, ["db_password"]) == "db_password"
-    assert "42" not in secret_values.masked(text, {"db_password": secret}, ["db_password"])
+    assert secret_values.find_in([text], {"db_password": secret}) == "db_password"
+    assert "42" not in secret_values.masked(text, {"db_password": secret})
 
 
 def test_a_component_of_two_pipelines_is_refused(read: Read, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Keeps the values of Airflow Variables that Airflow masks out of all that is written."""
+"""Keeps what Airflow masks of its Variables out of all that is written.
+
+Secrets are by what Airflow masks them for: `api_key`, or `taxi_config['db_password']` for a text inside a JSON Variable.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ _SHORTEST = 5
 _ESCAPES = 4
 
 
-def find_in(texts: Iterable[str], variables: Mapping[str, str | None], names: Iterable[str]) -> str:
-    """Name of a Variable, among `names`, whose value is in one of the texts; empty if there is none."""
+def find_in(texts: Iterable[str], secrets: Mapping[str, str]) -> str:
+    """Name of a secret that is in one of the texts; empty if there is none."""
     texts = list(texts)
-    for name in names:
-        if any(secret in text for secret in _secrets(variables[name]) for text in texts):
+    for name, value in secrets.items():
+        if any(secret in text for secret in _written(value) for text in texts):
             return name
     return ""
 
 
-def masked(text: str, variables: Mapping[str, str | None], names: Iterable[str]) -> str:
-    """A text without the values of the named Variables."""
-    for name in names:
-        for secret in _secrets(variables[name]):
+def masked(text: str, secrets: Mapping[str, str]) -> str:
+    """A text without the secrets."""
+    for value in secrets.values():
+        for secret in _written(value):
             text = text.replace(secret, "***")
     return text
 
@@ -39,9 +42,9 @@ def refusal(name: str) -> str:
     )
 
 
-def _secrets(value: str | None) -> Iterator[str]:
-    """A value, and the texts in it when it is JSON; as they are, and as JSON writes them, in JSON in JSON too."""
-    for text in json_texts.texts(value or ""):
+def _written(value: str) -> Iterator[str]:
+    """A secret, and the texts in it when it is JSON; as they are, and as JSON writes them, in JSON in JSON too."""
+    for text in json_texts.texts(value):
         if len(text) < _SHORTEST:
             continue
         found = {text}

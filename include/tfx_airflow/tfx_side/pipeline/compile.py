@@ -108,8 +108,8 @@ def _fail(
     content, environment = _key(inputs, request)
     failure = {
         "kind": kind,
-        "message": secret_values.masked(message, request["sensitive"], request["sensitive"]),
-        "traceback": secret_values.masked(text, request["sensitive"], request["sensitive"]),
+        "message": secret_values.masked(message, request["sensitive"]),
+        "traceback": secret_values.masked(text, request["sensitive"]),
         **inputs,
         "content": content,
         "environment": environment,
@@ -214,7 +214,7 @@ def compile_request(request: dict[str, Any], watched: watch.Watch) -> int:
         return CHANGED_MEANWHILE  # a file has gone
     written = _texts(parts, inputs, environment)
     texts = [text for both in written for text in both]
-    if secret := secret_values.find_in(texts, request["sensitive"], request["sensitive"]):
+    if secret := secret_values.find_in(texts, request["sensitive"]):
         return _fail(folder, request, watched, "unsupported", secret_values.refusal(secret), "")
     _write(folder, content, written)
     _remove_old(folder, {content, *request["kept"]})
