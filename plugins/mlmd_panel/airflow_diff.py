@@ -101,8 +101,8 @@ def report(asked: Asked) -> Report:
         )
         return _of_store(engine, files, asked, _RECENT)
     except StoreEmpty as error:
-        # Of a run whose nodes were all skipped, before the first that was not. Where another store than theirs is read, its
-        # address may be wrong.
+        # The run's nodes were all skipped, and none has run before. A store that the panel's own settings name is not
+        # known to be the one that nodes write to: its address may be wrong.
         if settings.mlmd or settings.mlmd_conn_id:
             raise
         raise NoEvaluation(

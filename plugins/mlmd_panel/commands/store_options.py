@@ -65,7 +65,7 @@ def opened(options: argparse.Namespace, pages: bool = False) -> Opened:
 
     Args:
       options: Of the command line.
-      pages: It is for pages, which do not wait long.
+      pages: Whether pages ask it, which do not wait long for a writer.
 
     Raises:
       SettingsError: None is named, or an option is not valid.

@@ -16,15 +16,14 @@ from mlmd_panel.store.tables import Tables
 log = logging.getLogger(__name__)
 
 _NO_TABLES = ("no such table", "doesn't exist", 'relation "')
+_EMPTY = (
+    "The store has no ML Metadata schema yet. In an SQLite store the first node creates it; on a server, "
+    "`python -m include.tfx_airflow mlmd init` does."
+)
 _SENTENCES = (
     (
         ("database is locked", "database table is locked", "lock wait timeout"),
         "The store is locked by a writer; reload the page in a moment.",
-    ),
-    (
-        _NO_TABLES,
-        "The store has no ML Metadata schema yet. In an SQLite store the first node creates it; on a server, "
-        "`python -m include.tfx_airflow mlmd init` does.",
     ),
     (
         ("unable to open database", "disk i/o error"),
@@ -54,7 +53,7 @@ _SENTENCES = (
         "The store's server took too long to answer.",
     ),
     (
-        ("unknown database", "does not exist"),
+        ("unknown database", 'database "', 'role "'),
         "The store's server has no such database or user; check the store's address.",
     ),
     (("queuepool limit",), "Too many pages are being loaded at once; reload the page in a moment."),
@@ -72,9 +71,11 @@ def to_store_error(engine: Engine, error: SQLAlchemyError) -> StoreError:
     if missing:
         return missing
     low = said.lower()
+    if any(word in low for word in _NO_TABLES):
+        return StoreEmpty(_EMPTY)
     for words, sentence in _SENTENCES:
         if any(word in low for word in words):
-            return (StoreEmpty if words is _NO_TABLES else StoreError)(sentence)
+            return StoreError(sentence)
     return StoreError(_OTHERWISE)
 
 
