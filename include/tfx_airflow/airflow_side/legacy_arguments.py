@@ -34,7 +34,7 @@ _DAG_SAME = frozenset(
     " jinja_environment_kwargs render_template_as_native_obj tags owner_links dag_display_name on_success_callback"
     " on_failure_callback user_defined_macros user_defined_filters template_undefined".split()
 )
-# Airflow 2 took None for them, where it meant what is so without them.
+# Airflow 2 took None for these, and meant their defaults.
 _DAG_NOT_NONE = frozenset(("default_args", "owner_links", "dag_display_name"))
 _DAG_RENAMED = {"concurrency": "max_active_tasks", "fail_stop": "fail_fast"}
 _DAG_WITHOUT_EFFECT = {

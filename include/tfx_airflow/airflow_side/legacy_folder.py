@@ -92,17 +92,13 @@ class LegacyFiles:
         syntax = conf.get("core", "dag_ignore_file_syntax")
         try:
             parsed = set(list_py_file_paths(place, safe_mode=False))
-        except (
-            RuntimeError,
-            ValueError,
-        ) as error:  # folders that link to one another; a syntax that there is not
+        except (RuntimeError, ValueError) as error:  # links that go in circles, an unknown syntax
             raise ConfigError(f"adopt: {_IGNORE} below {str(place)!r} cannot be followed: {error}") from None
         left_out = [file for file in self._sources if str(file) not in parsed]
         names = [shown(str(file)) for file in left_out if _names_runner(self._sources.pop(file))]
         self.notes.append(
             f"{_IGNORE} is read in the syntax {syntax!r}, as [core] dag_ignore_file_syntax says ('regexp' was Airflow 2's "
-            f"default, 'glob' is Airflow 3's); by it, {', '.join(names) or 'no file that uses AirflowDagRunner'} is left "
-            "out."
+            f"default, 'glob' is Airflow 3's). It leaves out {', '.join(names) or 'no file that uses AirflowDagRunner'}."
         )
 
     def __iter__(self) -> Iterator[LegacyFile]:

@@ -429,7 +429,7 @@ def test_of_a_folder_the_files_that_airflow_ignores_are_left_out(
     assert command.main(str(file.parent)) == 0
     text = capsys.readouterr().out
     assert f".airflowignore is read in the syntax {syntax!r}, as [core] dag_ignore_file_syntax says" in text
-    assert f"by it, {file.parent / 'draft_flow.py'}, {old} is left out" in text
+    assert f"It leaves out {file.parent / 'draft_flow.py'}, {old}." in text
     [one] = LegacyFiles(old)  # by its own name it is taken
     assert one.path == str(old)
 
